@@ -1,0 +1,82 @@
+"""What every language engine does."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+from pydantic import Field
+
+from blocks.model import Frozen
+from blocks.transcript import EngineInfo, Segment
+
+
+class Prompt(Frozen):
+    """One request to a language engine.
+
+    Attributes:
+        task: What is wanted; engines without a model go by this.
+        system: Standing instructions for a model.
+        user: The request, with the text in it, for a model.
+        text: The bare text to work on.
+        segments: The same text as utterances with times and speakers, when it came from audio.
+        language: ISO 639-1 code of the text.
+    """
+
+    task: Literal["enhance", "summarise"]
+    system: str
+    user: str
+    text: str
+    segments: tuple[Segment, ...] = ()
+    language: str = "en"
+
+
+class Usage(Frozen):
+    """Tokens of one request; 0 where the engine has none."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Completion(Frozen):
+    """The answer to one prompt.
+
+    Attributes:
+        text: The answer as text.
+        parsed: The answer as JSON, when a schema was asked for.
+        problems: Why `parsed` does not satisfy the schema, after repair; empty when it does.
+        usage: Tokens used, repair rounds included.
+        cost_usd: Price, None when not known.
+        model: The model that answered, None without one.
+        latency_s: Wall time in seconds.
+        cached: Whether the answer came from a cache.
+    """
+
+    text: str
+    parsed: dict[str, Any] | None = None
+    problems: tuple[str, ...] = ()
+    usage: Usage = Field(default_factory=Usage)
+    cost_usd: float | None = None
+    model: str | None = None
+    latency_s: float = 0.0
+    cached: bool = False
+
+
+class LanguageEngine(Protocol):
+    """Answers prompts, with JSON of a given schema where asked."""
+
+    def info(self) -> EngineInfo:
+        """Name, version, model and settings, without loading anything."""
+        ...
+
+    async def complete(
+        self, prompts: Sequence[Prompt], schema: dict[str, Any] | None = None
+    ) -> list[Completion]:
+        """Answer all prompts, in order.
+
+        Args:
+            prompts: What to answer.
+            schema: JSON Schema every answer must satisfy; None for plain text.
+
+        Raises:
+            EngineFailed, EngineUnavailable: it did not work.
+        """
+        ...

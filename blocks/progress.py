@@ -1,0 +1,93 @@
+"""How far a step is: to whoever listens in this process, and to Prefect as a progress artifact."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+
+import anyio.to_thread
+
+from blocks.errors import Stopped
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+OnProgress = Callable[[float], None]
+"""Takes the share done, 0 to 1; raises `Stopped` when the step was cancelled."""
+
+Listener = Callable[[str, float], None]
+"""Takes a step's name and the share done."""
+
+listener: ContextVar[Listener | None] = ContextVar("progress_listener", default=None)
+
+PUBLISH_EVERY_S = 1.0
+
+
+async def in_thread(work: Callable[..., R], *args: Any, **kwargs: Any) -> R:
+    """Run blocking work in a thread, so that the event loop stays free; abandon it when cancelled."""
+    return await anyio.to_thread.run_sync(partial(work, *args, **kwargs), abandon_on_cancel=True)
+
+
+@asynccontextmanager
+async def progress(step: str) -> AsyncIterator[OnProgress]:
+    """Give a callback that work in a thread calls with the share done.
+
+    The share is published about once a second: to the listener of this context and, within a
+    Prefect run, as a progress artifact. When the step is cancelled the next call raises `Stopped`,
+    which ends work that cannot be interrupted otherwise.
+    """
+    latest = 0.0
+    stopped = threading.Event()
+
+    def on_progress(share: float) -> None:
+        nonlocal latest
+        if stopped.is_set():
+            raise Stopped(f"{step} was cancelled", fix="start the job again; finished steps are kept")
+        latest = min(1.0, max(latest, share))
+
+    publisher = asyncio.create_task(_publish(step, lambda: latest))
+    try:
+        yield on_progress
+        latest = 1.0
+    finally:
+        stopped.set()
+        publisher.cancel()
+        with suppress(asyncio.CancelledError):
+            await publisher
+
+
+async def _publish(step: str, share: Callable[[], float]) -> None:
+    heard = listener.get()
+    artifact = await _artifact(step)
+    published = -1.0
+    try:
+        while True:
+            if share() > published:
+                published = share()
+                if heard is not None:
+                    heard(step, published)
+                await _update(artifact, published)
+            await asyncio.sleep(PUBLISH_EVERY_S)
+    finally:
+        if heard is not None:
+            heard(step, share())
+        await _update(artifact, share())
+
+
+async def _artifact(step: str) -> Any:
+    from prefect.artifacts import acreate_progress_artifact
+    from prefect.context import FlowRunContext
+
+    if FlowRunContext.get() is None:
+        return None
+    return await acreate_progress_artifact(0.0, key=f"progress-{step}", description=f"share of {step} done")
+
+
+async def _update(artifact: Any, share: float) -> None:
+    from prefect.artifacts import aupdate_progress_artifact
+
+    if artifact is not None:
+        await aupdate_progress_artifact(artifact, progress=round(share * 100, 1))

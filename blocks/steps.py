@@ -1,0 +1,246 @@
+"""What makes a function a step: a Prefect task whose result is kept by content, in the store.
+
+Prefect does the caching, retrying and locking; this module only tells it where results lie (in the
+store), what a step's result depends on (the content of its inputs), and how processes exclude each
+other (the store's locks).
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar, cast
+
+from prefect import Task, task
+from prefect.cache_policies import CachePolicy
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import TaskRunContext
+from prefect.filesystems import WritableFileSystem
+from prefect.locking.protocol import LockManager
+from prefect.transactions import IsolationLevel
+from pydantic import BaseModel
+
+from blocks.errors import C500Error, NotFound
+from blocks.store import open_store
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+RESULTS = "results"
+LOCK_POLL_S = 0.05
+
+
+class StoreResults(WritableFileSystem):
+    """Prefect's results in the store of the settings, under `results/`."""
+
+    _block_type_slug = "c500-store-results"
+
+    async def read_path(self, path: str) -> bytes:
+        """A result record; `NotFound` when it or a file that it names is gone."""
+        files = open_store()
+        content = await asyncio.to_thread(files.read_bytes, f"{RESULTS}/{path}")
+        for key in _files_named_in(json.loads(content).get("result")):
+            if not await asyncio.to_thread(files.exists, key):
+                raise NotFound(f"the result {path} names the missing file {key}", fix="run the step again")
+        return content
+
+    async def write_path(self, path: str, content: bytes) -> None:
+        """Write a result record, whole or not at all."""
+        await asyncio.to_thread(open_store().put_bytes, f"{RESULTS}/{path}", content, "application/json")
+
+    def _resolve_path(self, path: str) -> None:
+        # Prefect takes None for «keys are not paths of this machine».
+        return None
+
+
+def _files_named_in(result: Any) -> list[str]:
+    """Keys of all file references within a serialised result."""
+    if isinstance(result, str) and result[:1] in "{[":
+        return _files_named_in(json.loads(result))
+    if isinstance(result, dict):
+        fields = cast(dict[str, Any], result)
+        if fields.keys() >= {"key", "sha256", "size_bytes"}:
+            return [fields["key"]]
+        return [key for value in fields.values() for key in _files_named_in(value)]
+    if isinstance(result, list):
+        return [key for value in cast(list[Any], result) for key in _files_named_in(value)]
+    return []
+
+
+class StoreLocks(LockManager):
+    """The store's locks as Prefect's lock manager; a holder that dies loses its lock."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[str, ExitStack]] = {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "StoreLocks":
+        return self  # Prefect copies cache policies; the locks held must stay one set
+
+    async def aacquire_lock(
+        self,
+        key: str,
+        holder: str,
+        acquire_timeout: float | None = None,
+        hold_timeout: float | None = None,
+    ) -> bool:
+        """Wait for the lock; False when `acquire_timeout` seconds pass first."""
+        deadline = None if acquire_timeout is None else asyncio.get_running_loop().time() + acquire_timeout
+        while not await asyncio.to_thread(self._try, key, holder):
+            if deadline is not None and asyncio.get_running_loop().time() >= deadline:
+                return False
+            await asyncio.sleep(LOCK_POLL_S)
+        return True
+
+    def acquire_lock(
+        self,
+        key: str,
+        holder: str,
+        acquire_timeout: float | None = None,
+        hold_timeout: float | None = None,
+    ) -> bool:
+        """As `aacquire_lock`, blocking."""
+        return asyncio.run(self.aacquire_lock(key, holder, acquire_timeout, hold_timeout))
+
+    def release_lock(self, key: str, holder: str) -> None:
+        """Free the lock; nothing happens when it is not held here."""
+        if key in self._held:
+            self._held.pop(key)[1].close()
+
+    def is_locked(self, key: str) -> bool:
+        """Whether anybody holds the lock."""
+        if key in self._held:
+            return True
+        with open_store().lock(_lock_name(key), wait=False) as free:
+            return not free
+
+    def is_lock_holder(self, key: str, holder: str) -> bool:
+        """Whether this process holds the lock for that holder."""
+        return key in self._held and self._held[key][0] == holder
+
+    def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
+        """Wait until the lock is free; False when `timeout` seconds pass first."""
+        return asyncio.run(self.await_for_lock(key, timeout))
+
+    async def await_for_lock(self, key: str, timeout: float | None = None) -> bool:
+        """Wait until the lock is free; False when `timeout` seconds pass first."""
+        if not await self.aacquire_lock(key, "waiting", timeout):
+            return False
+        self.release_lock(key, "waiting")
+        return True
+
+    def _try(self, key: str, holder: str) -> bool:
+        stack = ExitStack()
+        if not stack.enter_context(open_store().lock(_lock_name(key), wait=False)):
+            stack.close()
+            return False
+        self._held[key] = (holder, stack)
+        return True
+
+
+def _lock_name(key: str) -> str:
+    return f"{RESULTS}/{key}"
+
+
+@dataclass
+class ByContent(CachePolicy):
+    """A cache key from the step's name, version and the content of its inputs.
+
+    A file counts by its hash, not by where it lies, so that another job with the same audio finds
+    the earlier work. Inputs named in `ignore` (where to write) do not count.
+    """
+
+    step: str = ""
+    version: int = 1
+    ignore: tuple[str, ...] = ()
+
+    def compute_key(
+        self,
+        task_ctx: TaskRunContext,
+        inputs: dict[str, Any],
+        flow_parameters: dict[str, Any],
+        **kwargs: Any,
+    ) -> str:
+        """`<step>-v<version>-<first 32 hex of sha256>`."""
+        counted = {name: value for name, value in inputs.items() if name not in self.ignore}
+        return f"{self.step}-v{self.version}-{content_hash(counted)[:32]}"
+
+
+def content_hash(value: Any) -> str:
+    """sha256 of the value in canonical JSON, files by their own hash."""
+    text = json.dumps(_canonical(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return _canonical(value.model_dump(mode="json"))
+    if isinstance(value, dict):
+        fields = cast(dict[str, Any], value)
+        if "sha256" in fields:
+            return fields["sha256"]
+        return {name: _canonical(item) for name, item in fields.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in cast(list[Any], value)]
+    return value
+
+
+def worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Retry only what another attempt may mend: connections and errors marked transient."""
+    try:
+        state.result()  # pyright: ignore[reportUnknownMemberType]
+    except C500Error as error:
+        return error.transient
+    except (ConnectionError, TimeoutError):
+        return True
+    except BaseException:  # noqa: BLE001 - the question is only whether to retry
+        return False
+    return False
+
+
+STORE_RESULTS = StoreResults()
+STORE_LOCKS = StoreLocks()
+
+
+def step(
+    name: str,
+    *,
+    version: int = 1,
+    ignore: tuple[str, ...] = ("folder",),
+    timeout_s: float | None = None,
+    retries: int = 2,
+    tags: tuple[str, ...] = (),
+) -> Callable[[Callable[P, Awaitable[R]]], Task[P, Any]]:
+    """Make an async function a step: cached by content, one computation at a time, retried if worth it.
+
+    Args:
+        name: The step's name in Prefect and in cache keys.
+        version: Raise it when the same inputs give another output.
+        ignore: Names of parameters that do not change the content of the result.
+        timeout_s: Longest time of one attempt, in seconds.
+        retries: Further attempts after a transient error.
+        tags: Prefect tags, for concurrency limits and filters.
+    """
+    policy = ByContent(step=name, version=version, ignore=ignore).configure(
+        lock_manager=STORE_LOCKS, isolation_level=IsolationLevel.SERIALIZABLE
+    )
+
+    def decorate(function: Callable[P, Awaitable[R]]) -> Task[P, Any]:
+        return cast(
+            Task[P, Any],
+            task(
+                name=name,
+                cache_policy=policy,
+                persist_result=True,
+                result_storage=STORE_RESULTS,
+                result_serializer="json",
+                timeout_seconds=timeout_s,
+                retries=retries,
+                retry_delay_seconds=[1, 5][:retries] or None,
+                retry_condition_fn=worth_retrying,
+                tags=list(tags),
+            )(function),
+        )
+
+    return decorate
