@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from blocks.audio import AudioInfo, Channels
+from blocks.content import content_hash
 from blocks.model import Frozen
 from blocks.store.files import FileRef
 from blocks.transcript import EngineInfo
@@ -27,8 +28,8 @@ class JobOptions(Frozen):
         template: Summary template: a name from `c500 templates list`.
         features: What to make besides the transcript.
         channels: `mix` all channels into one, or `split` a stereo call: one speaker a channel.
-        loudness_lufs: Integrated loudness to normalise to, in LUFS; None leaves it.
-        vad_threshold: Speech probability above which a window counts as speech.
+        loudness_lufs: Integrated loudness to normalise to, in LUFS; None takes LOUDNESS_LUFS.
+        vad_threshold: Speech probability above which a window counts as speech; None takes VAD_THRESHOLD.
         hints: Names and terms likely to occur, for engines that take them.
     """
 
@@ -39,7 +40,7 @@ class JobOptions(Frozen):
     features: tuple[Feature, ...] = DEFAULT_FEATURES
     channels: Channels = "mix"
     loudness_lufs: float | None = Field(default=None, ge=-70, le=-5)
-    vad_threshold: float = Field(default=0.5, gt=0, lt=1)
+    vad_threshold: float | None = Field(default=None, gt=0, lt=1)
     hints: tuple[str, ...] = ()
 
 
@@ -91,6 +92,50 @@ class Versions(Frozen):
     speech: EngineInfo | None = None
     language: EngineInfo | None = None
     template: str | None = None
+
+
+class JobPlan(Frozen):
+    """A job before its input is known: every choice made, every version named.
+
+    Attributes:
+        options: The options with nothing left open.
+        versions: What will do the work.
+        template_sha256: Hash of the template's files, None without a summary.
+    """
+
+    options: JobOptions
+    versions: Versions
+    template_sha256: str | None = None
+
+    def job_id(self, content_sha256: str) -> str:
+        """First 16 hex digits of sha256 over the input, the options and all versions."""
+        return content_hash([content_sha256, self])[:16]
+
+
+class Job(Frozen):
+    """A job whose input lies in the store.
+
+    Attributes:
+        job_id: First 16 hex digits of sha256 over content, options and versions.
+        source: The input.
+        source_name: File name or address as given.
+        plan: What will be done.
+    """
+
+    job_id: str
+    source: FileRef
+    source_name: str
+    plan: JobPlan
+
+    @property
+    def folder(self) -> str:
+        """Where the job keeps its files in the store."""
+        return job_folder(self.job_id)
+
+
+def job_folder(job_id: str) -> str:
+    """The folder of a job in the store."""
+    return f"jobs/{job_id}"
 
 
 class JobResult(Frozen):

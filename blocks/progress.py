@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
@@ -32,7 +32,7 @@ async def in_thread(work: Callable[..., R], *args: Any, **kwargs: Any) -> R:
 
 
 @asynccontextmanager
-async def progress(step: str) -> AsyncIterator[OnProgress]:
+async def progress(step: str) -> AsyncGenerator[OnProgress]:
     """Give a callback that work in a thread calls with the share done.
 
     The share is published about once a second: to the listener of this context and, within a

@@ -6,11 +6,11 @@ other (the store's locks).
 """
 
 import asyncio
-import hashlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 from prefect import Task, task
@@ -20,8 +20,9 @@ from prefect.context import TaskRunContext
 from prefect.filesystems import WritableFileSystem
 from prefect.locking.protocol import LockManager
 from prefect.transactions import IsolationLevel
-from pydantic import BaseModel
 
+from blocks import timeline
+from blocks.content import content_hash
 from blocks.errors import C500Error, NotFound
 from blocks.store import open_store
 
@@ -167,29 +168,13 @@ class ByContent(CachePolicy):
         return f"{self.step}-v{self.version}-{content_hash(counted)[:32]}"
 
 
-def content_hash(value: Any) -> str:
-    """sha256 of the value in canonical JSON, files by their own hash."""
-    text = json.dumps(_canonical(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+RETRY_DELAYS_S = [1.0, 5.0]
 
 
-def _canonical(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return _canonical(value.model_dump(mode="json"))
-    if isinstance(value, dict):
-        fields = cast(dict[str, Any], value)
-        if "sha256" in fields:
-            return fields["sha256"]
-        return {name: _canonical(item) for name, item in fields.items()}
-    if isinstance(value, list | tuple):
-        return [_canonical(item) for item in cast(list[Any], value)]
-    return value
-
-
-def worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+async def worth_retrying(task: Any, run: TaskRun, state: State[Any]) -> bool:
     """Retry only what another attempt may mend: connections and errors marked transient."""
     try:
-        state.result()  # pyright: ignore[reportUnknownMemberType]
+        await state.aresult()
     except C500Error as error:
         return error.transient
     except (ConnectionError, TimeoutError):
@@ -209,9 +194,8 @@ def step(
     version: int = 1,
     ignore: tuple[str, ...] = ("folder",),
     timeout_s: float | None = None,
-    retries: int = 2,
     tags: tuple[str, ...] = (),
-) -> Callable[[Callable[P, Awaitable[R]]], Task[P, Any]]:
+) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Task[P, Coroutine[Any, Any, R]]]:
     """Make an async function a step: cached by content, one computation at a time, retried if worth it.
 
     Args:
@@ -219,28 +203,37 @@ def step(
         version: Raise it when the same inputs give another output.
         ignore: Names of parameters that do not change the content of the result.
         timeout_s: Longest time of one attempt, in seconds.
-        retries: Further attempts after a transient error.
         tags: Prefect tags, for concurrency limits and filters.
     """
     policy = ByContent(step=name, version=version, ignore=ignore).configure(
         lock_manager=STORE_LOCKS, isolation_level=IsolationLevel.SERIALIZABLE
     )
 
-    def decorate(function: Callable[P, Awaitable[R]]) -> Task[P, Any]:
-        return cast(
-            Task[P, Any],
-            task(
-                name=name,
-                cache_policy=policy,
-                persist_result=True,
-                result_storage=STORE_RESULTS,
-                result_serializer="json",
-                timeout_seconds=timeout_s,
-                retries=retries,
-                retry_delay_seconds=[1, 5][:retries] or None,
-                retry_condition_fn=worth_retrying,
-                tags=list(tags),
-            )(function),
-        )
+    def decorate(function: Callable[P, Coroutine[Any, Any, R]]) -> Task[P, Coroutine[Any, Any, R]]:
+        made = task(
+            name=name,
+            cache_policy=policy,
+            persist_result=True,
+            result_serializer="json",
+            timeout_seconds=timeout_s,
+            retries=len(RETRY_DELAYS_S),
+            retry_delay_seconds=RETRY_DELAYS_S,
+            retry_condition_fn=worth_retrying,
+            tags=list(tags),
+        )(_timed(name, function))
+        # Set afterwards: the constructor insists on a block saved in a server, which the store is not.
+        made.result_storage = STORE_RESULTS
+        return made
 
     return decorate
+
+
+def _timed(name: str, function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Note how long each computation takes; a step found done is not called and so takes no time."""
+
+    @wraps(function)
+    async def timed(*args: P.args, **kwargs: P.kwargs) -> R:
+        with timeline.measure(name):
+            return await function(*args, **kwargs)
+
+    return timed

@@ -1,11 +1,17 @@
 """Fixtures every test may use."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from blocks.settings import settings
+from deployments.server import temporary_server
+
+# Before Prefect is imported anywhere: the tests' own profile and a quiet console.
+os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+os.environ.pop("PREFECT_API_URL", None)
 
 
 @pytest.fixture(autouse=True)
@@ -17,3 +23,26 @@ def private_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     settings.cache_clear()
     yield
     settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def running_prefect_server() -> Iterator[str]:
+    """One real Prefect server for the whole session."""
+    with temporary_server() as url:
+        yield url
+
+
+@pytest.fixture
+def prefect_server(running_prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The server's API URL, also in the environment that child processes inherit."""
+    monkeypatch.setenv("PREFECT_API_URL", running_prefect_server)
+    return running_prefect_server
+
+
+@pytest.fixture
+def prefect_api(prefect_server: str) -> Iterator[str]:
+    """The server's API URL, used by flows that this process runs."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: prefect_server}):
+        yield prefect_server

@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -134,7 +134,7 @@ class LocalFiles:
                 folder.rmdir()
 
     @contextmanager
-    def local(self, key: str) -> Iterator[Path]:
+    def local(self, key: str) -> Generator[Path]:
         """The file's own path."""
         path = self._path(key)
         if not path.is_file():
@@ -142,8 +142,8 @@ class LocalFiles:
         yield path
 
     @contextmanager
-    def scratch(self, name: str) -> Iterator[Path]:
-        """A new temporary file, guarded by a lock for as long as this process lives; removed after the block."""
+    def scratch(self, name: str) -> Generator[Path]:
+        """A new temporary file, locked for as long as this process lives; removed after the block."""
         path = self._scratch / f"{uuid.uuid4().hex}-{safe_key(name)}"
         with _locked(path.with_name(path.name + GUARD), wait=True):
             try:
@@ -152,7 +152,7 @@ class LocalFiles:
                 path.unlink(missing_ok=True)
 
     @contextmanager
-    def lock(self, key: str, *, wait: bool = True) -> Iterator[bool]:
+    def lock(self, key: str, *, wait: bool = True) -> Generator[bool]:
         """Mutual exclusion between processes by `flock`, which the kernel frees when a holder dies."""
         with _locked(self._locks / hashlib.sha256(key.encode()).hexdigest(), wait=wait) as held:
             yield held
@@ -184,7 +184,7 @@ def _no_such_file(key: str) -> NotFound:
 
 
 @contextmanager
-def _locked(path: Path, *, wait: bool) -> Iterator[bool]:
+def _locked(path: Path, *, wait: bool) -> Generator[bool]:
     """Hold an exclusive `flock` on a file that exists only while somebody wants it."""
     while True:
         with path.open("ab") as holder:
@@ -220,7 +220,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _disk_errors(key: str) -> Iterator[None]:
+def _disk_errors(key: str) -> Generator[None]:
     try:
         yield
     except C500Error:

@@ -1,7 +1,7 @@
 """Run an ASGI application on a free loopback port, in a thread of the test process."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,7 +9,7 @@ import uvicorn
 
 
 @contextmanager
-def serve(app: Any) -> Iterator[str]:
+def serve(app: Any) -> Generator[str]:
     """Yield the base URL of the running application; stopped when the block ends."""
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off"))
     started = threading.Event()

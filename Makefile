@@ -1,0 +1,54 @@
+# Two commands do all set-up: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Without .pyc files a first Prefect run takes twice as long.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test soak lint format bench docs lock clean
+
+$(VENV)/base.stamp: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "C500 needs Python 3.11 or newer; set PYTHON=python3.x" >&2; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || deployments/system-packages python3-venv
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable .
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/base.stamp
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[dev,s3]'
+	touch $@
+
+$(VENV)/system.stamp:
+	deployments/system-packages flite ffmpeg
+	mkdir -p $(VENV) && touch $@
+
+demo: $(VENV)/base.stamp  ## transcribe, enhance and summarise the bundled recording
+	$(BIN)/c500 process deployments/demo/meeting.flac
+
+test: $(VENV)/dev.stamp lint $(VENV)/system.stamp  ## lint, type-check and run all tests but the heavy ones
+	$(BIN)/python -m pytest
+
+soak: $(VENV)/dev.stamp $(VENV)/system.stamp  ## the heavy forms of the promises
+	$(BIN)/python -m pytest -m soak
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/dev.stamp $(VENV)/system.stamp  ## all benchmarks, short form; NAME=wer for one in full
+	$(BIN)/python -m tests.bench $(if $(NAME),$(NAME),--all --quick)
+
+docs: $(VENV)/dev.stamp  ## write the generated pages again
+	$(BIN)/python -m deployments.docs
+
+lock: $(VENV)/dev.stamp  ## pin what is installed, as plain name==version lines
+	$(BIN)/python -m deployments.lock > requirements.lock
+
+clean:
+	rm -rf $(VENV) .bench dist

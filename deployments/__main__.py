@@ -1,0 +1,5 @@
+"""`python -m deployments` is `c500`."""
+
+from deployments.cli import main
+
+main()

@@ -1,0 +1,55 @@
+"""The command `c500`: each subcommand is a few lines over a flow."""
+
+import sys
+from importlib import import_module
+
+import typer
+
+from blocks.errors import C500Error
+
+app = typer.Typer(
+    name="c500",
+    help="Recordings in; transcript, enhanced text and structured summary out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+DEBUG = "--debug"
+
+
+@app.callback()
+def options(
+    debug: bool = typer.Option(False, DEBUG, help="Show tracebacks; works anywhere on the line."),
+) -> None:
+    """Recordings in; transcript, enhanced text and structured summary out."""
+
+
+def load_commands() -> None:
+    """Import the modules that define commands; each registers its own."""
+    for module in ("inspect", "process", "templates"):
+        import_module(f"deployments.cli.{module}")
+
+
+def main() -> None:
+    """Run the command line; exit 0 on success, 2 bad input, 3 refused, 1 failure, 130 interrupted."""
+    load_commands()
+    arguments = sys.argv[1:]
+    debug = DEBUG in arguments
+    try:
+        app([argument for argument in arguments if argument != DEBUG])
+    except C500Error as error:
+        if debug:
+            raise
+        typer.echo(f"error: {error.message}\nfix: {error.fix}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; run the same command again to go on where it stopped", err=True)
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        typer.echo(f"error: {type(error).__name__}: {error}", err=True)
+        typer.echo("fix: run it again with --debug and report what it prints", err=True)
+        sys.exit(1)

@@ -1,0 +1,88 @@
+"""Run a flow from the command line, with or without a Prefect server, and show how it goes."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from deployments.server import TUNING, use_server
+
+R = TypeVar("R")
+
+QUIET = {
+    # The display shows the steps; Prefect's own lines go to its server, and to the screen with --debug.
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+}
+
+
+def run_flow(start: Callable[[], Coroutine[Any, Any, R]], *, quiet: bool) -> R:
+    """Run the flow that `start` calls; Prefect must not have been imported before.
+
+    Args:
+        start: Imports a flow and calls it.
+        quiet: Show nothing.
+    """
+    debug = "--debug" in sys.argv
+    for name, value in (TUNING if debug else TUNING | QUIET).items():
+        os.environ.setdefault(name, value)
+    console = Console(stderr=True, quiet=quiet or debug)
+    with Display(console) as display, display.listening():
+        display.on_step("start Prefect", False)
+        with use_server():
+            flow = start()
+            display.on_step("start Prefect", True)
+            return asyncio.run(flow)
+
+
+class Display:
+    """One line a step: a bar on a terminal, plain words elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars = Progress(
+            SpinnerColumn(finished_text="✓"),
+            TextColumn("{task.description:16}"),
+            BarColumn(bar_width=30),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._lines: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Display":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def on_step(self, step: str, ended: bool) -> None:
+        """A step has begun or ended."""
+        if step not in self._lines or (not ended and self._bars.tasks[self._lines[step]].finished):
+            self._lines[step] = self._bars.add_task(step, total=None)
+        if ended:
+            self._bars.update(self._lines[step], total=1, completed=1)
+            if not self._console.is_terminal:
+                self._console.print(f"{step}: done")
+
+    def on_progress(self, step: str, share: float) -> None:
+        """A step has come so far."""
+        if step in self._lines:
+            self._bars.update(self._lines[step], total=1, completed=share)
+
+    @contextmanager
+    def listening(self) -> Generator[None]:
+        """Show what the steps within report."""
+        from blocks import progress, timeline
+
+        steps, shares = timeline.on_step.set(self.on_step), progress.listener.set(self.on_progress)
+        try:
+            yield
+        finally:
+            timeline.on_step.reset(steps)
+            progress.listener.reset(shares)

@@ -1,0 +1,45 @@
+"""`c500 templates`: what summaries can look like."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deployments.cli import app
+
+commands = typer.Typer(help="Summary templates.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(commands, name="templates")
+
+
+@commands.command("list")
+def list_all() -> None:
+    """List all templates, ours and yours."""
+    from tasks.llm.template import list_templates
+
+    for template in list_templates():
+        typer.echo(f"{template.name:24} {template.language or '-':4} {template.description}")
+
+
+@commands.command("show")
+def show(name: Annotated[str, typer.Argument(help="Name of a template.")]) -> None:
+    """Show a template's schema, prompt and example."""
+    from tasks.llm.template import load_template
+
+    template = load_template(name)
+    for file in ("schema.json", "prompt.jinja", "example.json"):
+        typer.echo(f"--- {file}\n{(Path(template.path) / file).read_text(encoding='utf-8').rstrip()}")
+
+
+@commands.command("check")
+def check(
+    folder: Annotated[Path, typer.Argument(help="Folder with schema.json, prompt.jinja and example.json.")],
+) -> None:
+    """Check a template of your own: is the schema one, does the prompt render, does the example fit."""
+    from tasks.llm.template import check_template
+
+    problems = check_template(folder)
+    for problem in problems:
+        typer.echo(problem, err=True)
+    if problems:
+        raise typer.Exit(2)
+    typer.echo(f"{folder.name}: all right")

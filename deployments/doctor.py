@@ -1,0 +1,132 @@
+"""Is everything in place? One finding a part, each with the fix when it is not."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from blocks.errors import C500Error
+from blocks.model import Frozen
+
+LEAST_PYTHON = (3, 11)
+LEAST_FREE_BYTES = 1_000_000_000
+FIRST_BROKEN_FASTAPI = (0, 151)
+
+
+class Finding(Frozen):
+    """What was found about one part of the system."""
+
+    part: str
+    good: bool
+    fact: str
+    fix: str = ""
+
+
+def examine() -> list[Finding]:
+    """Run every check; a check that raises is a bad finding with the error's own fix."""
+    return [_run(part, check) for part, check in CHECKS.items()]
+
+
+def _run(part: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(part=part, good=True, fact=check())
+    except C500Error as error:
+        return Finding(part=part, good=False, fact=error.message, fix=error.fix)
+    except (OSError, ImportError) as error:
+        return Finding(part=part, good=False, fact=str(error), fix="run `make test` to reinstall")
+
+
+def _python() -> str:
+    found = sys.version_info[:3]
+    if found < LEAST_PYTHON:
+        raise C500Error(f"Python {'.'.join(map(str, found))} is too old", fix="install Python 3.11 or newer")
+    return ".".join(map(str, found))
+
+
+def _packages() -> str:
+    found = version("fastapi")
+    if tuple(int(part) for part in found.split(".")[:2]) >= FIRST_BROKEN_FASTAPI:
+        raise C500Error(f"fastapi {found} breaks the Prefect server", fix="pip install 'fastapi<0.151'")
+    return f"c500 {version('c500')}, prefect {version('prefect')}, fastapi {found}"
+
+
+def _settings() -> str:
+    from blocks.settings import settings
+
+    chosen = settings()
+    return f"store {chosen.store_url or chosen.audio_dir}, logs {chosen.log_dir}"
+
+
+def _store() -> str:
+    from blocks.store import open_store
+
+    files = open_store()
+    key = "doctor/probe"
+    files.put_bytes(key, b"probe")
+    if files.read_bytes(key) != b"probe":
+        raise C500Error("the store gave back other bytes than were written", fix="check the disk")
+    files.delete(key)
+    return f"writes and reads at {files.uri('jobs')}"
+
+
+def _disk() -> str:
+    from blocks.settings import settings
+
+    folder = settings().audio_dir.expanduser()
+    while not folder.exists():
+        folder = folder.parent
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < LEAST_FREE_BYTES:
+        raise C500Error(
+            f"only {free_bytes / 1e9:.1f} GB free at {folder}", fix="free some space, or move AUDIO_DIR"
+        )
+    return f"{free_bytes / 1e9:.0f} GB free at {folder}"
+
+
+def _speech() -> str:
+    from blocks.speech import registry
+
+    return _usable([entry.name for entry in registry.entries() if entry.missing() is None], "speech")
+
+
+def _language() -> str:
+    from blocks.language import registry
+
+    return _usable([entry.name for entry in registry.entries() if entry.missing() is None], "language")
+
+
+def _usable(names: list[str], kind: str) -> str:
+    if not names:
+        raise C500Error(f"no {kind} engine is usable", fix="see `c500 engines`")
+    return ", ".join(names)
+
+
+def _templates() -> str:
+    from tasks.llm.template import check_template, list_templates
+
+    templates = list_templates()
+    for template in templates:
+        if problems := check_template(Path(template.path)):
+            raise C500Error(f"template {template.name}: {problems[0]}", fix=f"correct it in {template.path}")
+    return ", ".join(template.name for template in templates)
+
+
+def _prefect() -> str:
+    from deployments.server import running_server
+
+    url = running_server()
+    return f"server at {url}" if url else "no server running; commands start a temporary one"
+
+
+CHECKS: dict[str, Callable[[], str]] = {
+    "python": _python,
+    "packages": _packages,
+    "settings": _settings,
+    "store": _store,
+    "disk": _disk,
+    "speech engines": _speech,
+    "language engines": _language,
+    "templates": _templates,
+    "prefect": _prefect,
+}

@@ -1,0 +1,221 @@
+"""A Prefect server for commands and tests that find none running.
+
+Prefect starts a temporary server by itself too, but shares one SQLite file between all of them,
+gives up after 20 s (a fresh database needs 18 s on a small machine, measured) and leaves the server
+behind when its parent is killed. This one has its own copy of a migrated database, waits as long as
+the server lives, and ends with its parent whatever happens to it.
+"""
+
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import httpx
+
+from blocks.errors import EngineUnavailable
+from blocks.settings import HOME
+from blocks.store.local import LocalFiles
+
+DEFAULT_API = "http://127.0.0.1:4200/api"
+STARTUP_TIMEOUT_S = 120
+POLL_S = 0.05
+
+TUNING = {
+    # Without these the server records task runs one by one and stalls the next flow; see DESIGN, measured.
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "0.5",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+}
+"""Environment of every Prefect server we start."""
+
+TEMPORARY = TUNING | {
+    "PREFECT_UI_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_FOREMAN_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "false",
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
+}
+
+PROCESS = """
+import os, sys, threading
+def end_with_parent():
+    sys.stdin.buffer.read()
+    os._exit(0)
+threading.Thread(target=end_with_parent, daemon=True).start()
+import uvicorn
+uvicorn.run("prefect.server.api.server:create_app", factory=True, host="127.0.0.1",
+            port=int(sys.argv[1]), log_level="critical", timeout_graceful_shutdown=5)
+"""
+
+
+@contextmanager
+def use_server() -> Generator[str]:
+    """Point Prefect at a running server or, when there is none, at a temporary one.
+
+    Call before `prefect` is imported: it sets `PREFECT_API_URL`.
+
+    Yields:
+        The API's URL.
+
+    Raises:
+        EngineUnavailable: `PREFECT_API_URL` is set, but no server answers there.
+    """
+    if url := running_server():
+        with _environment({"PREFECT_API_URL": url}):
+            yield url
+        return
+    with temporary_server() as url, _environment({"PREFECT_API_URL": url}):
+        try:
+            yield url
+        finally:
+            _drain()
+
+
+def running_server() -> str | None:
+    """The API's URL of the server that is configured, or that runs at the default address."""
+    configured = _configured_url()
+    if configured:
+        if _healthy(configured):
+            return configured
+        raise EngineUnavailable(
+            f"no Prefect server answers at PREFECT_API_URL={configured}",
+            fix="start it, or unset PREFECT_API_URL to work with a temporary one",
+        )
+    return DEFAULT_API if _healthy(DEFAULT_API) else None
+
+
+@contextmanager
+def temporary_server(extra: dict[str, str] | None = None) -> Generator[str]:
+    """Run a server of our own on a free loopback port and yield its API's URL.
+
+    Args:
+        extra: More environment variables for the server.
+    """
+    with tempfile.TemporaryDirectory(prefix="c500-prefect-") as folder:
+        database = Path(folder) / "prefect.db"
+        template = _template()
+        if template.exists():
+            shutil.copyfile(template, database)
+        with _serve(database, extra or {}) as url:
+            if not template.exists():
+                _keep_as_template(database, template)
+            yield url
+
+
+@contextmanager
+def _serve(database: Path, extra: dict[str, str]) -> Generator[str]:
+    port = _free_port()
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("PREFECT_API")},
+        **TEMPORARY,
+        "PREFECT_HOME": str(database.parent),
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}",
+        **extra,
+    }
+    with (database.parent / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROCESS, str(port)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=environment,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}/api"
+        _wait_until_healthy(url, process, database.parent / "server.log")
+        yield url
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdin:
+            process.stdin.close()
+
+
+def _wait_until_healthy(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + STARTUP_TIMEOUT_S
+    while not _healthy(url):
+        if process.poll() is not None or time.monotonic() > deadline:
+            tail = log.read_text(errors="replace").strip().splitlines()[-1:]
+            raise EngineUnavailable(
+                f"the temporary Prefect server did not start: {' '.join(tail) or 'no output'}",
+                fix="run `c500 doctor`, or start `prefect server start` and try again",
+            )
+        time.sleep(POLL_S)
+
+
+def _template() -> Path:
+    return HOME.expanduser() / "prefect" / f"empty-{version('prefect')}.db"
+
+
+def _keep_as_template(database: Path, template: Path) -> None:
+    """Keep the migrated database: the next temporary server starts in a third of the time."""
+    files = LocalFiles(template.parent)
+    with files.scratch("prefect.db") as copy:
+        with sqlite3.connect(database) as source, sqlite3.connect(copy) as target:
+            source.backup(target)
+        files.put_file(template.name, copy)
+
+
+def _drain() -> None:
+    """Let Prefect send what it still holds back while its server is there to take it."""
+    if "prefect" in sys.modules:
+        from prefect.events.worker import EventsWorker
+        from prefect.logging.handlers import APILogHandler
+
+        APILogHandler().flush()
+        EventsWorker.drain_all()
+
+
+def _configured_url() -> str | None:
+    if url := os.environ.get("PREFECT_API_URL"):
+        return url
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    if not (home / "profiles.toml").exists() and not Path("prefect.toml").exists():
+        return None
+    from prefect.settings import PREFECT_API_URL  # 1.3 s to import: only when there is a profile to read
+
+    return PREFECT_API_URL.value()
+
+
+def _healthy(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", timeout=2, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Generator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

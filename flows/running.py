@@ -1,0 +1,87 @@
+"""What every job flow has around its steps."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import structlog
+from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
+from prefect.runtime import flow_run
+from prefect.settings import PREFECT_TASKS_REFRESH_CACHE, temporary_settings
+
+from blocks import timeline
+from blocks.batch import BatchReport
+from blocks.errors import BadInput, EngineFailed, EngineUnavailable, TimedOut
+from blocks.job import Job, JobResult, Notice
+from blocks.logs import configure_logs
+from blocks.settings import settings
+from blocks.store import open_store
+from tasks.jobs.report import batch_markdown, metrics_rows, summary_markdown
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def job_run(*, refresh: bool) -> AsyncGenerator[None]:
+    """Record the steps within, log them under the flow run's id and, on refresh, compute each again."""
+    configure_logs()
+    with (
+        timeline.record(),
+        structlog.contextvars.bound_contextvars(flow_run_id=flow_run.id),
+        temporary_settings({PREFECT_TASKS_REFRESH_CACHE: refresh}),
+    ):
+        yield
+
+
+@asynccontextmanager
+async def limits_of(job: Job, audio_s: float | None = None) -> AsyncGenerator[None]:
+    """Stop the steps within after JOB_TIMEOUT seconds beyond the length of the audio.
+
+    An input that turns out to be unusable is removed from the store again.
+
+    Raises:
+        TimedOut: the steps took longer.
+    """
+    limit_s = settings().job_timeout + (audio_s or 0)
+    try:
+        with structlog.contextvars.bound_contextvars(job_id=job.job_id):
+            async with asyncio.timeout(limit_s):
+                yield
+    except TimeoutError as error:
+        raise TimedOut(
+            f"the job took longer than {limit_s:.0f} s",
+            fix="raise JOB_TIMEOUT, or use a faster engine; finished steps are kept",
+        ) from error
+    except BadInput:
+        open_store().delete(job.source.key)
+        raise
+
+
+async def attempt(step: str, work: Awaitable[T], notices: list[Notice]) -> T | None:
+    """The outcome of a step the job can do without; its failure becomes a notice.
+
+    A transcript is worth keeping when the language engine fails, so its steps may fail.
+    """
+    try:
+        return await work
+    except (EngineFailed, EngineUnavailable) as error:
+        notices.append(Notice(step=step, code=error.code, message=f"{error.message} ({error.fix})"))
+        return None
+
+
+async def show(result: JobResult) -> JobResult:
+    """Show the result in the Prefect UI: the summary as Markdown, the metrics as a table."""
+    await acreate_markdown_artifact(
+        key=f"summary-{result.job_id}", markdown=summary_markdown(result), description=result.source_name
+    )
+    await acreate_table_artifact(
+        key=f"metrics-{result.job_id}", table=metrics_rows(result), description=result.source_name
+    )
+    return result
+
+
+async def show_batch(report: BatchReport) -> BatchReport:
+    """Show the report in the Prefect UI."""
+    await acreate_markdown_artifact(key=f"batch-{report.batch_id}", markdown=batch_markdown(report))
+    return report

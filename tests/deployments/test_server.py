@@ -1,0 +1,41 @@
+"""The temporary Prefect server: started when none runs, gone when its parent is, however that ends."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from blocks.errors import EngineUnavailable
+from deployments.server import running_server, use_server
+
+HOLD = "from deployments.server import temporary_server\nwith temporary_server() as url:\n    print(url, flush=True)\n    input()\n"
+
+
+def test_a_running_server_is_used(prefect_server: str) -> None:
+    with use_server() as url:
+        assert url == prefect_server
+
+
+def test_a_configured_server_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    with pytest.raises(EngineUnavailable, match="PREFECT_API_URL"):
+        running_server()
+
+
+def test_the_server_ends_with_a_killed_parent(tmp_path: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", HOLD], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    )
+    assert parent.stdout
+    url = parent.stdout.readline().strip()
+    servers = psutil.Process(parent.pid).children()
+    assert httpx.get(f"{url}/health").is_success
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    _, alive = psutil.wait_procs(servers, timeout=30)
+    assert servers
+    assert not alive
