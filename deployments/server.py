@@ -50,9 +50,10 @@ TEMPORARY = TUNING | {
 }
 
 PROCESS = """
-import os, sys, threading
+import os, shutil, sys, threading
 def end_with_parent():
     sys.stdin.buffer.read()
+    shutil.rmtree(sys.argv[2], ignore_errors=True)
     os._exit(0)
 threading.Thread(target=end_with_parent, daemon=True).start()
 import uvicorn
@@ -127,7 +128,7 @@ def _serve(database: Path, extra: dict[str, str]) -> Generator[str]:
     }
     with (database.parent / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", PROCESS, str(port)],
+            [sys.executable, "-c", PROCESS, str(port), str(database.parent)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,

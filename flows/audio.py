@@ -1,31 +1,30 @@
 """Recordings and texts in; transcript, enhanced text and summary out."""
 
-from datetime import UTC, datetime
-
 from prefect import flow
 
 from blocks.batch import BatchReport
 from blocks.job import Job, JobOptions, JobResult, Notice
 from blocks.store.files import FileRef
-from flows.running import attempt, input_kept_if_good, job_run, show, show_batch, time_limit, try_job
+from flows.running import attempt, job_run, limits_of, show, show_batch, try_recording
 from tasks.audio.decode import decode_step
 from tasks.audio.detect_speech import detect_speech_step
-from tasks.audio.export import export_step
+from tasks.audio.export import export_step, export_text_step
 from tasks.audio.ingest import ingest_step
 from tasks.audio.recordings import find_recordings
 from tasks.audio.transcribe import transcribe_step
-from tasks.jobs.batch import publish_batch_step
+from tasks.jobs.batch import batch_report, publish_batch_step
 from tasks.jobs.plan import plan_job, wants_cleaning, wants_summary
 from tasks.jobs.publish import Made, find_result, publish_step
 from tasks.llm.enhance import enhance_step
-from tasks.llm.ingest import ingest_text_step
+from tasks.llm.ingest import ingest_text_step, read_text_step
 from tasks.llm.summarise import summarise_step
-from tasks.llm.template import chosen_template
+from tasks.llm.template import template_asked_for
 
 DEFAULTS = JobOptions()
+TEXT_DEFAULTS = JobOptions(template="generic_summary")
 
 
-@flow(name="process-audio", flow_run_name="process {source}")
+@flow(name="process-audio", persist_result=False)
 async def process_audio(source: str, options: JobOptions = DEFAULTS, refresh: bool = False) -> JobResult:
     """Turn one recording into a transcript, an enhanced text and a summary.
 
@@ -47,13 +46,99 @@ async def process_audio(source: str, options: JobOptions = DEFAULTS, refresh: bo
         TimedOut: it took longer than JOB_TIMEOUT beyond the length of the audio.
     """
     async with job_run(refresh=refresh):
-        plan = plan_job(options, audio=True, template=chosen_template(options))
+        plan = plan_job(options, audio=True, template_sha256=template_asked_for(options))
         job, info = await ingest_step(source, plan)
         if not refresh and (done := await find_result(job)):
             return await show(done)
-        async with input_kept_if_good(job), time_limit(info.duration_s):
-            audio = await decode_step(job.folder, job.source, info, job.options)
-            speech = await detect_speech_step(job.folder, audio, job.options.vad_threshold)
-            transcript = await transcribe_step(job.folder, audio, speech, job.versions.speech, job.options)
-            made = await _write(job, Made(audio_info=info, audio=audio, speech=speech, transcript=transcript))
-        return await show(await publish_step(job, made, refresh=refresh))
+        asked = job.plan.options
+        async with limits_of(job, audio_s=info.duration_s):
+            audio = await decode_step(job.folder, job.source, info, asked.channels, asked.loudness_lufs)
+            speech = await detect_speech_step(job.folder, audio.audio, asked.vad_threshold)
+            transcript = await transcribe_step(
+                job.folder, audio.audio, speech, plan.versions.speech, asked.language, asked.hints
+            )
+            enhanced, summary, notices = await _write(job, transcript)
+            exports = await export_step(
+                job.folder, job.source_name, transcript, speech, audio.audio, enhanced, summary
+            )
+            made = Made(
+                audio_info=info,
+                audio=audio.audio,
+                speech=speech,
+                transcript=transcript,
+                enhanced=enhanced,
+                summary=summary,
+                exports=exports,
+                notices=notices,
+            )
+            return await show(await publish_step(job, made, refresh=refresh))
+
+
+@flow(name="process-text", persist_result=False)
+async def process_text(
+    text: str, options: JobOptions = TEXT_DEFAULTS, source_name: str = "text", refresh: bool = False
+) -> JobResult:
+    """Enhance and summarise a text, one utterance or paragraph a line.
+
+    Args:
+        text: The text.
+        options: What to do with it; what concerns audio is ignored.
+        source_name: What the result calls the text.
+        refresh: Compute again whatever is stored.
+
+    Returns:
+        The job's result, as for a recording but without audio.
+
+    Raises:
+        BadInput, Unsupported: the text is empty or too large, or an option cannot be used.
+        TimedOut: it took longer than JOB_TIMEOUT.
+    """
+    async with job_run(refresh=refresh):
+        plan = plan_job(options, audio=False, template_sha256=template_asked_for(options))
+        job = await ingest_text_step(text, plan, source_name)
+        if not refresh and (done := await find_result(job)):
+            return await show(done)
+        async with limits_of(job):
+            transcript = await read_text_step(job.folder, job.source, options.language)
+            enhanced, summary, notices = await _write(job, transcript)
+            exports = await export_text_step(job.folder, source_name, transcript, enhanced, summary)
+            made = Made(
+                transcript=transcript, enhanced=enhanced, summary=summary, exports=exports, notices=notices
+            )
+            return await show(await publish_step(job, made, refresh=refresh))
+
+
+@flow(name="process-batch", persist_result=False)
+async def process_batch(
+    sources: list[str], options: JobOptions = DEFAULTS, refresh: bool = False
+) -> BatchReport:
+    """Process many recordings, one after the other; those done before are found, not computed again.
+
+    Args:
+        sources: Recordings and folders of recordings.
+        options: What to do with each.
+        refresh: Compute again whatever is stored.
+
+    Returns:
+        One report, also stored under `batches/<batch_id>/`. A recording that cannot be processed
+        is in it with its error and stops none of the others.
+
+    Raises:
+        NotFound: a folder does not exist or holds no recording.
+    """
+    recordings, ignored = await find_recordings(sources)
+    items = [await try_recording(process_audio, recording, options, refresh) for recording in recordings]
+    return await show_batch(await publish_batch_step(batch_report(options, items, ignored)))
+
+
+async def _write(
+    job: Job, transcript: FileRef
+) -> tuple[FileRef | None, FileRef | None, tuple[Notice, ...]]:
+    """Enhance and summarise as far as asked for; what fails becomes a notice."""
+    plan, notices = job.plan, list[Notice]()
+    enhanced = summary = None
+    if wants_cleaning(plan.options):
+        enhanced = await attempt("enhance", enhance_step(job.folder, transcript, plan), notices)
+    if wants_summary(plan.options):
+        summary = await attempt("summarise", summarise_step(job.folder, enhanced or transcript, plan), notices)
+    return enhanced, summary, tuple(notices)

@@ -1,25 +1,32 @@
 """What every job flow has around its steps."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Coroutine
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import structlog
+from prefect import Flow
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_TASKS_REFRESH_CACHE, temporary_settings
 
 from blocks import timeline
-from blocks.batch import BatchReport
-from blocks.errors import BadInput, EngineFailed, EngineUnavailable, TimedOut
-from blocks.job import Job, JobResult, Notice
+from blocks.batch import BatchItem, BatchReport, Outcome
+from blocks.errors import BadInput, C500Error, EngineFailed, EngineUnavailable, TimedOut
+from blocks.job import Job, JobOptions, JobResult, Notice, Status
 from blocks.logs import configure_logs
 from blocks.settings import settings
 from blocks.store import open_store
 from tasks.jobs.report import batch_markdown, metrics_rows, summary_markdown
 
 T = TypeVar("T")
+
+AUDIO_TIME_SHARE = 1.0
+"""Seconds a job may take for each second of audio, on top of JOB_TIMEOUT."""
+
+OUTCOMES: dict[Status, Outcome] = {"complete": "done", "partial": "partial", "no_speech": "no_speech"}
 
 
 @asynccontextmanager
@@ -43,12 +50,15 @@ async def limits_of(job: Job, audio_s: float | None = None) -> AsyncGenerator[No
     Raises:
         TimedOut: the steps took longer.
     """
-    limit_s = settings().job_timeout + (audio_s or 0)
+    guard = asyncio.timeout(None)
+    limit_s = settings().job_timeout + AUDIO_TIME_SHARE * (audio_s or 0)
     try:
         with structlog.contextvars.bound_contextvars(job_id=job.job_id):
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout(limit_s) as guard:
                 yield
     except TimeoutError as error:
+        if not guard.expired():
+            raise
         raise TimedOut(
             f"the job took longer than {limit_s:.0f} s",
             fix="raise JOB_TIMEOUT, or use a faster engine; finished steps are kept",
@@ -85,3 +95,25 @@ async def show_batch(report: BatchReport) -> BatchReport:
     """Show the report in the Prefect UI."""
     await acreate_markdown_artifact(key=f"batch-{report.batch_id}", markdown=batch_markdown(report))
     return report
+
+
+async def try_recording(
+    flow: Flow[..., Coroutine[Any, Any, JobResult]], source: str, options: JobOptions, refresh: bool
+) -> BatchItem:
+    """Run the flow on one recording of a batch; its failure is an outcome, not an error."""
+    started = datetime.now(UTC)
+    try:
+        result = await flow(source, options, refresh)
+    except C500Error as error:
+        return BatchItem(source=source, outcome="failed", code=error.code, message=error.message, fix=error.fix)
+    except Exception as error:
+        return BatchItem(
+            source=source,
+            outcome="failed",
+            code=type(error).__name__,
+            message=str(error),
+            fix="see the log of its flow run, and report it",
+        )
+    found = result.status == "complete" and result.finished_at < started
+    outcome: Outcome = "found" if found else OUTCOMES[result.status]
+    return BatchItem(source=source, outcome=outcome, job_id=result.job_id)

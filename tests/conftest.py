@@ -14,10 +14,14 @@ os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
 os.environ.pop("PREFECT_API_URL", None)
 
 
+ROOT = Path(__file__).parent.parent
+
+
 @pytest.fixture(autouse=True)
 def private_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every test has its own store and logs, and no setting of the machine leaks in."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("AUDIO_DIR", str(tmp_path / "store"))
     monkeypatch.setenv("LOG_DIR", str(tmp_path / "logs"))
     settings.cache_clear()

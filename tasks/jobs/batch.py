@@ -2,14 +2,29 @@
 
 import csv
 import io
+from datetime import UTC, datetime
 
 from prefect import task
 
 from blocks.batch import BatchItem, BatchReport
+from blocks.content import content_hash
+from blocks.job import JobOptions
 from blocks.progress import in_thread
 from blocks.store import open_store
 from blocks.store.files import Files
 from tasks.jobs.report import batch_markdown
+
+
+def batch_report(options: JobOptions, items: list[BatchItem], ignored: list[str]) -> BatchReport:
+    """The report of these items; the same sources and options have the same id."""
+    batch_id = content_hash([options, [item.source for item in items]])[:16]
+    return BatchReport(
+        batch_id=batch_id,
+        options=options,
+        items=tuple(items),
+        ignored=tuple(ignored),
+        finished_at=datetime.now(UTC),
+    )
 
 
 @task(name="publish-batch")

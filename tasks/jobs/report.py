@@ -1,10 +1,8 @@
 """Results as people read them: Markdown and tables."""
 
-import json
-from typing import Any, cast
-
 from blocks.batch import BatchReport
 from blocks.job import JobResult
+from blocks.markdown import markdown_of
 
 SECONDS_PER_MINUTE = 60
 
@@ -26,32 +24,6 @@ def summary_markdown(result: JobResult) -> str:
     if result.notices:
         lines += ["", "## Notices", "", *(f"- **{n.step}** ({n.code}): {n.message}" for n in result.notices)]
     return "\n".join(lines).strip() + "\n"
-
-
-def markdown_of(value: Any, depth: int = 2) -> list[str]:
-    """Any JSON value as Markdown lines: objects as headed sections, lists as bullets."""
-    if isinstance(value, dict):
-        lines: list[str] = []
-        for name, item in cast(dict[str, Any], value).items():
-            lines += ["#" * min(depth, 6) + f" {_heading(name)}", "", *markdown_of(item, depth + 1), ""]
-        return lines
-    if isinstance(value, list):
-        return [f"- {_inline(item)}" for item in cast(list[Any], value)] or ["–"]
-    return [_inline(value)]
-
-
-def _inline(value: Any) -> str:
-    if isinstance(value, dict):
-        fields = cast(dict[str, Any], value)
-        return "; ".join(f"{_heading(name)}: {_inline(item)}" for name, item in fields.items() if item)
-    if isinstance(value, list):
-        return ", ".join(_inline(item) for item in cast(list[Any], value))
-    return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _heading(name: str) -> str:
-    words = name.replace("_", " ").strip()
-    return words[:1].upper() + words[1:]
 
 
 def _title(result: JobResult) -> str:

@@ -1,6 +1,7 @@
 """Bring a text into the store and give it its job."""
 
 import hashlib
+import unicodedata
 
 from prefect import task
 
@@ -15,6 +16,9 @@ from blocks.store.files import FileRef
 from blocks.transcript import EngineInfo, Segment, Transcript
 
 BYTES_PER_MB = 1_000_000
+VIETNAMESE_LETTERS = frozenset("ăđơưạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ")
+"""Letters of the Vietnamese alphabet that its neighbours in Europe do not use, or hardly."""
+
 GIVEN = EngineInfo(name="text", version="1")
 """Stands where a speech engine would: the words were given, not heard."""
 

@@ -12,7 +12,12 @@ import pytest
 from blocks.errors import EngineUnavailable
 from deployments.server import running_server, use_server
 
-HOLD = "from deployments.server import temporary_server\nwith temporary_server() as url:\n    print(url, flush=True)\n    input()\n"
+HOLD = """
+from deployments.server import temporary_server
+with temporary_server() as url:
+    print(url, flush=True)
+    input()
+"""
 
 
 def test_a_running_server_is_used(prefect_server: str) -> None:
@@ -26,16 +31,18 @@ def test_a_configured_server_that_does_not_answer_is_an_error(monkeypatch: pytes
         running_server()
 
 
-def test_the_server_ends_with_a_killed_parent(tmp_path: Path) -> None:
+def test_the_server_ends_with_a_killed_parent() -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", HOLD], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
     )
     assert parent.stdout
     url = parent.stdout.readline().strip()
     servers = psutil.Process(parent.pid).children()
+    folder = Path(servers[0].cmdline()[-1])
+    assert (folder / "prefect.db").exists()
     assert httpx.get(f"{url}/health").is_success
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     _, alive = psutil.wait_procs(servers, timeout=30)
-    assert servers
     assert not alive
+    assert not folder.exists()

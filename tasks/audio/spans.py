@@ -1,0 +1,84 @@
+"""From speech probabilities to spans: hysteresis, short gaps, padding, and a longest length."""
+
+from collections.abc import Sequence
+
+from blocks.audio import SAMPLE_RATE_HZ
+
+WINDOW_SAMPLES = 512
+WINDOW_S = WINDOW_SAMPLES / SAMPLE_RATE_HZ
+
+HYSTERESIS = 0.15
+"""Speech goes on until the probability is this much below the threshold."""
+
+MIN_SPEECH_S = 0.25
+MIN_SILENCE_S = 0.3
+PAD_S = 0.2
+MAX_SPAN_S = 30.0
+"""Longest stretch given to an engine at once: Whisper's window, and a bound on memory and delay.
+
+Source of rules and values: Silero VAD's `get_speech_timestamps`; a longer padding and a shorter
+silence than its defaults for dictation suit short turns of a dialogue.
+"""
+
+
+def spans_of(
+    probabilities: Sequence[float], threshold: float, duration_s: float
+) -> list[tuple[float, float]]:
+    """Stretches of speech as (start, end) in seconds, in order, not overlapping.
+
+    Args:
+        probabilities: One for each window of 32 ms.
+        threshold: Speech begins at this probability.
+        duration_s: Length of the audio; no span passes it.
+    """
+    found = [
+        part
+        for first, last in _runs(probabilities, threshold)
+        if (last - first) * WINDOW_S >= MIN_SPEECH_S
+        for part in _cut(probabilities, first, last)
+    ]
+    return _padded([(first * WINDOW_S, last * WINDOW_S) for first, last in found], duration_s)
+
+
+def _runs(probabilities: Sequence[float], threshold: float) -> list[tuple[int, int]]:
+    """Runs of speech as window indices [first, last); gaps under MIN_SILENCE_S belong to the run."""
+    runs: list[tuple[int, int]] = []
+    start: int | None = None
+    quiet = 0
+    longest_gap = round(MIN_SILENCE_S / WINDOW_S)
+    for index, probability in enumerate(probabilities):
+        if probability >= threshold:
+            start, quiet = (index if start is None else start), 0
+        elif start is not None and probability < max(threshold - HYSTERESIS, 0.01):
+            quiet += 1
+            if quiet >= longest_gap:
+                runs.append((start, index - quiet + 1))
+                start, quiet = None, 0
+    if start is not None:
+        runs.append((start, len(probabilities) - quiet))
+    return runs
+
+
+def _cut(probabilities: Sequence[float], first: int, last: int) -> list[tuple[int, int]]:
+    """Cut a run longer than MAX_SPAN_S at its least speech-like windows, in its second half each time."""
+    longest = round((MAX_SPAN_S - 2 * PAD_S) / WINDOW_S)
+    parts: list[tuple[int, int]] = []
+    while last - first > longest:
+        half = range(first + longest // 2, first + longest)
+        at = min(half, key=lambda index: probabilities[index])
+        parts.append((first, at))
+        first = at
+    parts.append((first, last))
+    return parts
+
+
+def _padded(spans: list[tuple[float, float]], duration_s: float) -> list[tuple[float, float]]:
+    """Widen each span by PAD_S, at most to the middle of the gap to its neighbour."""
+    padded: list[tuple[float, float]] = []
+    for index, (start_s, end_s) in enumerate(spans):
+        before_s = spans[index - 1][1] if index else 0.0
+        after_s = spans[index + 1][0] if index + 1 < len(spans) else duration_s
+        left_s = min(PAD_S, (start_s - before_s) / 2 if index else start_s)
+        right_s = min(PAD_S, (after_s - end_s) / 2 if index + 1 < len(spans) else after_s - end_s)
+        padded.append((round(start_s - left_s, 3), round(min(end_s + max(right_s, 0.0), duration_s), 3)))
+    return padded

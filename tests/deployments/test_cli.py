@@ -1,0 +1,142 @@
+"""The command line, run as a user runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deployments.docs import ROOT
+
+
+def c500(*arguments: str, stdin: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "deployments", *arguments],
+        capture_output=True,
+        text=True,
+        input=stdin,
+        timeout=300,
+        env=os.environ | environment,
+    )
+
+
+@pytest.fixture(scope="session")
+def sentence(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few seconds of business English as WAV."""
+    path = tmp_path_factory.mktemp("speech") / "sentence.wav"
+    text = "Good morning everyone. Maria will call the customer before noon."
+    subprocess.run(["flite", "-voice", "rms", "-t", text, "-o", str(path)], check=True)
+    return path
+
+
+def test_process_prints_a_result_and_copies_its_files(
+    prefect_server: str, sentence: Path, tmp_path: Path
+) -> None:
+    run = c500("process", str(sentence), "--out", str(tmp_path / "out"))
+    assert run.returncode == 0, run.stderr
+    assert "maria" in run.stdout.lower()
+    assert "extractive" in run.stdout
+    assert "transcribe: done" in run.stderr
+    assert {"transcript.srt", "result.json", "waveform.png"} <= {
+        path.name for path in (tmp_path / "out").iterdir()
+    }
+
+
+def test_json_output_is_json_alone_and_the_result_can_be_shown_again(
+    prefect_server: str, sentence: Path
+) -> None:
+    run = c500("process", str(sentence), "--json", "--features", "raw_transcript")
+    result = json.loads(run.stdout)
+    again = c500("result", result["job_id"], "--json")
+    assert json.loads(again.stdout) == result
+    subtitles = c500("result", result["job_id"], "--file", "transcript.srt")
+    assert "-->" in subtitles.stdout
+
+
+def test_a_folder_is_a_batch_whose_failures_set_the_exit_code(
+    prefect_server: str, sentence: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "calls"
+    folder.mkdir()
+    (folder / "good.wav").write_bytes(sentence.read_bytes())
+    (folder / "cut.wav").write_bytes(sentence.read_bytes()[:40])
+    run = c500("process", str(folder), "--features", "raw_transcript")
+    assert run.returncode == 1
+    assert "1 done" in run.stdout
+    assert "1 failed" in run.stdout
+
+
+def test_text_is_read_from_standard_input(prefect_server: str) -> None:
+    run = c500("text", "-", "--json", stdin="We decided to approve the budget. Maria will call David on Friday.\n")
+    assert json.loads(run.stdout)["status"] == "complete"
+
+
+def test_without_a_server_a_temporary_one_serves(sentence: Path) -> None:
+    run = c500("process", str(sentence), "--features", "raw_transcript")
+    assert run.returncode == 0, run.stderr
+    assert "Traceback" not in run.stderr
+    assert "rror" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["process", "nowhere.wav"], "nowhere.wav"),
+        (["process", "a.wav", "--template", "novel"], "novel"),
+        (["process", "a.wav", "--engine", "ears"], "ears"),
+        (["process", "a.wav", "--language", "vi"], "vi"),
+        (["process", "a.wav", "--language", "klingon"], "language"),
+        (["process", "a.wav", "--features", "poem"], "features"),
+        (["process", "a.wav", "--channels", "left"], "channels"),
+        (["text", "nowhere.txt"], "nowhere.txt"),
+        (["result", "0123456789abcdef"], "0123456789abcdef"),
+        (["result", "../../etc/passwd"], "passwd"),
+        (["templates", "show", "novel"], "novel"),
+    ],
+)
+def test_bad_input_is_one_line_what_and_one_line_how(arguments: list[str], says: str) -> None:
+    Path("a.wav").write_bytes(b"never read")
+    run = c500(*arguments)
+    assert run.returncode == 2
+    what, how = run.stderr.strip().splitlines()
+    assert what.startswith("error: ")
+    assert says in what
+    assert how.startswith("fix: ")
+    assert run.stdout == ""
+
+
+def test_a_wrong_setting_stops_at_start() -> None:
+    run = c500("doctor", JOB_TIMEOUT="soon")
+    assert run.returncode == 1
+    assert "JOB_TIMEOUT is 'soon'" in run.stdout
+
+
+def test_debug_shows_the_traceback() -> None:
+    assert "Traceback" in c500("process", "nowhere.wav", "--debug").stderr
+
+
+def test_doctor_finds_a_plain_machine_well() -> None:
+    run = c500("doctor")
+    assert run.returncode == 0, run.stdout
+    assert "sphinx" in run.stdout
+    assert "BAD" not in run.stdout
+
+
+def test_engines_tell_what_is_missing_and_how_to_get_it() -> None:
+    run = c500("engines")
+    assert "OPENAI_SPEECH_URL" in run.stdout
+    assert "extractive" in run.stdout
+
+
+def test_templates_are_listed_shown_and_checked(tmp_path: Path) -> None:
+    names = [line.split()[0] for line in c500("templates", "list").stdout.splitlines()]
+    assert {"meeting_notes", "interview", "call_summary", "generic_summary", "text_enhancement"} <= set(names)
+    assert '"type": "object"' in c500("templates", "show", "meeting_notes").stdout
+    good = ROOT / "tasks" / "llm" / "templates" / "meeting_notes"
+    assert c500("templates", "check", str(good)).returncode == 0
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "schema.json").write_text('{"type": "nonsense"}')
+    assert c500("templates", "check", str(bad)).returncode == 2

@@ -1,0 +1,94 @@
+"""A job killed at any step boundary goes on where it stopped: nothing lost, nothing twice, no litter."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blocks.store import open_store
+
+UNSTORED = {"ingest", "publish"}
+"""Steps that look at the world, and so run each time."""
+
+
+def run_job(source: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.flows.run_job", str(source), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def finish(source: Path) -> dict[str, Any]:
+    run = run_job(source)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def boundaries_of(run: subprocess.CompletedProcess[str]) -> list[tuple[str, bool]]:
+    lines = [line.split() for line in run.stdout.splitlines() if line.startswith("boundary ")]
+    return [(step, ended == "True") for _, step, ended in lines]
+
+
+def assert_no_litter() -> None:
+    open_store()  # sweeps what dead processes left
+    root = Path(open_store().uri("x").removeprefix("file://")).parent
+    open_store().sweep()  # type: ignore[attr-defined]
+    assert not list((root / ".scratch").iterdir())
+    assert not list((root / ".locks").iterdir())
+
+
+def kill_and_resume(source: Path, kill_at: int) -> bool:
+    """Whether the boundary was reached."""
+    killed = run_job(source, kill_at)
+    if killed.returncode == 0:
+        return False
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    seen = boundaries_of(killed)
+    # A step was stored when the next one had begun.
+    stored = {step for index, (step, ended) in enumerate(seen[:-1]) if ended} - UNSTORED
+    resumed = finish(source)
+    computed = {step for step, ended in resumed["boundaries"] if not ended}
+    assert not computed & stored, f"computed again after a kill at {seen[-1]}"
+    assert resumed["result"]["status"] == "complete"
+    assert_no_litter()
+    return True
+
+
+def erase_store() -> None:
+    for key in list(open_store().list()):
+        open_store().delete(key)
+
+
+@pytest.mark.parametrize("kill_at", [2, 4, 6, 9, 12, 14])
+def test_a_job_killed_at_a_boundary_resumes(prefect_server: str, sentence: Path, kill_at: int) -> None:
+    assert kill_and_resume(sentence, kill_at)
+
+
+@pytest.mark.soak
+def test_a_job_killed_at_every_boundary_resumes(prefect_server: str, sentence: Path) -> None:
+    kill_at = 0
+    while kill_and_resume(sentence, kill_at):
+        erase_store()
+        kill_at += 1
+    assert kill_at >= 14
+
+
+@pytest.mark.soak
+def test_a_job_killed_at_200_random_moments_completes(prefect_server: str, sentence: Path) -> None:
+    chance = random.Random(20261121)
+    clean = finish(sentence)["result"]
+    for _ in range(200):
+        erase_store()
+        command = [sys.executable, "-m", "tests.flows.run_job", str(sentence)]
+        job = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(chance.uniform(1.5, 6.0))  # the moment is the input here, not a wait for something
+        job.kill()
+        job.wait()
+        result = finish(sentence)["result"]
+        assert result["status"] == "complete"
+        assert result["files"]["transcript.json"]["sha256"] == clean["files"]["transcript.json"]["sha256"]
+        assert_no_litter()
