@@ -4,16 +4,18 @@ from prefect import flow
 
 from blocks.batch import BatchReport
 from blocks.job import Job, JobOptions, JobResult, Notice
+from blocks.settings import settings
 from blocks.store.files import FileRef
 from flows.running import attempt, job_run, limits_of, show, show_batch, try_recording
 from tasks.audio.decode import decode_step
 from tasks.audio.detect_speech import detect_speech_step
 from tasks.audio.export import export_step, export_text_step
 from tasks.audio.ingest import ingest_step
+from tasks.audio.pictures import draw_timing_step
 from tasks.audio.recordings import find_recordings
 from tasks.audio.transcribe import transcribe_step
 from tasks.jobs.batch import batch_report, publish_batch_step
-from tasks.jobs.plan import plan_job, wants_cleaning, wants_summary
+from tasks.jobs.plan import plan_job, wants_cleaning
 from tasks.jobs.publish import Made, find_result, publish_step
 from tasks.llm.enhance import enhance_step
 from tasks.llm.ingest import ingest_text_step, read_text_step
@@ -61,6 +63,7 @@ async def process_audio(source: str, options: JobOptions = DEFAULTS, refresh: bo
             exports = await export_step(
                 job.folder, job.source_name, transcript, speech, audio.audio, enhanced, summary
             )
+            exports |= {"steps.png": await draw_timing_step(job.folder)}
             made = Made(
                 audio_info=info,
                 audio=audio.audio,
@@ -131,14 +134,16 @@ async def process_batch(
     return await show_batch(await publish_batch_step(batch_report(options, items, ignored)))
 
 
-async def _write(
-    job: Job, transcript: FileRef
-) -> tuple[FileRef | None, FileRef | None, tuple[Notice, ...]]:
+async def _write(job: Job, transcript: FileRef) -> tuple[FileRef | None, FileRef | None, tuple[Notice, ...]]:
     """Enhance and summarise as far as asked for; what fails becomes a notice."""
-    plan, notices = job.plan, list[Notice]()
+    asked, engine, template = job.plan.options, job.plan.versions.language, job.plan.template_sha256
     enhanced = summary = None
-    if wants_cleaning(plan.options):
-        enhanced = await attempt("enhance", enhance_step(job.folder, transcript, plan), notices)
-    if wants_summary(plan.options):
-        summary = await attempt("summarise", summarise_step(job.folder, enhanced or transcript, plan), notices)
+    notices: list[Notice] = []
+    if engine and wants_cleaning(asked):
+        limit = settings().enhance_max_edit_rate
+        work = enhance_step(job.folder, transcript, engine, limit, asked.hints)
+        enhanced = await attempt("enhance", work, notices)
+    if engine and template:
+        work = summarise_step(job.folder, transcript, enhanced, asked.template, template, engine)
+        summary = await attempt("summarise", work, notices)
     return enhanced, summary, tuple(notices)

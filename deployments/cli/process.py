@@ -138,11 +138,10 @@ def _options(**fields: Any) -> "JobOptions":
 
 def _check_before_start(options: "JobOptions", *, audio: bool) -> None:
     """Resolve engines and template now: a wrong name should not wait for a server to start."""
-    from tasks.llm.template import chosen_template
-
     from tasks.jobs.plan import plan_job
+    from tasks.llm.template import template_asked_for
 
-    plan_job(options, audio=audio, template=chosen_template(options))
+    plan_job(options, audio=audio, template_sha256=template_asked_for(options))
 
 
 def _check_paths(sources: list[str]) -> None:

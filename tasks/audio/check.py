@@ -107,6 +107,8 @@ def _faults(cases: Any) -> list[str]:
     """One line a faulty cell, in order of rows."""
     ordered = cases.sort_values("index", kind="stable").drop_duplicates(["index", "check"])
     return [
-        f"row {case.index_} {case.column if case.schema_context == 'Column' else ''}: {case.check}".replace(" :", ":")
+        f"row {case.index_} {case.column if case.schema_context == 'Column' else ''}: {case.check}".replace(
+            " :", ":"
+        )
         for case in ordered.rename(columns={"index": "index_"}).itertuples()
     ]

@@ -188,9 +188,7 @@ def _graph(frame: Any, channels: int, gain_db: float | None) -> Any:
     layout = "stereo" if channels == 2 else "mono"
     graph = av.filter.Graph()
     chain = [
-        graph.add_abuffer(
-            sample_rate=frame.sample_rate, format=frame.format.name, layout=frame.layout.name
-        ),
+        graph.add_abuffer(sample_rate=frame.sample_rate, format=frame.format.name, layout=frame.layout.name),
         graph.add("aresample", str(SAMPLE_RATE_HZ)),
     ]
     if gain_db is not None:

@@ -105,7 +105,9 @@ def _open(source: str, max_bytes: int, allow_private: bool) -> tuple[str, AsyncI
 
         return name, read_url(source, max_bytes, allow_private)
     raise BadInput(
-        f"{scheme}:// addresses are not taken", fix=f"use a path or one of {', '.join(SCHEMES)}", field="source"
+        f"{scheme}:// addresses are not taken",
+        fix=f"use a path or one of {', '.join(SCHEMES)}",
+        field="source",
     )
 
 
@@ -131,7 +133,9 @@ def _chunks(path: Path) -> Iterator[bytes]:
         raise NotFound(f"there is no file {str(path)!r}", fix="check the path", field="source") from error
     except OSError as error:
         raise BadInput(
-            f"cannot read {str(path)!r}: {error.strerror}", fix="check its permissions and its name", field="source"
+            f"cannot read {str(path)!r}: {error.strerror}",
+            fix="check its permissions and its name",
+            field="source",
         ) from error
     with os.fdopen(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+from blocks.store.s3 import s3_client
+
 from blocks.errors import BadInput, EngineUnavailable, NotFound
 from blocks.progress import in_thread
-from blocks.store.s3 import s3_client
 from tasks.audio.fetch import CHUNK_BYTES, too_large
 
 
@@ -39,9 +40,15 @@ def _get(bucket: str, key: str) -> Any:
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         if code in ("NoSuchKey", "NoSuchBucket", "404"):
-            raise NotFound(f"nothing is at s3://{bucket}/{key}", fix="check bucket and key", field="source") from error
+            raise NotFound(
+                f"nothing is at s3://{bucket}/{key}", fix="check bucket and key", field="source"
+            ) from error
         raise BadInput(
-            f"s3://{bucket}/{key} cannot be read: {code}", fix="check the credentials and their rights", field="source"
+            f"s3://{bucket}/{key} cannot be read: {code}",
+            fix="check the credentials and their rights",
+            field="source",
         ) from error
     except BotoCoreError as error:
-        raise EngineUnavailable(f"S3 cannot be reached: {error}", fix="check S3_ENDPOINT_URL and credentials") from error
+        raise EngineUnavailable(
+            f"S3 cannot be reached: {error}", fix="check S3_ENDPOINT_URL and credentials"
+        ) from error

@@ -5,6 +5,9 @@ import wave
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prefect import task
+
+from blocks import timeline
 from blocks.audio import Speech
 from blocks.progress import in_thread
 from blocks.store import open_store
@@ -40,7 +43,9 @@ def waveform(audio: Path, speech: Speech) -> bytes:
         axis.set(xlim=(0, max(speech.duration_s, 0.1)), ylim=(-1, 1), yticks=[])
         axis.set_ylabel(f"channel {channel + 1}" if channels > 1 else "")
         _plain(axis)
-    axes[0].set_title(f"speech in {speech.coverage:.0%} of {_clock(speech.duration_s)}", loc="left", fontsize=10)
+    axes[0].set_title(
+        f"speech in {speech.coverage:.0%} of {_clock(speech.duration_s)}", loc="left", fontsize=10
+    )
     axes[-1].xaxis.set_major_formatter(lambda value, _: _clock(value))
     return _png(figure)
 
@@ -59,9 +64,11 @@ def step_timing(step_time_s: dict[str, float]) -> bytes:
     return _png(figure)
 
 
-async def write_step_timing(folder: str, step_time_s: dict[str, float]) -> FileRef:
-    """Write `steps.png`."""
-    picture = await in_thread(step_timing, step_time_s)
+@task(name="draw-timing")
+async def draw_timing_step(folder: str) -> FileRef:
+    """Write `steps.png`: the steps computed so far in this run."""
+    seen = timeline.current.get()
+    picture = await in_thread(step_timing, seen.step_time_s if seen else {})
     return await in_thread(open_store().put_bytes, f"{folder}/steps.png", picture, "image/png")
 
 

@@ -34,7 +34,9 @@ async def find_recordings(sources: list[str]) -> tuple[list[str], list[str]]:
             continue
         found, others = await in_thread(recordings_in, folder)
         if not found:
-            raise NotFound(f"the folder {source} holds no recordings", fix="name another folder", field="sources")
+            raise NotFound(
+                f"the folder {source} holds no recordings", fix="name another folder", field="sources"
+            )
         recordings += found
         ignored += others
     return list(dict.fromkeys(recordings)), ignored

@@ -44,8 +44,8 @@ def metrics_rows(result: JobResult) -> list[dict[str, str]]:
         "speech coverage": _number(figures.vad_coverage, "{:.0%}"),
         "speech confidence": _number(figures.asr_confidence_avg, "{:.2f}"),
         "edit rate": _number(figures.edit_rate_cleaning, "{:.1%}"),
-        "tokens": str(figures.prompt_tokens + figures.completion_tokens),
-        "cost": _number(figures.cost_usd, "{:.4f} USD"),
+        "tokens": str(figures.prompt_tokens + figures.completion_tokens or ""),
+        "cost": _number(figures.cost_usd or None, "{:.4f} USD"),
         "peak memory": _number(figures.peak_rss_bytes and figures.peak_rss_bytes / 1e6, "{:.0f} MB"),
     }
     rows = [{"figure": name, "value": value} for name, value in shown.items() if value]

@@ -1,7 +1,6 @@
 """Bring a text into the store and give it its job."""
 
 import hashlib
-import unicodedata
 
 from prefect import task
 

@@ -69,7 +69,9 @@ def test_a_folder_is_a_batch_whose_failures_set_the_exit_code(
 
 
 def test_text_is_read_from_standard_input(prefect_server: str) -> None:
-    run = c500("text", "-", "--json", stdin="We decided to approve the budget. Maria will call David on Friday.\n")
+    run = c500(
+        "text", "-", "--json", stdin="We decided to approve the budget. Maria will call David on Friday.\n"
+    )
     assert json.loads(run.stdout)["status"] == "complete"
 
 

@@ -157,7 +157,7 @@ async def test_a_job_over_its_time_is_stopped(
     [
         "two words.wav",
         "Cuộc họp tuần này – đã ghi.wav",
-        "it's \"quoted\".wav",
+        'it\'s "quoted".wav',
         "two\nlines.wav",
         "-rf.wav",
         "%20#?&.wav",

@@ -1,0 +1,40 @@
+"""JSON in a model's answer: found, and held against its schema."""
+
+import json
+import re
+from typing import Any, cast
+
+FENCE = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
+PROBLEMS_NAMED = 5
+
+
+def json_in(text: str) -> dict[str, Any] | None:
+    """The JSON object of an answer, bare, in a code fence, or within prose; None when there is none."""
+    for candidate in [text, *FENCE.findall(text)]:
+        try:
+            value = json.loads(candidate)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            return cast(dict[str, Any], value)
+    decoder = json.JSONDecoder()
+    for start in (found.start() for found in re.finditer(r"\{", text)):
+        try:
+            value, _ = decoder.raw_decode(text, start)
+        except ValueError:
+            continue
+        return cast(dict[str, Any], value)
+    return None
+
+
+def problems_of(value: Any, schema: dict[str, Any]) -> list[str]:
+    """Where the value breaks the schema: up to five lines `path: rule`; empty when it does not."""
+    from jsonschema.validators import validator_for
+
+    faults = sorted(
+        validator_for(schema)(schema).iter_errors(value), key=lambda fault: list(map(str, fault.path))
+    )
+    return [
+        f"{'.'.join(map(str, fault.absolute_path)) or 'answer'}: {fault.message[:200]}"
+        for fault in faults[:PROBLEMS_NAMED]
+    ]
