@@ -4,7 +4,7 @@ import re
 from collections import Counter
 
 from blocks.language.numbers import NUMBER_WORDS, numbers_in
-from blocks.language.words import CALENDAR, GIVEN_NAMES
+from blocks.language.words import CALENDAR, GIVEN_NAMES, UPPER
 
 
 def edit_rate(raw: str, corrected: str) -> float:
@@ -50,5 +50,5 @@ def _names(raw: str, hints: tuple[str, ...]) -> list[str]:
     lowered = raw.casefold()
     asked = [hint for hint in hints if re.search(rf"(?<!\w){re.escape(hint.casefold())}(?!\w)", lowered)]
     known = [word for word in re.findall(r"[^\W\d_]+", lowered) if word in GIVEN_NAMES or word in CALENDAR]
-    inside = re.findall(r"(?<=[\w,] )[A-ZÀ-ỸĐ][^\W\d_]+", raw)
+    inside = re.findall(rf"(?<=[\w,] )[{UPPER}][^\W\d_]+", raw)
     return [*asked, *known, *inside]

@@ -33,9 +33,7 @@ class Settings(BaseSettings):
         pattern=r"^(|s3://[^/]+(/.*)?)$",
         description="where jobs are kept instead of AUDIO_DIR: `s3://bucket/prefix`",
     )
-    s3_endpoint_url: AnyHttpUrl | None = Field(
-        default=None, description="address of an S3 server that is not Amazon's"
-    )
+    s3_endpoint_url: AnyHttpUrl | None = Field(default=None, description="address of an S3 server that is not Amazon's")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="least level that is logged"
     )
@@ -49,9 +47,7 @@ class Settings(BaseSettings):
     allow_private_sources: bool = Field(
         default=False, description="whether http(s) sources may lead to private or loopback addresses"
     )
-    result_ttl: int = Field(
-        default=86_400, ge=60, description="seconds a finished job's result is kept at least"
-    )
+    result_ttl: int = Field(default=86_400, ge=60, description="seconds a finished job's result is kept at least")
     job_timeout: int = Field(
         default=600, ge=1, le=86_400, description="seconds a job may take on top of the length of its audio"
     )
@@ -75,12 +71,10 @@ class Settings(BaseSettings):
     whisper_model_variant: str = Field(
         default="erax-wow-turbo", description="Whisper model: variant, hub name or folder"
     )
-    whisper_device: Literal["auto", "cuda", "cpu"] = Field(
-        default="cuda", description="where Whisper computes"
+    whisper_device: Literal["auto", "cuda", "cpu"] = Field(default="cuda", description="where Whisper computes")
+    whisper_compute_type: Literal["float16", "int8_float16", "int8", "int8_float32", "bfloat16", "float32"] = Field(
+        default="float16", description="number type Whisper computes in"
     )
-    whisper_compute_type: Literal[
-        "float16", "int8_float16", "int8", "int8_float32", "bfloat16", "float32"
-    ] = Field(default="float16", description="number type Whisper computes in")
     chunkformer_model_name: str = Field(
         default="khanhld/chunkformer-rnnt-large-vie", description="ChunkFormer model: hub name or folder"
     )
@@ -113,9 +107,7 @@ class Settings(BaseSettings):
         default=None, description="base URL of a server with /chat/completions, ending in /v1"
     )
     openai_language_api_key: SecretStr | None = Field(default=None, description="its key")
-    openai_language_model: str = Field(
-        default="", description="the model it is asked for; empty = LLM_SUM_MODEL"
-    )
+    openai_language_model: str = Field(default="", description="the model it is asked for; empty = LLM_SUM_MODEL")
     engine_timeout_s: float = Field(
         default=120, gt=0, le=3600, description="seconds one call of a remote engine may take"
     )

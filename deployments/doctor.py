@@ -78,9 +78,7 @@ def _disk() -> str:
         folder = folder.parent
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < LEAST_FREE_BYTES:
-        raise C500Error(
-            f"only {free_bytes / 1e9:.1f} GB free at {folder}", fix="free some space, or move AUDIO_DIR"
-        )
+        raise C500Error(f"only {free_bytes / 1e9:.1f} GB free at {folder}", fix="free some space, or move AUDIO_DIR")
     return f"{free_bytes / 1e9:.0f} GB free at {folder}"
 
 

@@ -11,8 +11,7 @@ HEAVY = {"torch"}
 def pins() -> list[str]:
     """One line a distribution, sorted by normalised name; local versions (`+cpu`) left out."""
     found = {
-        re.sub(r"[-_.]+", "-", item.metadata["Name"]).lower(): item.version.split("+")[0]
-        for item in distributions()
+        re.sub(r"[-_.]+", "-", item.metadata["Name"]).lower(): item.version.split("+")[0] for item in distributions()
     }
     return [f"{name}=={version}" for name, version in sorted(found.items()) if name not in OURS | HEAVY]
 

@@ -79,10 +79,7 @@ def use_server() -> Generator[str]:
             yield url
         return
     with temporary_server() as url, _environment({"PREFECT_API_URL": url}):
-        try:
-            yield url
-        finally:
-            _drain()
+        yield url
 
 
 def running_server() -> str | None:
@@ -113,7 +110,10 @@ def temporary_server(extra: dict[str, str] | None = None) -> Generator[str]:
         with _serve(database, extra or {}) as url:
             if not template.exists():
                 _keep_as_template(database, template)
-            yield url
+            try:
+                yield url
+            finally:
+                _drain()
 
 
 @contextmanager

@@ -60,9 +60,7 @@ async def process_audio(source: str, options: JobOptions = DEFAULTS, refresh: bo
                 job.folder, audio.audio, speech, plan.versions.speech, asked.language, asked.hints
             )
             enhanced, summary, notices = await _write(job, transcript)
-            exports = await export_step(
-                job.folder, job.source_name, transcript, speech, audio.audio, enhanced, summary
-            )
+            exports = await export_step(job.folder, job.source_name, transcript, speech, audio.audio, enhanced, summary)
             exports |= {"steps.png": await draw_timing_step(job.folder)}
             made = Made(
                 audio_info=info,
@@ -105,16 +103,12 @@ async def process_text(
             transcript = await read_text_step(job.folder, job.source, options.language)
             enhanced, summary, notices = await _write(job, transcript)
             exports = await export_text_step(job.folder, source_name, transcript, enhanced, summary)
-            made = Made(
-                transcript=transcript, enhanced=enhanced, summary=summary, exports=exports, notices=notices
-            )
+            made = Made(transcript=transcript, enhanced=enhanced, summary=summary, exports=exports, notices=notices)
             return await show(await publish_step(job, made, refresh=refresh))
 
 
 @flow(name="process-batch", persist_result=False)
-async def process_batch(
-    sources: list[str], options: JobOptions = DEFAULTS, refresh: bool = False
-) -> BatchReport:
+async def process_batch(sources: list[str], options: JobOptions = DEFAULTS, refresh: bool = False) -> BatchReport:
     """Process many recordings, one after the other; those done before are found, not computed again.
 
     Args:

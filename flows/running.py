@@ -105,10 +105,8 @@ async def try_recording(
     try:
         result = await flow(source, options, refresh)
     except C500Error as error:
-        return BatchItem(
-            source=source, outcome="failed", code=error.code, message=error.message, fix=error.fix
-        )
-    except Exception as error:
+        return BatchItem(source=source, outcome="failed", code=error.code, message=error.message, fix=error.fix)
+    except Exception as error:  # noqa: BLE001 - recorded: one recording must not stop the others
         return BatchItem(
             source=source,
             outcome="failed",

@@ -26,9 +26,7 @@ class ExtractiveEngine:
         libraries = {name: version(name) for name in ("sumy", "yake")}
         return EngineInfo(name="extractive", version=RULES_VERSION, settings=libraries)
 
-    async def complete(
-        self, prompts: Sequence[Prompt], schema: dict[str, Any] | None = None
-    ) -> list[Completion]:
+    async def complete(self, prompts: Sequence[Prompt], schema: dict[str, Any] | None = None) -> list[Completion]:
         """Answer each prompt by its task; see `LanguageEngine.complete`."""
         return [await in_thread(_answer, prompt, schema) for prompt in prompts]
 

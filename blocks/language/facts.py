@@ -7,7 +7,7 @@ from functools import cached_property
 
 from blocks.language.ranking import central, key_phrases
 from blocks.language.sentences import split_text
-from blocks.language.words import SOCIAL
+from blocks.language.words import SOCIAL, UPPER
 from blocks.transcript import Segment
 
 LEAST_WORDS = 5
@@ -24,7 +24,7 @@ RISK = re.compile(
     re.IGNORECASE,
 )
 
-NAME = r"[A-ZÀ-ỸĐ][\w'’À-ỹ-]*"
+NAME = rf"[{UPPER}][\w'’-]*"
 NOBODY = {
     "It",
     "That",

@@ -102,9 +102,7 @@ def fill(schema: dict[str, Any], facts: Facts) -> dict[str, Any]:
 def _role(name: str, wanted: dict[str, Any], known: dict[str, Any]) -> str | None:
     if (asked := wanted.get(ROLE)) in known:
         return asked
-    return next(
-        (role for role, names in COMMON_NAMES.items() if role in known and name.lower() in names), None
-    )
+    return next((role for role, names in COMMON_NAMES.items() if role in known and name.lower() in names), None)
 
 
 def _fit(value: Any, wanted: dict[str, Any]) -> Any:

@@ -68,36 +68,55 @@ def parse(words: Sequence[str]) -> int | None:
 
     `forty five thousand two hundred` is 45200; `twenty twenty six` is None.
     """
-    if not words:
-        return None
     total = group = 0
-    last = "start"
-    least_scale: int | None = None
+    least_scale = max(SCALES.values()) * 1000
+    last = ""
     for word in words:
-        if word in UNITS:
-            if last == "unit" or (last == "tens" and not 1 <= UNITS[word] <= 9):
+        if word == "and":
+            continue
+        kind = _kind(word)
+        if last not in MAY_FOLLOW[kind]:
+            return None
+        if kind == "hundred":
+            group *= 100
+        elif kind == "scale":
+            if SCALES[word] >= least_scale or group == 0:
                 return None
-            group, last = group + UNITS[word], "unit"
-        elif word in TENS:
-            if last in ("unit", "tens"):
-                return None
-            group, last = group + TENS[word], "tens"
-        elif word == "hundred":
-            if last != "unit" or group >= 100 or group == 0:
-                return None
-            group, last = group * 100, "hundred"
+            total, group, least_scale = total + group * SCALES[word], 0, SCALES[word]
         else:
-            scale = SCALES[word]
-            if last in ("start", "scale") or (least_scale is not None and scale >= least_scale):
-                return None
-            total, group, least_scale, last = total + group * scale, 0, scale, "scale"
-    return total + group
+            group += UNITS.get(word, 0) + TENS.get(word, 0)
+        last = kind
+    return total + group if words else None
+
+
+MAY_FOLLOW = {
+    "digit": {"", "tens", "hundred", "scale"},
+    "teen": {"", "hundred", "scale"},
+    "tens": {"", "hundred", "scale"},
+    "hundred": {"digit"},
+    "scale": {"digit", "teen", "tens", "hundred"},
+}
+"""Which kind of number word each kind may come after, in one number; "" is the start."""
+
+
+def _kind(word: str) -> str:
+    if word in TENS:
+        return "tens"
+    if word in UNITS:
+        return "digit" if 1 <= UNITS[word] <= 9 else "teen"
+    return "hundred" if word == "hundred" else "scale"
 
 
 def _length(words: Sequence[str], first: int) -> int:
-    """How many words from here on are number words."""
+    """How many words from here on are number words; `and` counts within `two hundred and fifty`."""
     length = 0
-    while first + length < len(words) and words[first + length] in NUMBER_WORDS:
+    while first + length < len(words):
+        word = words[first + length]
+        joins = word == "and" and length > 0 and words[first + length - 1] == "hundred"
+        if word not in NUMBER_WORDS and not (joins and words[first + length + 1 : first + length + 2] != []):
+            break
+        if joins and words[first + length + 1] not in UNITS.keys() | TENS.keys():
+            break
         length += 1
     return length
 
@@ -121,9 +140,7 @@ def numbers_in(text: str) -> list[str]:
         if value is not None:
             found.append(str(value))
         elif length:
-            found.extend(
-                str(parse([word])) for word in flat[index : index + length] if parse([word]) is not None
-            )
+            found.extend(str(parse([word])) for word in flat[index : index + length] if parse([word]) is not None)
         else:
             found.extend(digits.replace(",", "") for digits in re.findall(r"\d+(?:[.,]\d+)*", flat[index]))
         index += max(length, 1)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from blocks.errors import EngineFailed, EngineUnavailable
+from blocks.http import wait_asked_s
 from blocks.language.protocol import Completion, Prompt, Usage
 from blocks.language.validation import json_in, problems_of
 from blocks.settings import settings
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     import httpx
 
 CONCURRENT_CALLS = 4
-LONGEST_WAIT_S = 20.0
-"""A `Retry-After` up to this is waited for once; a longer one is left to the step's retries."""
-
 FORMATS = ("json_schema", "json_object", "text")
 """Ways to ask for JSON, best first; a server that refuses one is asked the next way."""
 
@@ -48,9 +46,7 @@ class OpenAILanguageEngine:
             settings={"url": self._url, "enhance_model": self._models["enhance"], "temperature": 0},
         )
 
-    async def complete(
-        self, prompts: Sequence[Prompt], schema: dict[str, Any] | None = None
-    ) -> list[Completion]:
+    async def complete(self, prompts: Sequence[Prompt], schema: dict[str, Any] | None = None) -> list[Completion]:
         """Answer all prompts, a few at a time; see `LanguageEngine.complete`."""
         import httpx
 
@@ -66,9 +62,7 @@ class OpenAILanguageEngine:
                 running = [group.create_task(_unwrapped(answer(prompt))) for prompt in prompts]
         return [_or_raise(task.result()) for task in running]
 
-    async def _answer(
-        self, client: "httpx.AsyncClient", prompt: Prompt, schema: dict[str, Any] | None
-    ) -> Completion:
+    async def _answer(self, client: "httpx.AsyncClient", prompt: Prompt, schema: dict[str, Any] | None) -> Completion:
         start = time.perf_counter()
         messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]
         model = self._models[prompt.task]
@@ -120,8 +114,7 @@ class OpenAILanguageEngine:
 
         try:
             response = await client.post(f"{self._url}/chat/completions", json=body)
-            wait_s = _wait_asked_s(response)
-            if wait_s is not None and wait_s <= LONGEST_WAIT_S:
+            if (wait_s := wait_asked_s(response)) is not None:
                 await asyncio.sleep(wait_s)
                 response = await client.post(f"{self._url}/chat/completions", json=body)
         except httpx.TransportError as error:
@@ -152,16 +145,6 @@ def _response_format(form: str, schema: dict[str, Any]) -> dict[str, Any] | None
     return {"type": form} if form == "json_object" else None
 
 
-def _wait_asked_s(response: "httpx.Response") -> float | None:
-    """Seconds the server asks us to wait, None when it does not."""
-    if response.status_code not in (429, 503):
-        return None
-    try:
-        return max(0.0, float(response.headers.get("retry-after", "")))
-    except ValueError:
-        return None
-
-
 def _content(response: "httpx.Response", model: str) -> tuple[str, Usage]:
     _raise_for(response, model)
     try:
@@ -175,9 +158,7 @@ def _content(response: "httpx.Response", model: str) -> tuple[str, Usage]:
         ) from error
     if not isinstance(text, str):
         raise EngineFailed("the language server gave an empty answer", fix="try another model")
-    usage = Usage(
-        prompt_tokens=used.get("prompt_tokens") or 0, completion_tokens=used.get("completion_tokens") or 0
-    )
+    usage = Usage(prompt_tokens=used.get("prompt_tokens") or 0, completion_tokens=used.get("completion_tokens") or 0)
     return text, usage
 
 
@@ -197,9 +178,7 @@ def _raise_for(response: "httpx.Response", model: str) -> None:
         raise EngineUnavailable(f"the language server answers {status}", fix="try again later")
     if "context" in response.text.lower():
         raise EngineFailed("the text is too long for the model", fix="use a model with a longer context")
-    raise EngineFailed(
-        f"the language server answers {status}: {response.text[:200]}", fix="check model and server"
-    )
+    raise EngineFailed(f"the language server answers {status}: {response.text[:200]}", fix="check model and server")
 
 
 def _read(text: str, schema: dict[str, Any] | None) -> tuple[dict[str, Any] | None, list[str]]:

@@ -67,9 +67,7 @@ class LanguageEngine(Protocol):
         """Name, version, model and settings, without loading anything."""
         ...
 
-    async def complete(
-        self, prompts: Sequence[Prompt], schema: dict[str, Any] | None = None
-    ) -> list[Completion]:
+    async def complete(self, prompts: Sequence[Prompt], schema: dict[str, Any] | None = None) -> list[Completion]:
         """Answer all prompts, in order.
 
         Args:

@@ -47,9 +47,7 @@ ENTRIES = (
     LanguageEntry(
         name="openai",
         description="any server with /v1/chat/completions: vLLM, a gateway, a provider",
-        missing=lambda: (
-            None if settings().openai_language_url else "set OPENAI_LANGUAGE_URL (and its key and model)"
-        ),
+        missing=lambda: None if settings().openai_language_url else "set OPENAI_LANGUAGE_URL (and its key and model)",
         build=_openai,
     ),
     LanguageEntry(

@@ -15,6 +15,7 @@ from blocks.language.words import (
     QUESTION_SUBJECTS,
     SOCIAL,
     SUBJECTS,
+    UPPER,
     WH_WORDS,
 )
 from blocks.transcript import Segment
@@ -24,7 +25,7 @@ SENTENCE_PAUSE_S = 0.35
 
 LEAST_WORDS = 2
 END_MARKS = ".?!…"
-ALREADY_WRITTEN = re.compile(r"[.?!,;:]|[A-ZÀ-Ỹ]")
+ALREADY_WRITTEN = re.compile(rf"[.?!,;:]|[{UPPER}]")
 
 
 def split_text(text: str) -> list[str]:
@@ -53,8 +54,8 @@ def _sentences(segment: Segment, words: Sequence[str]) -> list[list[str]]:
     sentences: list[list[str]] = [[]]
     for index, word in enumerate(words):
         current = sentences[-1]
-        if (len(current) >= LEAST_WORDS or "yes" in current) and current[-1] not in DANGLING:
-            greeted = current[-1] in GREETING_ENDS and all(said in SOCIAL for said in current)
+        greeted = bool(current) and current[-1] in GREETING_ENDS and all(said in SOCIAL for said in current)
+        if greeted or (len(current) >= LEAST_WORDS and current[-1] not in DANGLING):
             paused = pauses[index] >= SENTENCE_PAUSE_S and len(words) - index >= LEAST_WORDS
             if paused or _fresh_clause(words, index) or (greeted and word not in SOCIAL | AFTER_GREETING):
                 sentences.append([])
@@ -66,9 +67,7 @@ def _pauses_s(segment: Segment, words: Sequence[str]) -> list[float]:
     """The pause before each word, 0 where times are not known."""
     if len(segment.words) != len(words):
         return [0.0] * len(words)
-    gaps = [
-        after.start_s - before.end_s for before, after in zip(segment.words, segment.words[1:], strict=False)
-    ]
+    gaps = [after.start_s - before.end_s for before, after in zip(segment.words, segment.words[1:], strict=False)]
     return [0.0, *gaps]
 
 
@@ -78,24 +77,17 @@ def _fresh_clause(words: Sequence[str], index: int) -> bool:
     last = words[index + 2] if index + 2 < len(words) else ""
     if word in WH_WORDS and after in QUESTION_STARTS - WH_WORDS and last in QUESTION_SUBJECTS:
         return True
-    if (
-        word in ("do", "does", "did", "can", "could", "shall", "should")
-        and after in QUESTION_SUBJECTS & SUBJECTS
-    ):
+    if word in ("do", "does", "did", "can", "could", "shall", "should") and after in QUESTION_SUBJECTS & SUBJECTS:
         return True
     return (word in SUBJECTS or word in GIVEN_NAMES) and after in FRESH_VERBS
 
 
 def _written(words: Sequence[str]) -> str:
     """One sentence: capitals, digits, and the mark at its end."""
-    is_question = (
-        words[0] in QUESTION_STARTS and len(words) > 2 and words[1] in QUESTION_SUBJECTS | QUESTION_STARTS
-    )
+    is_question = words[0] in QUESTION_STARTS and len(words) > 2 and words[1] in QUESTION_SUBJECTS | QUESTION_STARTS
     text = with_digits(" ".join(words))
     text = " ".join(_capital(word) for word in text.split(" "))
-    text = re.sub(
-        r"\b(of|in|on|by|until|before|since|last|next|this|st|nd|rd|th) (march|may)\b", _month, text
-    )
+    text = re.sub(r"\b(of|in|on|by|until|before|since|last|next|this|st|nd|rd|th) (march|may)\b", _month, text)
     return text[:1].upper() + text[1:] + ("?" if is_question else ".")
 
 

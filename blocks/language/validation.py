@@ -31,9 +31,7 @@ def problems_of(value: Any, schema: dict[str, Any]) -> list[str]:
     """Where the value breaks the schema: up to five lines `path: rule`; empty when it does not."""
     from jsonschema.validators import validator_for
 
-    faults = sorted(
-        validator_for(schema)(schema).iter_errors(value), key=lambda fault: list(map(str, fault.path))
-    )
+    faults = sorted(validator_for(schema)(schema).iter_errors(value), key=lambda fault: list(map(str, fault.path)))
     return [
         f"{'.'.join(map(str, fault.absolute_path)) or 'answer'}: {fault.message[:200]}"
         for fault in faults[:PROBLEMS_NAMED]

@@ -5,6 +5,11 @@ def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+UPPER = "A-Z" + "".join(
+    chr(code) for code in (*range(0xC0, 0x180), 0x1A0, 0x1AF, *range(0x1EA0, 0x1EFA)) if chr(code).isupper()
+)
+"""Capital letters of Europe and Vietnam, for a character class: there `À-Ỹ` would hold small ones too."""
+
 CALENDAR = _set(
     "monday tuesday wednesday thursday friday saturday sunday january february april june july august "
     "september october november december christmas easter"
@@ -31,9 +36,7 @@ QUESTION_STARTS = _set(
     "who what when where why how which whose do does did can could will would shall should is are was were "
     "have has had am"
 )
-QUESTION_SUBJECTS = _set(
-    "i you we they he she it there this that the any anyone everyone our your my his her"
-)
+QUESTION_SUBJECTS = _set("i you we they he she it there this that the any anyone everyone our your my his her")
 WH_WORDS = _set("who what when where why how which whose")
 
 SUBJECTS = _set("i we you they he she")

@@ -49,9 +49,7 @@ ENTRIES = (
         name="openai",
         description="any server with /v1/audio/transcriptions, in any language its model speaks",
         languages=None,
-        missing=lambda: (
-            None if settings().openai_speech_url else "set OPENAI_SPEECH_URL (and its key and model)"
-        ),
+        missing=lambda: None if settings().openai_speech_url else "set OPENAI_SPEECH_URL (and its key and model)",
         build=_openai,
     ),
     SpeechEntry(
@@ -81,15 +79,11 @@ def choose(name: str, language: str | None) -> SpeechEngine:
         for entry in ENTRIES:
             if entry.missing() is None and entry.speaks(language):
                 return entry.build()
-        raise Unsupported(
-            f"no installed speech engine speaks {language!r}", fix=_ways(language), field="language"
-        )
+        raise Unsupported(f"no installed speech engine speaks {language!r}", fix=_ways(language), field="language")
     entry = next((entry for entry in ENTRIES if entry.name == wanted), None)
     if entry is None:
         known = ", ".join(entry.name for entry in ENTRIES)
-        raise Unsupported(
-            f"there is no speech engine {wanted!r}", fix=f"choose auto or one of {known}", field="engine"
-        )
+        raise Unsupported(f"there is no speech engine {wanted!r}", fix=f"choose auto or one of {known}", field="engine")
     if (how := entry.missing()) is not None:
         raise Unsupported(f"speech engine {wanted!r} is not there", fix=how, field="engine")
     if not entry.speaks(language):
@@ -98,7 +92,5 @@ def choose(name: str, language: str | None) -> SpeechEngine:
 
 
 def _ways(language: str | None) -> str:
-    ways = [
-        f"{entry.name}: {entry.missing()}" for entry in ENTRIES if entry.speaks(language) and entry.missing()
-    ]
+    ways = [f"{entry.name}: {entry.missing()}" for entry in ENTRIES if entry.speaks(language) and entry.missing()]
     return "; ".join(ways) or "choose another engine: c500 engines"

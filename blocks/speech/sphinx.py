@@ -56,9 +56,7 @@ class SphinxEngine:
         while len(self._running) < self._workers:
             command = [sys.executable, "-m", "blocks.speech.sphinx_worker"]
             self._running.append(
-                subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-                )
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
             )
 
     def unload(self) -> None:
@@ -92,18 +90,14 @@ class SphinxEngine:
     ) -> Transcript:
         """Decode each span as one utterance; see `SpeechEngine.transcribe`."""
         if language not in {None, *SUPPORTED}:
-            raise Unsupported(
-                f"sphinx does not speak {language!r}", fix="choose another engine: c500 engines"
-            )
+            raise Unsupported(f"sphinx does not speak {language!r}", fix="choose another engine: c500 engines")
         self.load()
         try:
             spoken = _Spoken(audio, spans, self._running).decode(on_progress)
         except BaseException:
             self.unload()  # what the children still have in hand is nobody's
             raise
-        segments = [
-            segment for span, words in zip(spans, spoken, strict=True) for segment in _segments(span, words)
-        ]
+        segments = [segment for span, words in zip(spans, spoken, strict=True) for segment in _segments(span, words)]
         with wave.open(str(audio), "rb") as wav:
             duration_s = wav.getnframes() / SAMPLE_RATE_HZ
         return Transcript(language="en", segments=tuple(segments), engine=self.info(), duration_s=duration_s)
@@ -116,9 +110,7 @@ RawWord = tuple[str, int, int, float]
 class _Spoken:
     """The spans of one file on their way through the children; results come back in order."""
 
-    def __init__(
-        self, audio: Path, spans: Sequence[Span], children: Sequence["subprocess.Popen[bytes]"]
-    ) -> None:
+    def __init__(self, audio: Path, spans: Sequence[Span], children: Sequence["subprocess.Popen[bytes]"]) -> None:
         self._audio = audio
         self._spans = spans
         self._children = children[: max(1, len(spans))]
@@ -144,7 +136,8 @@ class _Spoken:
 
     def _feed(self, child: "subprocess.Popen[bytes]") -> None:
         """Give one child span after span, as it gets through with them."""
-        assert child.stdin and child.stdout
+        if child.stdin is None or child.stdout is None:
+            raise TypeError("the child was started without pipes")
         with wave.open(str(self._audio), "rb") as wav:
             while (index := self._take()) is not None:
                 pcm = _samples(wav, self._spans[index])

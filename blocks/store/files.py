@@ -109,11 +109,7 @@ def safe_key(key: str) -> str:
     """
     parts = key.split("/")
     for part in parts:
-        if (
-            part in ("", ".", "..")
-            or "\\" in part
-            or any(ord(char) < 32 or ord(char) == 127 for char in part)
-        ):
+        if part in ("", ".", "..") or "\\" in part or any(ord(char) < 32 or ord(char) == 127 for char in part):
             raise BadInput(
                 f"store key {key!r} has the unsafe part {part!r}",
                 fix="use plain file names joined by single slashes",

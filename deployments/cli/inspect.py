@@ -25,9 +25,7 @@ def engines() -> None:
 @app.command()
 def result(
     job: Annotated[str, typer.Argument(help="Job id, as `c500 process` prints it.")],
-    file: Annotated[
-        str | None, typer.Option(help="Print this file of the job, for instance transcript.srt.")
-    ] = None,
+    file: Annotated[str | None, typer.Option(help="Print this file of the job, for instance transcript.srt.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Show the stored result of a job."""
@@ -38,9 +36,7 @@ def result(
 
     found = read_result(open_store(), job)
     if found is None:
-        raise NotFound(
-            f"there is no finished job {job}", fix="give the id that `c500 process` printed", field="JOB"
-        )
+        raise NotFound(f"there is no finished job {job}", fix="give the id that `c500 process` printed", field="JOB")
     if file is None:
         show_result(found, out=None, as_json=as_json)
         return

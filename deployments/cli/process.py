@@ -25,17 +25,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON a
 
 @app.command()
 def process(
-    files: Annotated[
-        list[str], typer.Argument(help="Recordings: paths, folders, file://, http(s)://, s3://.")
-    ],
+    files: Annotated[list[str], typer.Argument(help="Recordings: paths, folders, file://, http(s)://, s3://.")],
     template: Template = "meeting_notes",
     language: Language = None,
     engine: Annotated[str, typer.Option(help="Speech engine; see `c500 engines`.")] = "auto",
     language_engine: LanguageEngine = "auto",
     features: Features = "clean_transcript,summary",
-    channels: Annotated[
-        str, typer.Option(help="`mix`, or `split` for a stereo call: one speaker a channel.")
-    ] = "mix",
+    channels: Annotated[str, typer.Option(help="`mix`, or `split` for a stereo call: one speaker a channel.")] = "mix",
     hints: Annotated[str, typer.Option(help="Comma list of names and terms likely to occur.")] = "",
     refresh: Refresh = False,
     out: Out = None,
@@ -89,9 +85,7 @@ def text(
     show_result(run_flow(start, quiet=as_json), out=out, as_json=as_json)
 
 
-def _process_one(
-    source: str, options: "JobOptions", *, refresh: bool, out: Path | None, as_json: bool
-) -> None:
+def _process_one(source: str, options: "JobOptions", *, refresh: bool, out: Path | None, as_json: bool) -> None:
     from deployments.cli.session import run_flow
     from deployments.cli.show import show_result
 
@@ -103,9 +97,7 @@ def _process_one(
     show_result(run_flow(start, quiet=as_json), out=out, as_json=as_json)
 
 
-def _process_many(
-    sources: list[str], options: "JobOptions", *, refresh: bool, out: Path | None, as_json: bool
-) -> None:
+def _process_many(sources: list[str], options: "JobOptions", *, refresh: bool, out: Path | None, as_json: bool) -> None:
     from deployments.cli.session import run_flow
     from deployments.cli.show import show_batch
 

@@ -34,9 +34,7 @@ def show_result(result: "JobResult", *, out: Path | None, as_json: bool) -> None
         console.print("\n[bold]Text[/bold]" if console.is_terminal else "\nText")
         console.print("\n".join(text[:LINES_SHOWN]), markup=False, highlight=False)
         if len(text) > LINES_SHOWN:
-            console.print(
-                f"… {len(text) - LINES_SHOWN} more lines: c500 result {result.job_id} --file transcript.txt"
-            )
+            console.print(f"… {len(text) - LINES_SHOWN} more lines: c500 result {result.job_id} --file transcript.txt")
     table = Table("figure", "value", box=None)
     for row in metrics_rows(result):
         table.add_row(row["figure"], row["value"])

@@ -31,8 +31,7 @@ def check_segments(transcript: Transcript) -> None:
     except SchemaErrors as error:
         faults = _faults(error.failure_cases)
         raise EngineFailed(
-            f"engine {transcript.engine.name} gave {len(faults)} faulty cells: "
-            + "; ".join(faults[:FAULTS_NAMED]),
+            f"engine {transcript.engine.name} gave {len(faults)} faulty cells: " + "; ".join(faults[:FAULTS_NAMED]),
             fix="report it with the recording; another engine may do better (--engine)",
             faults=faults,
         ) from None
@@ -107,8 +106,6 @@ def _faults(cases: Any) -> list[str]:
     """One line a faulty cell, in order of rows."""
     ordered = cases.sort_values("index", kind="stable").drop_duplicates(["index", "check"])
     return [
-        f"row {case.index_} {case.column if case.schema_context == 'Column' else ''}: {case.check}".replace(
-            " :", ":"
-        )
+        f"row {case.index_} {case.column if case.schema_context == 'Column' else ''}: {case.check}".replace(" :", ":")
         for case in ordered.rename(columns={"index": "index_"}).itertuples()
     ]

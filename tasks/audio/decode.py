@@ -119,9 +119,7 @@ def decode(
             f"the recording is damaged: {damage.packets} of {damage.seen} packets cannot be decoded",
             fix="copy or record it again",
         )
-    return Decoded(
-        duration_s=samples / SAMPLE_RATE_HZ, channels=kept, gain_db=gain_db, damaged_packets=damage.packets
-    )
+    return Decoded(duration_s=samples / SAMPLE_RATE_HZ, channels=kept, gain_db=gain_db, damaged_packets=damage.packets)
 
 
 class Damage:

@@ -80,9 +80,7 @@ def to_tsv(segments: Sequence[Segment]) -> str:
     return "\n".join(["start_ms\tend_ms\tspeaker\ttext", *rows]) + "\n"
 
 
-def to_markdown(
-    source_name: str, transcript: Transcript, enhanced: Enhanced | None, summary: Summary | None
-) -> str:
+def to_markdown(source_name: str, transcript: Transcript, enhanced: Enhanced | None, summary: Summary | None) -> str:
     """The report: what it is, the summary, the notices, and the text with its times."""
     engines = {"recognised by": transcript.engine.name}
     if enhanced:

@@ -46,9 +46,7 @@ async def read_url(url: str, max_bytes: int, allow_private: bool) -> AsyncIterat
                     f"{_host(url)} cannot be reached: {error or type(error).__name__}",
                     fix="check the address; try again later",
                 ) from error
-    raise BadInput(
-        f"{url} redirects more than {MAX_REDIRECTS} times", fix="give the final address", field="source"
-    )
+    raise BadInput(f"{url} redirects more than {MAX_REDIRECTS} times", fix="give the final address", field="source")
 
 
 def _pinned(client: "httpx.AsyncClient", url: str, address: str) -> "httpx.Request":  # noqa: F821
@@ -87,9 +85,7 @@ async def _checked_address(url: str, allow_private: bool) -> str:
     except (ValueError, UnicodeError) as error:
         raise BadInput(f"{url} is no valid address", fix="correct it", field="source") from error
     except socket.gaierror as error:
-        raise EngineUnavailable(
-            f"{host} cannot be resolved", fix="check the address; try again later"
-        ) from error
+        raise EngineUnavailable(f"{host} cannot be resolved", fix="check the address; try again later") from error
     addresses = [str(entry[4][0]) for entry in found]
     if not allow_private and not all(is_public(address) for address in addresses):
         raise NotAllowed(

@@ -40,9 +40,7 @@ def _get(bucket: str, key: str) -> Any:
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         if code in ("NoSuchKey", "NoSuchBucket", "404"):
-            raise NotFound(
-                f"nothing is at s3://{bucket}/{key}", fix="check bucket and key", field="source"
-            ) from error
+            raise NotFound(f"nothing is at s3://{bucket}/{key}", fix="check bucket and key", field="source") from error
         raise BadInput(
             f"s3://{bucket}/{key} cannot be read: {code}",
             fix="check the credentials and their rights",

@@ -46,9 +46,7 @@ def integrated_loudness(path: Path) -> tuple[float, float]:
         stream = container.streams.audio[0]
         graph = av.filter.Graph()
         source = graph.add_abuffer(template=stream)
-        graph.link_nodes(
-            source, graph.add("ebur128", "metadata=1:peak=true"), graph.add("abuffersink")
-        ).configure()
+        graph.link_nodes(source, graph.add("ebur128", "metadata=1:peak=true"), graph.add("abuffersink")).configure()
         for frame in frames(container, stream, Damage()):
             frame.pts = None
             graph.push(frame)

@@ -43,9 +43,7 @@ def waveform(audio: Path, speech: Speech) -> bytes:
         axis.set(xlim=(0, max(speech.duration_s, 0.1)), ylim=(-1, 1), yticks=[])
         axis.set_ylabel(f"channel {channel + 1}" if channels > 1 else "")
         _plain(axis)
-    axes[0].set_title(
-        f"speech in {speech.coverage:.0%} of {_clock(speech.duration_s)}", loc="left", fontsize=10
-    )
+    axes[0].set_title(f"speech in {speech.coverage:.0%} of {_clock(speech.duration_s)}", loc="left", fontsize=10)
     axes[-1].xaxis.set_major_formatter(lambda value, _: _clock(value))
     return _png(figure)
 

@@ -88,9 +88,7 @@ def open_audio(path: Path) -> Any:
         stream = container.streams.audio[0]
         rate_hz, channels = stream.rate or 0, stream.channels or 0
         if not (0 < rate_hz <= MAX_RATE_HZ and 0 < channels <= MAX_CHANNELS):
-            raise BadAudio(
-                f"the header claims {channels} channels at {rate_hz} Hz", fix="record or convert it again"
-            )
+            raise BadAudio(f"the header claims {channels} channels at {rate_hz} Hz", fix="record or convert it again")
     except BaseException:
         container.close()
         raise

@@ -8,6 +8,30 @@ from blocks.errors import NotFound
 from blocks.progress import in_thread
 from tasks.audio.probe import media_type_of
 
+SUFFIXES = frozenset(
+    [
+        ".wav",
+        ".mp3",
+        ".m4a",
+        ".aac",
+        ".flac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".webm",
+        ".amr",
+        ".mp4",
+        ".m4b",
+        ".mka",
+        ".mkv",
+        ".mov",
+        ".3gp",
+        ".wma",
+        ".aiff",
+    ]
+)
+"""What recordings are commonly called."""
+
 
 @task(name="find-recordings")
 async def find_recordings(sources: list[str]) -> tuple[list[str], list[str]]:
@@ -34,21 +58,23 @@ async def find_recordings(sources: list[str]) -> tuple[list[str], list[str]]:
             continue
         found, others = await in_thread(recordings_in, folder)
         if not found:
-            raise NotFound(
-                f"the folder {source} holds no recordings", fix="name another folder", field="sources"
-            )
+            raise NotFound(f"the folder {source} holds no recordings", fix="name another folder", field="sources")
         recordings += found
         ignored += others
     return list(dict.fromkeys(recordings)), ignored
 
 
 def recordings_in(folder: Path) -> tuple[list[str], list[str]]:
-    """Recordings and other files below the folder, by content; hidden ones and links are passed over."""
+    """Recordings and other files below the folder; hidden ones and links are passed over.
+
+    The content decides; a file that is only called a recording counts too, so that its damage is reported.
+    """
     recordings: list[str] = []
     others: list[str] = []
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if hidden or path.is_symlink() or not path.is_file():
             continue
-        (recordings if media_type_of(path) else others).append(str(path))
+        is_recording = path.suffix.lower() in SUFFIXES or media_type_of(path) is not None
+        (recordings if is_recording else others).append(str(path))
     return recordings, others

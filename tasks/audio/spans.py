@@ -21,9 +21,7 @@ silence than its defaults for dictation suit short turns of a dialogue.
 """
 
 
-def spans_of(
-    probabilities: Sequence[float], threshold: float, duration_s: float
-) -> list[tuple[float, float]]:
+def spans_of(probabilities: Sequence[float], threshold: float, duration_s: float) -> list[tuple[float, float]]:
     """Stretches of speech as (start, end) in seconds, in order, not overlapping.
 
     Args:

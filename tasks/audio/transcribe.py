@@ -75,9 +75,7 @@ def transcribe(
         EngineFailed: the engine failed, or its segments break the contract.
     """
     if not speech.spans:
-        return Transcript(
-            language=language or "und", segments=(), engine=engine.info(), duration_s=speech.duration_s
-        )
+        return Transcript(language=language or "und", segments=(), engine=engine.info(), duration_s=speech.duration_s)
     with engine:
         heard = [
             _channel(audio, speech, channel, engine, language, hints, files, on_progress)

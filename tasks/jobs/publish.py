@@ -65,9 +65,7 @@ def _publish(files: Files, job: Job, made: Made, seen: Timeline, refresh: bool) 
         log = "".join(json.dumps(event, ensure_ascii=False, default=str) + "\n" for event in seen.events)
         gathered["log.jsonl"] = files.put_bytes(f"{job.folder}/log.jsonl", log.encode(), "application/jsonl")
         result = _result(files, job, made, seen).model_copy(update={"files": gathered})
-        files.put_bytes(
-            f"{job.folder}/result.json", result.model_dump_json(indent=2).encode(), "application/json"
-        )
+        files.put_bytes(f"{job.folder}/result.json", result.model_dump_json(indent=2).encode(), "application/json")
         return result
 
 

@@ -17,9 +17,7 @@ def summary_markdown(result: JobResult) -> str:
         writer = result.versions.language
         lines += [
             "",
-            f"*Written by the `{writer.name}` engine, template `{result.versions.template}`.*"
-            if writer
-            else "",
+            f"*Written by the `{writer.name}` engine, template `{result.versions.template}`.*" if writer else "",
         ]
     if result.notices:
         lines += ["", "## Notices", "", *(f"- **{n.step}** ({n.code}): {n.message}" for n in result.notices)]
@@ -49,9 +47,7 @@ def metrics_rows(result: JobResult) -> list[dict[str, str]]:
         "peak memory": _number(figures.peak_rss_bytes and figures.peak_rss_bytes / 1e6, "{:.0f} MB"),
     }
     rows = [{"figure": name, "value": value} for name, value in shown.items() if value]
-    return rows + [
-        {"figure": f"step {step}", "value": f"{s:.2f} s"} for step, s in figures.step_time_s.items()
-    ]
+    return rows + [{"figure": f"step {step}", "value": f"{s:.2f} s"} for step, s in figures.step_time_s.items()]
 
 
 def _number(value: float | None, form: str) -> str:

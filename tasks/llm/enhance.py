@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from blocks.edits import edit_rate, loss
@@ -110,7 +111,7 @@ def windows(lines: Lines, most_words: int = WINDOW_WORDS) -> list[Window]:
             before=lines[max(0, first - OVERLAP_LINES) : first],
             after=lines[last : last + OVERLAP_LINES],
         )
-        for first, last in zip(edges, edges[1:], strict=False)
+        for first, last in pairwise(edges)
         if last > first
     ]
 
@@ -148,9 +149,7 @@ def schema_for(count: int) -> dict[str, Any]:
     }
 
 
-async def _answers(
-    cut: Sequence[Window], language: str, engine: LanguageEngine
-) -> list[Completion | EngineFailed]:
+async def _answers(cut: Sequence[Window], language: str, engine: LanguageEngine) -> list[Completion | EngineFailed]:
     """One answer a window; the schema counts lines, so each window is a request of its own."""
     answers: list[Completion | EngineFailed] = []
     for window in cut:
@@ -184,9 +183,7 @@ def _accepted(
 
 def _notice(lines: Lines, reason: str) -> Notice:
     where = f"from {lines[0].start_s:.0f} s to {lines[-1].end_s:.0f} s" if lines[-1].end_s else "of the text"
-    return Notice(
-        step="enhance", code="window_kept_raw", message=f"The window {where} was kept raw: {reason}."
-    )
+    return Notice(step="enhance", code="window_kept_raw", message=f"The window {where} was kept raw: {reason}.")
 
 
 def _quoted(role: str, lines: Lines) -> str:

@@ -63,9 +63,7 @@ def load_template(name: str) -> Template:
         for root in _roots():
             if (root / name / FILES[0]).is_file():
                 return _load(root / name)
-    raise NotFound(
-        f"there is no template {name!r}", fix="choose one of `c500 templates list`", field="template"
-    )
+    raise NotFound(f"there is no template {name!r}", fix="choose one of `c500 templates list`", field="template")
 
 
 def template_asked_for(options: JobOptions) -> str | None:

@@ -51,7 +51,7 @@ def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("VAD_THRESHOLD", "2")
     monkeypatch.setenv("JOB_TIMEOUT", "-1")
     settings.cache_clear()
-    with pytest.raises(BadInput, match="JOB_TIMEOUT.*VAD_THRESHOLD|VAD_THRESHOLD.*JOB_TIMEOUT"):
+    with pytest.raises(BadInput, match=r"JOB_TIMEOUT.*VAD_THRESHOLD|VAD_THRESHOLD.*JOB_TIMEOUT"):
         settings()
 
 

@@ -32,9 +32,7 @@ def test_a_configured_server_that_does_not_answer_is_an_error(monkeypatch: pytes
 
 
 def test_the_server_ends_with_a_killed_parent() -> None:
-    parent = subprocess.Popen(
-        [sys.executable, "-c", HOLD], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
-    )
+    parent = subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
     assert parent.stdout
     url = parent.stdout.readline().strip()
     servers = psutil.Process(parent.pid).children()
