@@ -37,10 +37,12 @@ def loss(raw: str, corrected: str, hints: tuple[str, ...] = ()) -> str | None:
 
 def _words(text: str) -> list[str]:
     """Words in lower case, each run of number words as one."""
+    found = re.findall(r"\d[\d.,]*|[^\W_]+(?:['’][^\W_]+)*|%", text.casefold())
     words: list[str] = []
-    for word in re.findall(r"\d[\d.,]*|[^\W_]+(?:['’][^\W_]+)*|%", text.casefold()):
+    for word, after in zip(found, [*found, ""][1:], strict=True):
         is_number = word in NUMBER_WORDS or word[0].isdigit()
-        if is_number and words and words[-1] == "#":
+        within = word == "and" and after in NUMBER_WORDS
+        if (is_number or within) and words and words[-1] == "#":
             continue
         words.append("#" if is_number else "percent" if word == "%" else word)
     return words

@@ -18,6 +18,14 @@ DECISION = re.compile(
     r"|quyết định|thống nhất|nhất trí|phê duyệt|đã duyệt|chốt (lại|phương án|là|thời)",
     re.IGNORECASE,
 )
+UNDECIDED = re.compile(
+    r"(\b(not|never|nobody|nothing|if|unless|until|whether)|n't|no one)( [\w']+){0,3} "
+    r"(decided?|agreed?|approved?|chosen?|settled|signed)\b"
+    r"|(chưa|không|nếu)( \w+){0,3} (quyết định|thống nhất|nhất trí|phê duyệt|duyệt|chốt)",
+    re.IGNORECASE,
+)
+"""Speaks of a decision that was not taken."""
+
 RISK = re.compile(
     r"\b(problem|issue|risk|blocked|delay(ed)?|concern|complain(t|ed|s)?|slow|broken|fail(s|ed|ure)?)\b"
     r"|rủi ro|vấn đề|chậm|lỗi|khó khăn|khiếu nại",
@@ -126,7 +134,11 @@ class Facts:
     @cached_property
     def decisions(self) -> list[str]:
         """Sentences that report a decision."""
-        return [text for text in self.substantial if DECISION.search(text) and not text.endswith("?")]
+        return [
+            text
+            for text in self.substantial
+            if DECISION.search(text) and not UNDECIDED.search(text) and not text.endswith("?")
+        ]
 
     @cached_property
     def risks(self) -> list[str]:

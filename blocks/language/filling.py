@@ -1,7 +1,7 @@
 """Fill a JSON Schema with facts: what goes where, in the type and size the schema wants."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from blocks.language.facts import Action, Facts
 from blocks.language.sentences import shorten
@@ -86,10 +86,9 @@ def fill(schema: dict[str, Any], facts: Facts) -> dict[str, Any]:
     A property nothing is known for is left out, or empty where the schema insists on it; whether
     the result satisfies the schema is for the caller to check.
     """
-    properties: dict[str, dict[str, Any]] = schema.get("properties", {})
     required = set(schema.get("required", ()))
     made: dict[str, Any] = {}
-    for name, wanted in properties.items():
+    for name, wanted in _properties(schema):
         role = _role(name, wanted, SOURCES)
         value = _fit(SOURCES[role](facts), wanted) if role else None
         if value not in (None, "", []):
@@ -97,6 +96,15 @@ def fill(schema: dict[str, Any], facts: Facts) -> dict[str, Any]:
         elif name in required:
             made[name] = _empty(wanted)
     return made
+
+
+def _properties(schema: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Names and schemas; `true` wants nothing in particular, and what is `false` may not be there."""
+    return [(name, _schema(part)) for name, part in schema.get("properties", {}).items() if part is not False]
+
+
+def _schema(part: Any) -> dict[str, Any]:
+    return cast(dict[str, Any], part) if isinstance(part, dict) else {}
 
 
 def _role(name: str, wanted: dict[str, Any], known: dict[str, Any]) -> str | None:
@@ -110,7 +118,7 @@ def _fit(value: Any, wanted: dict[str, Any]) -> Any:
     kind = _kind(wanted)
     if kind == "array":
         items = list(value) if isinstance(value, list) else [value] if value else []
-        fitted = [_fit_item(item, wanted.get("items", {})) for item in items]
+        fitted = [_fit_item(item, _schema(wanted.get("items"))) for item in items]
         kept = [item for item in fitted if item not in (None, "", {})]
         return kept[: wanted.get("maxItems", len(kept))]
     if kind == "string":
@@ -124,7 +132,7 @@ def _fit_item(value: Any, wanted: dict[str, Any]) -> Any:
     action = value if isinstance(value, Action) else Action(who="", what=_as_text(value), when="")
     required = set(wanted.get("required", ()))
     made: dict[str, Any] = {}
-    for name, part in wanted.get("properties", {}).items():
+    for name, part in _properties(wanted):
         role = _role(name, part, PARTS)
         text = _fit_text(PARTS[role](action), part) if role else ""
         if text or name in required:

@@ -41,6 +41,9 @@ TENS = {
 SCALES = {"thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
 NUMBER_WORDS = frozenset({*UNITS, *TENS, *SCALES, "hundred"})
 
+CENTURIES = range(17, 22)
+"""First halves of years: `nineteen ninety nine`."""
+
 LEAST_AS_DIGITS = 10
 """Numbers below stay words in running text, as most style guides have it."""
 
@@ -128,7 +131,8 @@ def _digits(value: int) -> str:
 def numbers_in(text: str) -> list[str]:
     """All numbers of a text, spoken or written, as plain digits, in order.
 
-    Used to see whether a rewritten text still has every number of the first one.
+    Used to see whether a rewritten text still has every number of the first one: `twenty twenty six`
+    counts as 2026, and `2 million` as 2000000.
     """
     spoken = [word.strip(".,;:!?()\"'").replace("-", " ") for word in text.lower().split()]
     flat = " ".join(spoken).split()
@@ -136,12 +140,29 @@ def numbers_in(text: str) -> list[str]:
     index = 0
     while index < len(flat):
         length = _length(flat, index)
-        value = parse(flat[index : index + length])
-        if value is not None:
-            found.append(str(value))
-        elif length:
-            found.extend(str(parse([word])) for word in flat[index : index + length] if parse([word]) is not None)
+        if length:
+            found += _spoken(flat[index : index + length])
         else:
-            found.extend(digits.replace(",", "") for digits in re.findall(r"\d+(?:[.,]\d+)*", flat[index]))
+            after = flat[index + 1] if index + 1 < len(flat) else ""
+            digits = [digits.replace(",", "") for digits in re.findall(r"\d+(?:[.,]\d+)*", flat[index])]
+            if len(digits) == 1 and after in SCALES and digits[0].count(".") < 2:
+                digits, length = [f"{float(digits[0]) * SCALES[after]:.0f}"], 2
+            found += digits
         index += max(length, 1)
     return found
+
+
+def _spoken(words: Sequence[str]) -> list[str]:
+    """The numbers of a run of number words: the longest there are, and years said in two halves as one."""
+    values: list[int] = []
+    first = 0
+    while first < len(words):
+        ends = range(len(words), first, -1)
+        last = next((end for end in ends if words[end - 1] != "and" and parse(words[first:end]) is not None), 0)
+        value = parse(words[first:last]) if last else None
+        if value is not None and values and values[-1] in CENTURIES and 10 <= value < 100:
+            values[-1] = values[-1] * 100 + value
+        elif value is not None:
+            values.append(value)
+        first = max(last, first + 1)
+    return [str(value) for value in values]

@@ -31,7 +31,7 @@ ALREADY_WRITTEN = re.compile(rf"[.?!,;:]|[{UPPER}]")
 def split_text(text: str) -> list[str]:
     """The sentences of punctuated text, in order, marks kept. Abbreviated titles do not end one."""
     joined = re.sub(r"\b(Mr|Mrs|Ms|Dr|Prof|St|No|TS|ThS|PGS|GS|TP)\.\s", "\\1.\u00a0", " ".join(text.split()))
-    parts = re.split(r"(?<=[.?!…])[\"'”’)]*\s+", joined)
+    parts = re.split(r"(?<=[.?!…]) +|(?<=[.?!…][\"'”’)]) +", joined)  # a plain space: \s is the \u00a0 too
     return [part.replace("\u00a0", " ") for part in parts if part]
 
 

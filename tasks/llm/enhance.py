@@ -1,5 +1,6 @@
 """Minimal correction of a transcript, guarded: what changes too much or loses something stays raw."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -7,7 +8,7 @@ from typing import Any
 
 from blocks.edits import edit_rate, loss
 from blocks.enhanced import Enhanced
-from blocks.errors import EngineFailed
+from blocks.errors import EngineFailed, EngineUnavailable
 from blocks.job import Notice
 from blocks.language.protocol import Completion, LanguageEngine, Prompt, Usage
 from blocks.language.registry import choose
@@ -19,6 +20,9 @@ from blocks.transcript import EngineInfo, Segment, Transcript
 
 WINDOW_WORDS = 600
 """Words a window works on: an answer well within 4,096 tokens in any language."""
+
+WINDOWS_AT_ONCE = 4
+"""A server with batching answers several windows in little more time than one."""
 
 OVERLAP_LINES = 3
 """Lines shown before and after a window, so that a sentence across its edge is understood."""
@@ -151,13 +155,26 @@ def schema_for(count: int) -> dict[str, Any]:
 
 async def _answers(cut: Sequence[Window], language: str, engine: LanguageEngine) -> list[Completion | EngineFailed]:
     """One answer a window; the schema counts lines, so each window is a request of its own."""
-    answers: list[Completion | EngineFailed] = []
-    for window in cut:
-        try:
-            [answer] = await engine.complete([prompt_for(window, language)], schema_for(len(window.lines)))
-            answers.append(answer)
-        except EngineFailed as error:
-            answers.append(error)
+    slots = asyncio.Semaphore(WINDOWS_AT_ONCE)
+    stop: list[EngineUnavailable] = []
+
+    async def answer(window: Window) -> Completion | EngineFailed | EngineUnavailable:
+        async with slots:
+            if stop:
+                return stop[0]
+            try:
+                [made] = await engine.complete([prompt_for(window, language)], schema_for(len(window.lines)))
+                return made
+            except EngineFailed as error:
+                return error
+            except EngineUnavailable as error:
+                stop.append(error)
+                return error
+
+    outcomes = await asyncio.gather(*(answer(window) for window in cut))
+    answers = [outcome for outcome in outcomes if not isinstance(outcome, EngineUnavailable)]
+    if stop:
+        raise stop[0]
     return answers
 
 
@@ -191,7 +208,8 @@ def _quoted(role: str, lines: Lines) -> str:
 
 
 def _said(line: Segment) -> str:
-    return f"[{line.speaker}] {line.text}" if line.speaker else line.text
+    text = line.text.replace("</", "< /")  # no line closes the marks that it stands between
+    return f"[{line.speaker}] {text}" if line.speaker else text
 
 
 def _sum(first: Usage, second: Usage) -> Usage:

@@ -77,7 +77,7 @@ def render(template: Template, transcript: str, language: str) -> str:
         _environment(Path(template.path))
         .from_string(template.prompt)
         .render(
-            transcript=transcript,
+            transcript=transcript.replace("</", "< /"),  # it cannot close the marks around it
             language=language,
             schema=json.dumps(template.schema_, ensure_ascii=False, indent=2),
             example=json.dumps(template.example, ensure_ascii=False, indent=2),
