@@ -30,8 +30,8 @@ class Settings(BaseSettings):
     log_dir: Path = Field(default=HOME / "logs", description="folder of the JSON log files")
     store_url: str = Field(
         default="",
-        pattern=r"^(|s3://[^/]+(/.*)?)$",
-        description="where jobs are kept instead of AUDIO_DIR: `s3://bucket/prefix`",
+        pattern=r"^(|s3://[^/]+(/.*)?|block:c500-(local|s3)-store/.+)$",
+        description="where jobs are kept instead of AUDIO_DIR: `s3://bucket/prefix` or `block:c500-s3-store/name`",
     )
     s3_endpoint_url: AnyHttpUrl | None = Field(default=None, description="address of an S3 server that is not Amazon's")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(

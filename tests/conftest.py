@@ -1,6 +1,7 @@
 """Fixtures every test may use."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,3 +51,14 @@ def prefect_api(prefect_server: str) -> Iterator[str]:
 
     with temporary_settings({PREFECT_API_URL: prefect_server}):
         yield prefect_server
+
+
+SENTENCE = "Good morning everyone. Maria will call the customer before noon."
+
+
+@pytest.fixture(scope="session")
+def sentence(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few seconds of business English, spoken by flite, as WAV."""
+    path = tmp_path_factory.mktemp("speech") / "sentence.wav"
+    subprocess.run(["flite", "-voice", "rms", "-t", SENTENCE, "-o", str(path)], check=True)
+    return path

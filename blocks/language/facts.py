@@ -79,8 +79,8 @@ WHEN = re.compile(
     rf"week|month|quarter|year|end of (?:the |this |next )?(?:day|week|month|quarter|year)|"
     rf"[\w-]+ of {MONTH}|\d[\d:.]*(?: ?(?:am|pm|o'clock|days?|hours?|weeks?))?)"
     rf"(?: at [\w: ]+)?)|\b(?:tomorrow|today|tonight|next (?:week|month|year|{DAY}))\b"
-    r"|(?:(?:trước|vào|đến|trong|chậm nhất(?: là)?|hạn(?: là)?) )+(?:ngày \d+(?:[/ ]\w+)*|thứ (?:hai|ba|tư|năm|sáu|bảy)|"
-    r"chủ nhật|tuần (?:này|sau|tới)|tháng (?:này|sau|tới|\d+)|cuối (?:tuần|tháng|quý|năm)|hôm nay|ngày mai|\d+ \w+)"
+    r"|(?:(?:trước|vào|đến|trong|chậm nhất(?: là)?|hạn(?: là)?) )+(?:ngày \d+(?:[/ ]\w+)*|"
+    r"thứ (?:hai|ba|tư|năm|sáu|bảy)|chủ nhật|tuần (?:này|sau|tới)|tháng (?:này|sau|tới|\d+)|cuối (?:tuần|tháng|quý|năm)|hôm nay|ngày mai|\d+ \w+)"
     r"|\b(?:ngày mai|hôm nay|tuần sau|tuần tới|tháng sau)\b"
 )
 

@@ -117,7 +117,7 @@ def _fit(value: Any, wanted: dict[str, Any]) -> Any:
     """The value in the type and size of the schema; None when it cannot be."""
     kind = _kind(wanted)
     if kind == "array":
-        items = list(value) if isinstance(value, list) else [value] if value else []
+        items = cast(list[Any], value) if isinstance(value, list) else [value] if value else []
         fitted = [_fit_item(item, _schema(wanted.get("items"))) for item in items]
         kept = [item for item in fitted if item not in (None, "", {})]
         return kept[: wanted.get("maxItems", len(kept))]
@@ -160,7 +160,8 @@ def _empty(wanted: dict[str, Any]) -> Any:
     """The empty value of the type: it says «nothing was found», and invents nothing."""
     if "null" in wanted.get("type", ()):
         return None
-    return {"array": [], "object": {}, "string": ""}.get(_kind(wanted))
+    empty: dict[str, Any] = {"array": [], "object": {}, "string": ""}
+    return empty.get(_kind(wanted))
 
 
 def _kind(wanted: dict[str, Any]) -> str:

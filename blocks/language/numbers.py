@@ -145,7 +145,7 @@ def numbers_in(text: str) -> list[str]:
         else:
             after = flat[index + 1] if index + 1 < len(flat) else ""
             digits = [digits.replace(",", "") for digits in re.findall(r"\d+(?:[.,]\d+)*", flat[index])]
-            if len(digits) == 1 and after in SCALES and digits[0].count(".") < 2:
+            if after in SCALES and re.fullmatch(r"\D?\d[\d,]*(\.\d+)?", flat[index]):
                 digits, length = [f"{float(digits[0]) * SCALES[after]:.0f}"], 2
             found += digits
         index += max(length, 1)

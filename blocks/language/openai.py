@@ -117,7 +117,7 @@ class OpenAILanguageEngine:
             if (wait_s := wait_asked_s(response)) is not None:
                 await asyncio.sleep(wait_s)
                 response = await client.post(f"{self._url}/chat/completions", json=body)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise EngineUnavailable(
                 f"the language server {self._url} cannot be reached: {error or type(error).__name__}",
                 fix="start it, or correct OPENAI_LANGUAGE_URL",
@@ -148,10 +148,10 @@ def _response_format(form: str, schema: dict[str, Any]) -> dict[str, Any] | None
 def _content(response: "httpx.Response", model: str) -> tuple[str, Usage]:
     _raise_for(response, model)
     try:
-        answer = response.json()
+        answer: Any = response.json()
         text = answer["choices"][0]["message"]["content"]
-        used = answer.get("usage") or {}
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+        used: dict[str, Any] = answer.get("usage") or {}
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise EngineFailed(
             "the language server answered with something else than a chat completion",
             fix="check that OPENAI_LANGUAGE_URL ends in /v1 and is a chat server",

@@ -45,7 +45,8 @@ def _lex_rank(sentences: Sequence[str], most: int, language: str) -> list[str]:
     document = ObjectDocumentModel([Paragraph([Sentence(text, _Words()) for text in usable])])
     summarizer = LexRankSummarizer()
     summarizer.stop_words = stops
-    return [str(sentence) for sentence in summarizer(document, most)]
+    chosen: Sequence[object] = summarizer(document, most)
+    return [str(sentence) for sentence in chosen]
 
 
 def key_phrases(text: str, language: str) -> list[str]:

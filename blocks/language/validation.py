@@ -4,12 +4,16 @@ import json
 import re
 from typing import Any, cast
 
+THOUGHTS = re.compile(r"^.*?</think>", re.DOTALL)
+"""What a reasoning model writes before its answer; it may hold JSON that is not the answer."""
+
 FENCE = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
 PROBLEMS_NAMED = 5
 
 
 def json_in(text: str) -> dict[str, Any] | None:
     """The JSON object of an answer, bare, in a code fence, or within prose; None when there is none."""
+    text = THOUGHTS.sub("", text)
     for candidate in [text, *FENCE.findall(text)]:
         try:
             value = json.loads(candidate)

@@ -1,6 +1,8 @@
 """The store: where jobs keep their files."""
 
 from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
 
 from blocks.settings import settings
 from blocks.store.files import FileRef, Files, safe_key
@@ -10,19 +12,25 @@ __all__ = ["FileRef", "Files", "LocalFiles", "open_store", "safe_key"]
 
 
 def open_store() -> Files:
-    """The store the settings name: `STORE_URL` if set, else the folder `AUDIO_DIR`."""
+    """The store the settings name: `STORE_URL` if set, else the folder `AUDIO_DIR`.
+
+    `STORE_URL` is `s3://bucket/prefix`, or `block:c500-s3-store/name` for a block saved in Prefect.
+    """
     chosen = settings()
-    endpoint = str(chosen.s3_endpoint_url) if chosen.s3_endpoint_url else None
-    return _open(chosen.store_url or str(chosen.audio_dir), endpoint)
+    return _open(chosen.store_url or str(chosen.audio_dir), str(chosen.s3_endpoint_url))
 
 
 @lru_cache(maxsize=8)
-def _open(place: str, endpoint: str | None) -> Files:
+def _open(place: str, _endpoint: str) -> Files:
     if place.startswith("s3://"):
         from blocks.store.s3 import S3Files  # boto3 is an extra
 
         bucket, _, prefix = place.removeprefix("s3://").partition("/")
-        return S3Files(bucket=bucket, prefix=prefix, endpoint_url=endpoint)
-    from pathlib import Path
+        return S3Files(bucket, prefix)
+    if place.startswith("block:"):
+        from prefect.blocks.core import Block
 
+        from blocks.store import block  # noqa: F401 - registers the block types
+
+        return cast(Any, Block.load(place.removeprefix("block:"), _sync=True)).open()
     return LocalFiles(Path(place))

@@ -1,21 +1,19 @@
 """A store in a folder of this machine."""
 
-import fcntl
 import hashlib
 import os
 import shutil
-import uuid
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from blocks.errors import C500Error, Conflict, NotAllowed, NotFound, StoreFailed
 from blocks.store.files import FileRef, safe_key
+from blocks.store.scratch import Scratch, locked
 
 OCTETS = "application/octet-stream"
 CHUNK_BYTES = 1 << 20
-GUARD = ".guard"
 
 
 class LocalFiles:
@@ -30,10 +28,9 @@ class LocalFiles:
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().absolute()
-        self._scratch = self.root / ".scratch"
         self._locks = self.root / ".locks"
         try:
-            self._scratch.mkdir(parents=True, exist_ok=True)
+            self._scratch = Scratch(self.root / ".scratch")
             self._locks.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreFailed(
@@ -71,7 +68,7 @@ class LocalFiles:
     def put_file(self, key: str, path: Path, media_type: str = OCTETS) -> FileRef:
         """Store a local file under the key; a file made by `scratch` is moved, any other copied."""
         target = self._path(key)
-        if path.parent != self._scratch:
+        if path.parent != self._scratch.folder:
             with self.scratch("copy") as temporary, _disk_errors(key):
                 shutil.copyfile(path, temporary)
                 return self.put_file(key, temporary, media_type)
@@ -141,21 +138,13 @@ class LocalFiles:
             raise _no_such_file(key)
         yield path
 
-    @contextmanager
-    def scratch(self, name: str) -> Generator[Path]:
-        """A new temporary file, locked for as long as this process lives; removed after the block."""
-        path = self._scratch / f"{uuid.uuid4().hex}-{safe_key(name)}"
-        with _locked(path.with_name(path.name + GUARD), wait=True):
-            try:
-                yield path
-            finally:
-                path.unlink(missing_ok=True)
+    def scratch(self, name: str) -> AbstractContextManager[Path]:
+        """A new temporary file on the store's own disk, so that `put_file` can move it."""
+        return self._scratch.file(name)
 
-    @contextmanager
-    def lock(self, key: str, *, wait: bool = True) -> Generator[bool]:
-        """Mutual exclusion between processes by `flock`, which the kernel frees when a holder dies."""
-        with _locked(self._locks / hashlib.sha256(key.encode()).hexdigest(), wait=wait) as held:
-            yield held
+    def lock(self, key: str, *, wait: bool = True) -> AbstractContextManager[bool]:
+        """Mutual exclusion between the processes of this machine; the kernel frees a dead holder's lock."""
+        return locked(self._locks / hashlib.sha256(key.encode()).hexdigest(), wait=wait)
 
     def uri(self, key: str) -> str:
         """A `file://` address."""
@@ -163,10 +152,7 @@ class LocalFiles:
 
     def sweep(self) -> None:
         """Remove the temporary files of processes that have died."""
-        for guard in self._scratch.glob(f"*{GUARD}"):
-            with _locked(guard, wait=False) as dead:
-                if dead:
-                    guard.with_name(guard.name.removesuffix(GUARD)).unlink(missing_ok=True)
+        self._scratch.sweep()
 
     def _path(self, key: str) -> Path:
         path = self.root / safe_key(key)
@@ -181,25 +167,6 @@ class LocalFiles:
 
 def _no_such_file(key: str) -> NotFound:
     return NotFound(f"the store has no file {key}", fix="list the store to see what it holds", key=key)
-
-
-@contextmanager
-def _locked(path: Path, *, wait: bool) -> Generator[bool]:
-    """Hold an exclusive `flock` on a file that exists only while somebody wants it."""
-    while True:
-        with path.open("ab") as holder:
-            try:
-                fcntl.flock(holder, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield False
-                return
-            if os.fstat(holder.fileno()).st_nlink == 0:
-                continue  # its last holder removed it between our open and our lock
-            try:
-                yield True
-            finally:
-                path.unlink(missing_ok=True)
-            return
 
 
 def _sync_and_hash(path: Path) -> tuple[str, int]:

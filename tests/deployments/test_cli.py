@@ -22,15 +22,6 @@ def c500(*arguments: str, stdin: str | None = None, **environment: str) -> subpr
     )
 
 
-@pytest.fixture(scope="session")
-def sentence(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A few seconds of business English as WAV."""
-    path = tmp_path_factory.mktemp("speech") / "sentence.wav"
-    text = "Good morning everyone. Maria will call the customer before noon."
-    subprocess.run(["flite", "-voice", "rms", "-t", text, "-o", str(path)], check=True)
-    return path
-
-
 def test_process_prints_a_result_and_copies_its_files(prefect_server: str, sentence: Path, tmp_path: Path) -> None:
     run = c500("process", str(sentence), "--out", str(tmp_path / "out"))
     assert run.returncode == 0, run.stderr
