@@ -80,7 +80,8 @@ WHEN = re.compile(
     rf"[\w-]+ of {MONTH}|\d[\d:.]*(?: ?(?:am|pm|o'clock|days?|hours?|weeks?))?)"
     rf"(?: at [\w: ]+)?)|\b(?:tomorrow|today|tonight|next (?:week|month|year|{DAY}))\b"
     r"|(?:(?:trước|vào|đến|trong|chậm nhất(?: là)?|hạn(?: là)?) )+(?:ngày \d+(?:[/ ]\w+)*|"
-    r"thứ (?:hai|ba|tư|năm|sáu|bảy)|chủ nhật|tuần (?:này|sau|tới)|tháng (?:này|sau|tới|\d+)|cuối (?:tuần|tháng|quý|năm)|hôm nay|ngày mai|\d+ \w+)"
+    r"thứ (?:hai|ba|tư|năm|sáu|bảy)|chủ nhật|tuần (?:này|sau|tới)|tháng (?:này|sau|tới|\d+)|"
+    r"cuối (?:tuần|tháng|quý|năm)|hôm nay|ngày mai|\d+ \w+)"
     r"|\b(?:ngày mai|hôm nay|tuần sau|tuần tới|tháng sau)\b"
 )
 

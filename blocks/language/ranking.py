@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import cast
 
 from blocks.language.words import SOCIAL, stop_words
 
@@ -45,7 +46,7 @@ def _lex_rank(sentences: Sequence[str], most: int, language: str) -> list[str]:
     document = ObjectDocumentModel([Paragraph([Sentence(text, _Words()) for text in usable])])
     summarizer = LexRankSummarizer()
     summarizer.stop_words = stops
-    chosen: Sequence[object] = summarizer(document, most)
+    chosen = cast(Sequence[object], summarizer(document, most))
     return [str(sentence) for sentence in chosen]
 
 
