@@ -8,6 +8,7 @@ from pydantic import Field
 from blocks.audio import AudioInfo, Channels
 from blocks.content import content_hash
 from blocks.model import Frozen
+from blocks.settings import settings
 from blocks.store.files import FileRef
 from blocks.transcript import EngineInfo
 
@@ -28,8 +29,8 @@ class JobOptions(Frozen):
         template: Summary template: a name from `c500 templates list`.
         features: What to make besides the transcript.
         channels: `mix` all channels into one, or `split` a stereo call: one speaker a channel.
-        loudness_lufs: Integrated loudness to normalise to, in LUFS; None takes LOUDNESS_LUFS.
-        vad_threshold: Speech probability above which a window counts as speech; None takes VAD_THRESHOLD.
+        loudness_lufs: Integrated loudness to normalise to, in LUFS, or None; LOUDNESS_LUFS when not given.
+        vad_threshold: Speech probability above which a window counts as speech; VAD_THRESHOLD when not given.
         hints: Names and terms likely to occur, for engines that take them.
     """
 
@@ -39,8 +40,8 @@ class JobOptions(Frozen):
     template: str = DEFAULT_TEMPLATE
     features: tuple[Feature, ...] = DEFAULT_FEATURES
     channels: Channels = "mix"
-    loudness_lufs: float | None = Field(default=None, ge=-70, le=-5)
-    vad_threshold: float | None = Field(default=None, gt=0, lt=1)
+    loudness_lufs: float | None = Field(default_factory=lambda: settings().loudness_lufs, ge=-70, le=-5)
+    vad_threshold: float = Field(default_factory=lambda: settings().vad_threshold, gt=0, lt=1)
     hints: tuple[str, ...] = ()
 
 
@@ -106,6 +107,13 @@ class JobPlan(Frozen):
     options: JobOptions
     versions: Versions
     template_sha256: str | None = None
+
+    @property
+    def speech_engine(self) -> EngineInfo:
+        """The engine that listens; only a job of audio has one."""
+        if self.versions.speech is None:
+            raise TypeError("a job of text has no speech engine")
+        return self.versions.speech
 
     def job_id(self, content_sha256: str) -> str:
         """First 16 hex digits of sha256 over the input, the options and all versions."""

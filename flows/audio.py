@@ -22,12 +22,11 @@ from tasks.llm.ingest import ingest_text_step, read_text_step
 from tasks.llm.summarise import summarise_step
 from tasks.llm.template import template_asked_for
 
-DEFAULTS = JobOptions()
-TEXT_DEFAULTS = JobOptions(template="generic_summary")
+TEXT_TEMPLATE = "generic_summary"
 
 
 @flow(name="process-audio", persist_result=False)
-async def process_audio(source: str, options: JobOptions = DEFAULTS, refresh: bool = False) -> JobResult:
+async def process_audio(source: str, options: JobOptions | None = None, refresh: bool = False) -> JobResult:
     """Turn one recording into a transcript, an enhanced text and a summary.
 
     The same recording with the same options and engines is one job: a second run returns the
@@ -35,7 +34,7 @@ async def process_audio(source: str, options: JobOptions = DEFAULTS, refresh: bo
 
     Args:
         source: Path, `file://`, `http(s)://` or `s3://` address of the recording.
-        options: What to do with it.
+        options: What to do with it; None for the defaults.
         refresh: Compute again whatever is stored.
 
     Returns:
@@ -48,6 +47,7 @@ async def process_audio(source: str, options: JobOptions = DEFAULTS, refresh: bo
         TimedOut: it took longer than JOB_TIMEOUT beyond the length of the audio.
     """
     async with job_run(refresh=refresh):
+        options = options or JobOptions()
         plan = plan_job(options, audio=True, template_sha256=template_asked_for(options))
         job, info = await ingest_step(source, plan)
         if not refresh and (done := await find_result(job)):
@@ -57,7 +57,7 @@ async def process_audio(source: str, options: JobOptions = DEFAULTS, refresh: bo
             audio = await decode_step(job.folder, job.source, info, asked.channels, asked.loudness_lufs)
             speech = await detect_speech_step(job.folder, audio.audio, asked.vad_threshold)
             transcript = await transcribe_step(
-                job.folder, audio.audio, speech, plan.versions.speech, asked.language, asked.hints
+                job.folder, audio.audio, speech, plan.speech_engine, asked.language, asked.hints
             )
             enhanced, summary, notices = await _write(job, transcript)
             exports = await export_step(job.folder, job.source_name, transcript, speech, audio.audio, enhanced, summary)
@@ -77,7 +77,7 @@ async def process_audio(source: str, options: JobOptions = DEFAULTS, refresh: bo
 
 @flow(name="process-text", persist_result=False)
 async def process_text(
-    text: str, options: JobOptions = TEXT_DEFAULTS, source_name: str = "text", refresh: bool = False
+    text: str, options: JobOptions | None = None, source_name: str = "text", refresh: bool = False
 ) -> JobResult:
     """Enhance and summarise a text, one utterance or paragraph a line.
 
@@ -95,6 +95,7 @@ async def process_text(
         TimedOut: it took longer than JOB_TIMEOUT.
     """
     async with job_run(refresh=refresh):
+        options = options or JobOptions(template=TEXT_TEMPLATE)
         plan = plan_job(options, audio=False, template_sha256=template_asked_for(options))
         job = await ingest_text_step(text, plan, source_name)
         if not refresh and (done := await find_result(job)):
@@ -108,12 +109,12 @@ async def process_text(
 
 
 @flow(name="process-batch", persist_result=False)
-async def process_batch(sources: list[str], options: JobOptions = DEFAULTS, refresh: bool = False) -> BatchReport:
+async def process_batch(sources: list[str], options: JobOptions | None = None, refresh: bool = False) -> BatchReport:
     """Process many recordings, one after the other; those done before are found, not computed again.
 
     Args:
         sources: Recordings and folders of recordings.
-        options: What to do with each.
+        options: What to do with each; None for the defaults.
         refresh: Compute again whatever is stored.
 
     Returns:
@@ -123,6 +124,7 @@ async def process_batch(sources: list[str], options: JobOptions = DEFAULTS, refr
     Raises:
         NotFound: a folder does not exist or holds no recording.
     """
+    options = options or JobOptions()
     recordings, ignored = await find_recordings(sources)
     items = [await try_recording(process_audio, recording, options, refresh) for recording in recordings]
     return await show_batch(await publish_batch_step(batch_report(options, items, ignored)))

@@ -1,13 +1,12 @@
 """What every job flow has around its steps."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import structlog
-from prefect import Flow
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_TASKS_REFRESH_CACHE, temporary_settings
@@ -98,7 +97,10 @@ async def show_batch(report: BatchReport) -> BatchReport:
 
 
 async def try_recording(
-    flow: Flow[..., Coroutine[Any, Any, JobResult]], source: str, options: JobOptions, refresh: bool
+    flow: Callable[[str, JobOptions, bool], Coroutine[Any, Any, JobResult]],
+    source: str,
+    options: JobOptions,
+    refresh: bool,
 ) -> BatchItem:
     """Run the flow on one recording of a batch; its failure is an outcome, not an error."""
     started = datetime.now(UTC)

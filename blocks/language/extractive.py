@@ -19,11 +19,11 @@ RULES_VERSION = "1"
 
 
 class ExtractiveEngine:
-    """Sentence ranking by LexRank, key phrases by YAKE, and rules for the rest."""
+    """Sentence ranking by LexRank, key phrases by RAKE, and rules for the rest."""
 
     def info(self) -> EngineInfo:
         """Name, version and libraries."""
-        libraries = {name: version(name) for name in ("sumy", "yake")}
+        libraries = {name: version(name) for name in ("sumy", "rake-nltk")}
         return EngineInfo(name="extractive", version=RULES_VERSION, settings=libraries)
 
     async def complete(self, prompts: Sequence[Prompt], schema: dict[str, Any] | None = None) -> list[Completion]:

@@ -173,11 +173,12 @@ class Facts:
 
     @cached_property
     def title(self) -> str:
-        """The two most telling key phrases; the first sentence when there are none."""
+        """The first key phrase that is spoken of, as people open with their topic; else the first sentence."""
+        lowered = self.text.lower()
         telling = [phrase for phrase in self.tags if " " in phrase] or self.tags
-        phrases = [phrase[:1].upper() + phrase[1:] for phrase in telling[:2]]
-        if phrases:
-            return " – ".join(phrases)
+        first = min(telling, key=lambda phrase: lowered.find(phrase.lower()), default="")
+        if first:
+            return first[:1].upper() + first[1:]
         return next((text.rstrip(".") for _, text in self.sentences), "")
 
 

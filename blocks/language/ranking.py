@@ -1,17 +1,22 @@
 """Which sentences are central, and which phrases tell what a text is about."""
 
 import re
+import string
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
+from blocks.language.sentences import split_text
 from blocks.language.words import SOCIAL, stop_words
 
 RANKED_AT_ONCE = 400
 """LexRank compares every sentence with every other; longer texts are ranked in parts, then their winners."""
 
+TOKENS = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[^\w\s]")
+PUNCTUATION = string.punctuation + "–—…“”‘’«»"
+
 PHRASES = 8
-LIKENESS = 0.6
-"""Key phrases more alike than this are one."""
+PHRASE_WORDS = 3
+LEAST_CHARS = 3
 
 
 def central(sentences: Sequence[str], most: int, language: str) -> list[str]:
@@ -51,22 +56,34 @@ def _lex_rank(sentences: Sequence[str], most: int, language: str) -> list[str]:
 
 
 def key_phrases(text: str, language: str) -> list[str]:
-    """Up to eight phrases of one to three words, most telling first, by YAKE (Campos et al., 2020)."""
-    from yake import KeywordExtractor  # pyright: ignore[reportMissingTypeStubs]
+    """Up to eight phrases of one to three words, most telling first, by RAKE (Rose et al., 2010)."""
+    from rake_nltk import Rake
 
-    if not text.strip():
-        return []
     stops = stop_words(language) | SOCIAL
-    extractor = KeywordExtractor(lan=language, n=3, top=PHRASES * 4, dedupLim=LIKENESS, stopwords=set(stops))
-    found = [str(phrase) for phrase, _ in extractor.extract_keywords(text)]
+    # Its own tokenizers want data that NLTK would download.
+    extractor: Any = Rake(
+        stopwords=set(stops),
+        punctuations=set(PUNCTUATION),
+        max_length=PHRASE_WORDS,
+        sentence_tokenizer=split_text,
+        word_tokenizer=lambda sentence: TOKENS.findall(sentence.lower()),
+        include_repeated_phrases=False,
+    )
+    extractor.extract_keywords_from_text(text)
     kept: list[str] = []
-    for phrase in found:
+    for phrase in map(str, extractor.get_ranked_phrases()):
         words = words_of(phrase)
-        says_little = any(word in stops or word.isdigit() for word in words)
-        if says_little or any(_covers(other, words) for other in kept):
-            continue
-        kept.append(phrase)
+        has_number = any(word.isdigit() for word in words)
+        says_little = has_number or all(len(word) < LEAST_CHARS for word in words)
+        if not says_little and not any(_covers(other, words) for other in kept):
+            kept.append(_as_written(phrase, text))
     return kept[:PHRASES]
+
+
+def _as_written(phrase: str, text: str) -> str:
+    """The phrase with the capitals it has in the text, unless it only begins a sentence there."""
+    found = [text[at.start() : at.end()] for at in re.finditer(re.escape(phrase), text, re.IGNORECASE)]
+    return min(found, key=lambda written: sum(char.isupper() for char in written), default=phrase)
 
 
 def _covers(phrase: str, words: Sequence[str]) -> bool:

@@ -39,7 +39,7 @@ def _extractive() -> LanguageEngine:
 
 
 def _extractive_missing() -> str | None:
-    missing = [name for name in ("sumy", "yake") if find_spec(name) is None]
+    missing = [name for name in ("sumy", "rake_nltk") if find_spec(name) is None]
     return f"pip install {' '.join(missing)}" if missing else None
 
 

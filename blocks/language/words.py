@@ -77,7 +77,9 @@ STOP_WORDS_EN = _set(
     "here him his how i if in into is it its just let me more most must my need no nor not now of off on once "
     "one only or other our out over own please same she should so some such than that the their them then "
     "there these they this those through to too under until up us very was we well were what when where which "
-    "while who whom why will with would yes you your okay thank good morning going get got say said think know"
+    "while who whom why will with would yes you your okay thank good morning going get got say said think know "
+    "went keep kept ask asked begin begun start started let make made take taken come came see saw want wanted tell told "
+    "give given put next last please still really quite much many lot thing things way"
 )
 
 

@@ -8,6 +8,7 @@ When the parent is gone, its end of the pipe is closed and the child ends after 
 import json
 import struct
 import sys
+from typing import Any
 
 SAMPLE_RATE_HZ = 16_000
 HEADER = struct.Struct("<I")
@@ -16,9 +17,9 @@ HEADER = struct.Struct("<I")
 
 def main() -> None:
     """Decode until the parent closes the pipe."""
-    from pocketsphinx import Decoder  # pyright: ignore[reportMissingTypeStubs]
+    import pocketsphinx
 
-    decoder = Decoder(samprate=SAMPLE_RATE_HZ, loglevel="FATAL")
+    decoder: Any = pocketsphinx.Decoder(samprate=SAMPLE_RATE_HZ, loglevel="FATAL")
     mean = decoder.get_cmn(False)
     source = sys.stdin.buffer
     while header := source.read(HEADER.size):

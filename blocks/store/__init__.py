@@ -2,7 +2,6 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
 
 from blocks.settings import settings
 from blocks.store.files import FileRef, Files, safe_key
@@ -28,9 +27,7 @@ def _open(place: str, _endpoint: str) -> Files:
         bucket, _, prefix = place.removeprefix("s3://").partition("/")
         return S3Files(bucket, prefix)
     if place.startswith("block:"):
-        from prefect.blocks.core import Block
+        from blocks.store.block import load_store
 
-        from blocks.store import block  # noqa: F401 - registers the block types
-
-        return cast(Any, Block.load(place.removeprefix("block:"), _sync=True)).open()
+        return load_store(place.removeprefix("block:")).open()
     return LocalFiles(Path(place))

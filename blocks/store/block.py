@@ -1,11 +1,18 @@
 """The stores as Prefect blocks, to be filled in as forms in the Prefect UI."""
 
 from pathlib import Path
+from typing import Any
 
 from prefect.blocks.core import Block
 from pydantic import Field
 
 from blocks.store.files import Files
+
+
+def load_store(slug: str) -> "LocalStore | S3Store":
+    """The saved block of that slug, `c500-s3-store/name`."""
+    load: Any = Block.load
+    return load(slug, _sync=True)
 
 
 class LocalStore(Block):

@@ -32,7 +32,8 @@ def s3_client() -> Any:
     except ImportError as error:
         raise Unsupported("S3 needs boto3", fix="pip install 'c500[s3]'") from error
     endpoint = settings().s3_endpoint_url
-    return boto3.client(
+    make: Any = boto3.client  # its types come in a package of their own
+    return make(
         "s3",
         endpoint_url=str(endpoint) if endpoint else None,
         config=Config(connect_timeout=10, read_timeout=60, retries={"max_attempts": 4, "mode": "standard"}),
@@ -168,7 +169,8 @@ def _s3_errors(key: str) -> Generator[None]:
     try:
         yield
     except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
+        response: dict[str, Any] = error.response
+        code = str(response.get("Error", {}).get("Code", ""))
         if code in MISSING:
             raise NotFound(
                 f"the store has no file {key}", fix="list the store to see what it holds", key=key

@@ -77,7 +77,7 @@ def _contract(duration_s: float) -> Any:
         first_word_s: float
         last_word_s: float
 
-        class Config:
+        class Config:  # pyright: ignore[reportIncompatibleVariableOverride]
             strict = True
 
         @pa.dataframe_check(name="start_s before end_s")

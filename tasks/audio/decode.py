@@ -140,7 +140,7 @@ def frames(container: Any, stream: Any, damage: Damage) -> Iterator[Any]:
 
     A demuxer that fails ends the stream: what was read until then counts.
     """
-    import av
+    import av.error
 
     packets = container.demux(stream)
     while True:
@@ -181,7 +181,7 @@ def _resampled(source: Iterator[Any], channels: int, gain_db: float | None) -> I
 
 
 def _graph(frame: Any, channels: int, gain_db: float | None) -> Any:
-    import av
+    import av.filter
 
     layout = "stereo" if channels == 2 else "mono"
     graph = av.filter.Graph()
@@ -206,7 +206,7 @@ def _drain(graph: Any) -> Iterator[Any]:
 
 
 def _pull(graph: Any) -> Iterator[Any]:
-    import av
+    import av.error
 
     while True:
         try:

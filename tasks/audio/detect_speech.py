@@ -107,7 +107,7 @@ def _model() -> Any:
         raise Unsupported("speech detection needs faster-whisper", fix="pip install faster-whisper")
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
+    options: Any = onnxruntime.SessionOptions()
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = 1
     options.enable_cpu_mem_arena = False  # the arena grows with the largest input and stays

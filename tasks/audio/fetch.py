@@ -1,19 +1,26 @@
 """Bring a recording from wherever it is to a local file."""
 
+import asyncio
 import hashlib
 import os
+import re
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote_to_bytes
 
-from blocks.errors import BadAudio, BadInput, NotFound, TooLarge
+from blocks.errors import BadAudio, BadInput, NotFound, StoreFailed, TimedOut, TooLarge
 from blocks.model import Frozen
 from blocks.progress import in_thread
 
 CHUNK_BYTES = 1 << 20
 SCHEMES = ("file", "http", "https", "s3")
+ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+"""What begins like this is an address; anything else is a path."""
+
+LONGEST_FETCH_S = 3600.0
+"""A server that sends a byte now and then must not hold a worker for ever."""
 
 
 class Fetched(Frozen):
@@ -50,7 +57,13 @@ class Sink:
         if self.size_bytes > self._max_bytes:
             raise too_large(self._max_bytes)
         self._digest.update(chunk)
-        self._stream.write(chunk)
+        try:
+            self._stream.write(chunk)
+            self._stream.flush()  # here, where a full disk can be told; closing is then without surprises
+        except OSError as error:
+            raise StoreFailed(
+                f"the recording cannot be written to the store: {error.strerror}", fix="make room on its disk"
+            ) from error
 
     def close(self) -> str:
         """Finish; returns the sha256 of the content."""
@@ -74,12 +87,19 @@ async def fetch(source: str, target: Path, *, max_bytes: int, allow_private: boo
         TooLarge: over `max_bytes`.
         BadAudio: empty.
         EngineUnavailable: the server cannot be reached for the moment.
+        TimedOut: not all of it came within LONGEST_FETCH_S.
+        StoreFailed: the target cannot be written.
     """
     name, chunks = _open(source, max_bytes, allow_private)
     sink = Sink(target, max_bytes)
     try:
-        async for chunk in chunks:
-            await in_thread(sink.write, chunk)
+        async with asyncio.timeout(LONGEST_FETCH_S), aclosing(chunks):
+            async for chunk in chunks:
+                await in_thread(sink.write, chunk)
+    except TimeoutError as error:
+        raise TimedOut(
+            f"{name!r} did not arrive within {LONGEST_FETCH_S:.0f} s", fix="copy it to this machine first"
+        ) from error
     finally:
         digest = sink.close()
     if sink.size_bytes == 0:
@@ -87,23 +107,23 @@ async def fetch(source: str, target: Path, *, max_bytes: int, allow_private: boo
     return Fetched(name=name, sha256=digest, size_bytes=sink.size_bytes)
 
 
-def _open(source: str, max_bytes: int, allow_private: bool) -> tuple[str, AsyncIterator[bytes]]:
+def _open(source: str, max_bytes: int, allow_private: bool) -> tuple[str, AsyncGenerator[bytes]]:
     """The name of a source, and its content in pieces."""
-    scheme, separator, _ = source.partition("://")
-    if not separator:
-        return Path(source).name, _read_path(Path(source))
+    address = ADDRESS.match(source)
+    if address is None:
+        return _display_name(Path(source)), _read_path(Path(source))
+    scheme = address[1].lower()
     if scheme == "file":
         path = _path_of(source)
-        return path.name, _read_path(path)
-    name = unquote(urlsplit(source).path).rsplit("/", 1)[-1] or source
+        return _display_name(path), _read_path(path)
     if scheme == "s3":
         from tasks.audio.fetch_s3 import read_object
 
-        return name, read_object(source, max_bytes)
+        return source.rsplit("/", 1)[-1], read_object(source, max_bytes)
     if scheme in SCHEMES:
-        from tasks.audio.fetch_http import read_url
+        from tasks.audio.fetch_http import name_of, read_url
 
-        return name, read_url(source, max_bytes, allow_private)
+        return name_of(source), read_url(source, max_bytes, allow_private)
     raise BadInput(
         f"{scheme}:// addresses are not taken",
         fix=f"use a path or one of {', '.join(SCHEMES)}",
@@ -112,36 +132,47 @@ def _open(source: str, max_bytes: int, allow_private: bool) -> tuple[str, AsyncI
 
 
 def _path_of(source: str) -> Path:
-    parts = urlsplit(source)
-    if parts.netloc not in ("", "localhost"):
+    """The path of a `file://` URL; a `?` or `#` that should have been percent-encoded belongs to it."""
+    host, slash, path = source[len("file://") :].partition("/")
+    if host.lower() not in ("", "localhost"):
         raise BadInput(f"{source} names another machine", fix="use file:///path", field="source")
-    return Path(url2pathname(parts.path + (f"?{parts.query}" if parts.query else "")))
+    return Path(os.fsdecode(unquote_to_bytes(slash + path)))
 
 
-async def _read_path(path: Path) -> AsyncIterator[bytes]:
+def _display_name(path: Path) -> str:
+    """The file's name; bytes of it that are no UTF-8 become replacement characters."""
+    return os.fsencode(path.name).decode(errors="replace")
+
+
+async def _read_path(path: Path) -> AsyncGenerator[bytes]:
     """The content of a regular file; anything else is refused without waiting for it."""
     chunks = _chunks(path)
-    while chunk := await in_thread(next, chunks, b""):
+    while chunk := await in_thread(lambda: next(chunks, b"")):
         yield chunk
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def _chunks(path: Path) -> Generator[bytes]:
     try:
-        # O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with open(path, "rb", opener=_open_regular) as stream:  # noqa: PTH123 - Path.open() takes no opener
+            while chunk := stream.read(CHUNK_BYTES):
+                yield chunk
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFound(f"there is no file {str(path)!r}", fix="check the path", field="source") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         raise BadInput(
-            f"cannot read {str(path)!r}: {error.strerror}",
+            f"cannot read {str(path)!r}: {getattr(error, 'strerror', None) or error}",
             fix="check its permissions and its name",
             field="source",
         ) from error
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise BadInput(f"{str(path)!r} is not a regular file", fix="name a recording", field="source")
-        while chunk := stream.read(CHUNK_BYTES):
-            yield chunk
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """Open a regular file only, without waiting: opening a FIFO that nobody writes to would hang."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BadInput(f"{path!r} is not a regular file", fix="name a recording", field="source")
+    return descriptor
 
 
 def too_large(max_bytes: int) -> TooLarge:

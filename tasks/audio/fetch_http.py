@@ -4,10 +4,14 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from blocks.errors import BadInput, EngineUnavailable, NotAllowed, NotFound
 from tasks.audio.fetch import too_large
+
+if TYPE_CHECKING:
+    import httpx
 
 MAX_REDIRECTS = 5
 TIMEOUT_S = 30
@@ -49,7 +53,7 @@ async def read_url(url: str, max_bytes: int, allow_private: bool) -> AsyncIterat
     raise BadInput(f"{url} redirects more than {MAX_REDIRECTS} times", fix="give the final address", field="source")
 
 
-def _pinned(client: "httpx.AsyncClient", url: str, address: str) -> "httpx.Request":  # noqa: F821
+def _pinned(client: "httpx.AsyncClient", url: str, address: str) -> "httpx.Request":
     """A request that goes to this very address, but asks for the name of the URL."""
     import httpx
 

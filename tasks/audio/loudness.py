@@ -37,7 +37,8 @@ def integrated_loudness(path: Path) -> tuple[float, float]:
     Raises:
         BadAudio: it holds nothing that can be decoded.
     """
-    import av
+    import av.error
+    import av.filter
 
     from tasks.audio.decode import Damage, frames
 

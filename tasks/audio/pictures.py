@@ -44,7 +44,7 @@ def waveform(audio: Path, speech: Speech) -> bytes:
         axis.set_ylabel(f"channel {channel + 1}" if channels > 1 else "")
         _plain(axis)
     axes[0].set_title(f"speech in {speech.coverage:.0%} of {_clock(speech.duration_s)}", loc="left", fontsize=10)
-    axes[-1].xaxis.set_major_formatter(lambda value, _: _clock(value))
+    axes[-1].xaxis.set_major_formatter(_tick)
     return _png(figure)
 
 
@@ -70,7 +70,7 @@ async def draw_timing_step(folder: str) -> FileRef:
     return await in_thread(open_store().put_bytes, f"{folder}/steps.png", picture, "image/png")
 
 
-def _envelope(audio: Path) -> "tuple[NDArray[np.float32], NDArray[np.float32]]":
+def _envelope(audio: Path) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
     """Least and greatest sample of each of up to COLUMNS stretches, as [stretch, channel] in -1 to 1."""
     import numpy as np
 
@@ -84,7 +84,7 @@ def _envelope(audio: Path) -> "tuple[NDArray[np.float32], NDArray[np.float32]]":
             lows.append(samples.min(axis=0))
             highs.append(samples.max(axis=0))
     empty = np.zeros((1, channels), np.int16)
-    scaled = [np.array(edges or empty, np.float32) / 32768 for edges in (lows, highs)]
+    scaled = [np.array(edges or empty, np.float64) / 32768 for edges in (lows, highs)]
     return scaled[0], scaled[1]
 
 
@@ -104,6 +104,10 @@ def _png(figure: Any) -> bytes:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
     return stream.getvalue()
+
+
+def _tick(seconds: float, _position: int) -> str:
+    return _clock(seconds)
 
 
 def _clock(seconds: float) -> str:

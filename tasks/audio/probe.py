@@ -67,7 +67,7 @@ def open_audio(path: Path) -> Any:
     Raises:
         BadAudio: it is none.
     """
-    import av
+    import av.error
 
     try:
         # `file:` keeps names such as `concat:x` from being taken for protocols, and nothing else is opened.
@@ -105,7 +105,7 @@ def too_long(duration_s: float, max_duration_s: float) -> TooLarge:
 
 
 def _decode_one_frame(container: Any, stream: Any) -> None:
-    import av
+    import av.error
 
     nothing = BadAudio("no sound can be decoded from the file", fix="it is cut off or damaged: copy it again")
     try:
