@@ -153,7 +153,7 @@ async def _read_path(path: Path) -> AsyncGenerator[bytes]:
 
 def _chunks(path: Path) -> Generator[bytes]:
     try:
-        with open(path, "rb", opener=_open_regular) as stream:  # noqa: PTH123 - Path.open() takes no opener
+        with open(path, "rb", opener=_open_regular) as stream:
             while chunk := stream.read(CHUNK_BYTES):
                 yield chunk
     except (FileNotFoundError, NotADirectoryError) as error:

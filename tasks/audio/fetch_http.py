@@ -3,9 +3,11 @@
 import asyncio
 import ipaddress
 import socket
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from blocks.errors import BadInput, EngineUnavailable, NotAllowed, NotFound
 from tasks.audio.fetch import too_large
@@ -19,7 +21,16 @@ CHUNK_BYTES = 1 << 16
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-async def read_url(url: str, max_bytes: int, allow_private: bool) -> AsyncIterator[bytes]:
+def name_of(url: str) -> str:
+    """The last part of the URL's path, decoded; the host when there is none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise _no_address(url) from error
+    return unquote(parts.path).rsplit("/", 1)[-1] or parts.hostname or url
+
+
+async def read_url(url: str, max_bytes: int, allow_private: bool) -> AsyncGenerator[bytes]:
     """The content at an address, in pieces; every hop of a redirection is checked anew.
 
     Each hop is resolved once, and the connection goes to the very address that was checked, so
@@ -30,27 +41,61 @@ async def read_url(url: str, max_bytes: int, allow_private: bool) -> AsyncIterat
     """
     import httpx
 
-    async with httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False) as client:
+    # No proxy from the environment: it would resolve the name again, by itself.
+    async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False, verify=_trusted()) as client:
         for _ in range(MAX_REDIRECTS + 1):
-            address = await _checked_address(url, allow_private)
-            request = _pinned(client, url, address)
+            addresses = await _checked_addresses(url, allow_private)
             try:
-                response = await client.send(request, stream=True)
-                try:
-                    if not response.is_redirect:
+                async with _answer(client, url, addresses) as response:
+                    if not response.has_redirect_location:
                         _check(response.status_code, response.headers.get("content-length"), url, max_bytes)
                         async for chunk in response.aiter_bytes(CHUNK_BYTES):
                             yield chunk
                         return
-                    url = urljoin(url, response.headers["location"])
-                finally:
-                    await response.aclose()
-            except httpx.TransportError as error:
+                    url = _redirected(url, response.headers["location"])
+            except httpx.InvalidURL as error:
+                raise _no_address(url) from error
+            except httpx.RequestError as error:
                 raise EngineUnavailable(
-                    f"{_host(url)} cannot be reached: {error or type(error).__name__}",
+                    f"{shown(url)} cannot be read: {str(error) or type(error).__name__}",
                     fix="check the address; try again later",
                 ) from error
-    raise BadInput(f"{url} redirects more than {MAX_REDIRECTS} times", fix="give the final address", field="source")
+    raise BadInput(f"{shown(url)} redirects more than {MAX_REDIRECTS} times", fix="give the final address")
+
+
+def _trusted() -> ssl.SSLContext:
+    """Certificates of this machine (or SSL_CERT_FILE), where a company adds its own, and the public ones."""
+    import certifi
+
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context
+
+
+@asynccontextmanager
+async def _answer(client: "httpx.AsyncClient", url: str, addresses: list[str]) -> AsyncGenerator["httpx.Response"]:
+    """The answer of the first of the addresses that takes a connection, its body still to be read."""
+    import httpx
+
+    for position, address in enumerate(addresses, start=1):
+        try:
+            response = await client.send(_pinned(client, url, address), stream=True)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            if position == len(addresses):
+                raise
+            continue
+        try:
+            yield response
+        finally:
+            await response.aclose()
+        return
+
+
+def _redirected(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise _no_address(location) from error
 
 
 def _pinned(client: "httpx.AsyncClient", url: str, address: str) -> "httpx.Request":
@@ -62,42 +107,45 @@ def _pinned(client: "httpx.AsyncClient", url: str, address: str) -> "httpx.Reque
         "GET",
         original.copy_with(host=address, fragment=None),
         headers={"Host": original.netloc.decode(), "Accept-Encoding": "identity"},
-        extensions={"sni_hostname": original.host},
+        extensions={"sni_hostname": original.raw_host.decode("ascii")},
     )
 
 
 def _check(status: int, length: str | None, url: str, max_bytes: int) -> None:
     if status in (404, 410):
-        raise NotFound(f"nothing is at {url}", fix="check the address", field="source")
+        raise NotFound(f"nothing is at {shown(url)}", fix="check the address", field="source")
     if status == 429 or status >= 500:
-        raise EngineUnavailable(f"{_host(url)} answers {status}", fix="try again later")
+        raise EngineUnavailable(f"{shown(url)} answers {status}", fix="try again later")
     if status != 200:
-        raise BadInput(f"{url} answers {status}", fix="check the address and its permissions", field="source")
+        raise BadInput(f"{shown(url)} answers {status}", fix="check the address and its permissions", field="source")
     if length and length.isdigit() and int(length) > max_bytes:
         raise too_large(max_bytes)
 
 
-async def _checked_address(url: str, allow_private: bool) -> str:
-    """One address of the host, after all of them were found to be public."""
-    parts = urlsplit(url)
-    host = parts.hostname
-    if parts.scheme not in DEFAULT_PORTS or not host:
-        raise BadInput(f"{url} is no http(s) address", fix="give a full address", field="source")
+async def _checked_addresses(url: str, allow_private: bool) -> list[str]:
+    """The addresses of the host, after all of them were found to be public."""
     try:
+        parts = urlsplit(url)
+        host = parts.hostname
+        if parts.scheme not in DEFAULT_PORTS or not host:
+            raise _no_address(url)
         port = parts.port or DEFAULT_PORTS[parts.scheme]
+    except ValueError as error:
+        raise _no_address(url) from error
+    try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (ValueError, UnicodeError) as error:
-        raise BadInput(f"{url} is no valid address", fix="correct it", field="source") from error
+    except UnicodeError as error:  # a label that IDNA cannot encode
+        raise _no_address(url) from error
     except socket.gaierror as error:
         raise EngineUnavailable(f"{host} cannot be resolved", fix="check the address; try again later") from error
-    addresses = [str(entry[4][0]) for entry in found]
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if not allow_private and not all(is_public(address) for address in addresses):
         raise NotAllowed(
             f"{host} is an address of a private network",
             fix="set ALLOW_PRIVATE_SOURCES=true if you trust who submits jobs",
             field="source",
         )
-    return addresses[0]
+    return addresses
 
 
 def is_public(address: str) -> bool:
@@ -109,8 +157,18 @@ def is_public(address: str) -> bool:
             return is_public(str(inner))
         if parsed in ipaddress.ip_network("64:ff9b::/96"):
             return is_public(str(ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)))
-    return parsed.is_global and not parsed.is_multicast
+        if parsed.is_site_local:  # fec0::/10, given up but still routed by some
+            return False
+    return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
 
 
-def _host(url: str) -> str:
-    return urlsplit(url).hostname or url
+def shown(url: str) -> str:
+    """The URL without user, password and query, which may be secrets (signed addresses)."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+def _no_address(url: str) -> BadInput:
+    scheme, _, rest = url.partition("://")
+    place = rest.rpartition("@")[2].partition("?")[0]
+    return BadInput(f"{scheme}://{place} is no http(s) address", fix="give a full address", field="source")
