@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Without .pyc files a first Prefect run takes twice as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test soak lint format bench docs lock clean
+.PHONY: demo test soak lint deploy format bench docs lock clean help
 
 $(VENV)/base.stamp: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "C500 needs Python 3.11 or newer; set PYTHON=python3.x" >&2; exit 2; }
@@ -31,13 +31,17 @@ test: $(VENV)/dev.stamp lint $(VENV)/system.stamp  ## lint, type-check and run a
 soak: $(VENV)/dev.stamp $(VENV)/system.stamp  ## the heavy forms of the promises
 	$(BIN)/python -m pytest -m soak
 
-lint: $(VENV)/dev.stamp
+lint: $(VENV)/dev.stamp  ## formatting, one-way imports, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
-format: $(VENV)/dev.stamp
+deploy: $(VENV)/base.stamp  ## make the work pool and all deployments on the server of PREFECT_API_URL
+	$(BIN)/prefect work-pool create cpu --type process --overwrite
+	$(BIN)/prefect deploy --all --no-prompt
+
+format: $(VENV)/dev.stamp  ## put the formatting right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -49,6 +53,9 @@ docs: $(VENV)/dev.stamp  ## write the generated pages again
 
 lock: $(VENV)/dev.stamp  ## pin what is installed, as plain name==version lines
 	$(BIN)/python -m deployments.lock > requirements.lock
+
+help:
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*##/ -/'
 
 clean:
 	rm -rf $(VENV) .bench dist
