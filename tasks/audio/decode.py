@@ -1,27 +1,24 @@
 """Any recording to 16 kHz PCM16 WAV, streaming, in constant memory."""
 
 import wave
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from blocks.audio import SAMPLE_RATE_HZ, AudioInfo, Channels
-from blocks.errors import BadAudio
+from blocks.errors import BadAudio, StoreFailed
 from blocks.model import Frozen
 from blocks.progress import OnProgress, in_thread, progress
 from blocks.settings import settings
 from blocks.steps import step
 from blocks.store import open_store
 from blocks.store.files import FileRef
-from tasks.audio.loudness import gain_for
-from tasks.audio.probe import open_audio, too_long
+from tasks.audio.frames import Sound, reading
+from tasks.audio.loudness import Loudness, measure_loudness
 
 BYTES_PER_SAMPLE = 2
-FRAME_SAMPLES = SAMPLE_RATE_HZ
-"""One second a write: fewer calls from Python, and still little memory."""
 
-MAX_DAMAGED_SHARE = 0.5
-"""A file with more than half of its packets damaged is refused rather than half invented."""
+MAX_DAMAGED_SHARE = 0.9
+"""A recording that breaks off or is damaged midway keeps what can be heard; with less than a tenth
+whole, what decodes is more likely noise."""
 
 
 class Decoded(Frozen):
@@ -30,12 +27,14 @@ class Decoded(Frozen):
     Attributes:
         duration_s: Length of the decoded audio in seconds.
         channels: 1, or 2 for a split call.
+        loudness_lufs: Integrated loudness before the gain, in LUFS; None when none was asked for.
         gain_db: Gain applied to reach the loudness asked for; None when none was asked for.
         damaged_packets: Packets skipped because they could not be decoded.
     """
 
     duration_s: float
     channels: int
+    loudness_lufs: float | None = None
     gain_db: float | None = None
     damaged_packets: int = 0
 
@@ -97,119 +96,54 @@ def decode(
         BadAudio: nothing, or too little of it, can be decoded.
         TooLarge: longer than `max_duration_s`.
     """
-    gain_db = gain_for(source, loudness_lufs) if loudness_lufs is not None else None
-    damage = Damage()
-    with open_audio(source) as container, wave.open(str(target), "wb") as wav:
-        stream = container.streams.audio[0]
-        stream.thread_type = "AUTO"
-        kept = 2 if channels == "split" and stream.channels == 2 else 1
-        wav.setnchannels(kept)
-        wav.setsampwidth(BYTES_PER_SAMPLE)
-        wav.setframerate(SAMPLE_RATE_HZ)
-        samples = 0
-        for frame in _resampled(frames(container, stream, damage), kept, gain_db):
-            wav.writeframesraw(memoryview(frame.planes[0])[: frame.samples * kept * BYTES_PER_SAMPLE])
-            samples += frame.samples
-            if samples > max_duration_s * SAMPLE_RATE_HZ:
-                raise too_long(samples / SAMPLE_RATE_HZ, max_duration_s)
-            if expected_s:
-                on_progress(samples / SAMPLE_RATE_HZ / expected_s)
-    if samples == 0 or damage.share > MAX_DAMAGED_SHARE:
+    measured: Loudness | None = None
+    gain_db: float | None = None
+    first_pass = 0.0 if loudness_lufs is None else 0.5
+    if loudness_lufs is not None:
+        measured = measure_loudness(
+            source,
+            channels=channels,
+            max_duration_s=max_duration_s,
+            expected_s=expected_s,
+            on_progress=lambda share: on_progress(share * first_pass),
+        )
+        gain_db = measured.gain_to(loudness_lufs)
+    with reading(source, channels, max_duration_s=max_duration_s, gain_db=gain_db) as sound:
+        duration_s = _write(
+            sound,
+            target,
+            expected_s=expected_s,
+            on_progress=lambda share: on_progress(first_pass + share * (1 - first_pass)),
+        )
+    damage = sound.damage
+    if duration_s == 0 or damage.share > MAX_DAMAGED_SHARE:
         raise BadAudio(
             f"the recording is damaged: {damage.packets} of {damage.seen} packets cannot be decoded",
             fix="copy or record it again",
         )
-    return Decoded(duration_s=samples / SAMPLE_RATE_HZ, channels=kept, gain_db=gain_db, damaged_packets=damage.packets)
+    return Decoded(
+        duration_s=duration_s,
+        channels=sound.channels,
+        loudness_lufs=measured.lufs if measured else None,
+        gain_db=gain_db,
+        damaged_packets=damage.packets,
+    )
 
 
-class Damage:
-    """How many packets of a stream could not be decoded."""
-
-    def __init__(self) -> None:
-        self.seen = 0
-        self.packets = 0
-
-    @property
-    def share(self) -> float:
-        """Damaged packets / packets, 0 to 1."""
-        return self.packets / self.seen if self.seen else 0.0
-
-
-def frames(container: Any, stream: Any, damage: Damage) -> Iterator[Any]:
-    """The decoded frames of a stream; damaged packets are counted and left out.
-
-    A demuxer that fails ends the stream: what was read until then counts.
-    """
-    import av.error
-
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.error.FFmpegError):
-            return
-        damage.seen += packet.size > 0
-        try:
-            yield from packet.decode()
-        except av.error.FFmpegError:
-            damage.packets += 1
-
-
-def _resampled(source: Iterator[Any], channels: int, gain_db: float | None) -> Iterator[Any]:
-    """Frames of one second of interleaved PCM16 at 16 kHz.
-
-    The format of a stream may change midway (joined recordings, damaged headers): the graph is
-    made anew whenever it does.
-    """
-    graph: Any = None
-    shape: tuple[Any, ...] | None = None
-    pushed = 0
-    for frame in source:
-        now = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if now != shape:
-            if graph is not None:
-                yield from _drain(graph)
-            graph, shape = _graph(frame, channels, gain_db), now
-        frame.pts = None  # times in damaged files jump; samples count
-        graph.push(frame)
-        pushed += frame.samples
-        if pushed >= frame.sample_rate:  # a pull that finds nothing costs as much as ten pushes
-            pushed = 0
-            yield from _pull(graph)
-    if graph is not None:
-        yield from _drain(graph)
-
-
-def _graph(frame: Any, channels: int, gain_db: float | None) -> Any:
-    import av.filter
-
-    layout = "stereo" if channels == 2 else "mono"
-    graph = av.filter.Graph()
-    chain = [
-        graph.add_abuffer(sample_rate=frame.sample_rate, format=frame.format.name, layout=frame.layout.name),
-        graph.add("aresample", str(SAMPLE_RATE_HZ)),
-    ]
-    if gain_db is not None:
-        chain.append(graph.add("volume", f"{gain_db:.2f}dB:precision=float"))
-    chain += [
-        graph.add("aformat", f"sample_fmts=s16:sample_rates={SAMPLE_RATE_HZ}:channel_layouts={layout}"),
-        graph.add("asetnsamples", f"n={FRAME_SAMPLES}:p=0"),
-        graph.add("abuffersink"),
-    ]
-    graph.link_nodes(*chain).configure()
-    return graph
-
-
-def _drain(graph: Any) -> Iterator[Any]:
-    graph.push(None)
-    yield from _pull(graph)
-
-
-def _pull(graph: Any) -> Iterator[Any]:
-    import av.error
-
-    while True:
-        try:
-            yield graph.pull()
-        except (av.error.BlockingIOError, av.error.EOFError):
-            return
+def _write(sound: Sound, target: Path, *, expected_s: float | None, on_progress: OnProgress) -> float:
+    """Write the WAV file; returns its length in seconds."""
+    done_s = 0.0
+    try:
+        with wave.open(str(target), "wb") as wav:
+            wav.setnchannels(sound.channels)
+            wav.setsampwidth(BYTES_PER_SAMPLE)
+            wav.setframerate(SAMPLE_RATE_HZ)
+            for frame in sound.frames:
+                wav.writeframesraw(memoryview(frame.planes[0])[: frame.samples * sound.channels * BYTES_PER_SAMPLE])
+                done_s += frame.samples / SAMPLE_RATE_HZ
+                on_progress(done_s / expected_s if expected_s else 0.0)
+    except OSError as error:
+        raise StoreFailed(
+            f"the decoded audio cannot be written: {error}", fix="make room on the store's disk"
+        ) from error
+    return done_s

@@ -70,8 +70,11 @@ def open_audio(path: Path) -> Any:
     import av.error
 
     try:
-        # `file:` keeps names such as `concat:x` from being taken for protocols, and nothing else is opened.
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file", "enable_drefs": "0"})
+        # By descriptor: a name could otherwise be taken for an address, and its ending for the format.
+        # FFmpeg keeps a duplicate. Nothing but this file is opened, whatever it refers to.
+        with path.open("rb") as file:
+            options = {"fd": str(file.fileno()), "protocol_whitelist": "fd", "enable_drefs": "0"}
+            container: Any = av.open("fd:", options=options)
     except (av.error.FFmpegError, ValueError, UnicodeError) as error:
         raise BadAudio(
             "the file is not a recording in a known format",
@@ -86,6 +89,8 @@ def open_audio(path: Path) -> Any:
         if not container.streams.audio:
             raise BadAudio("the file has no audio stream", fix="give a file with sound")
         stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            raise BadAudio("the sound is coded in a way FFmpeg does not know", fix="convert it to WAV, MP3 or M4A")
         rate_hz, channels = stream.rate or 0, stream.channels or 0
         if not (0 < rate_hz <= MAX_RATE_HZ and 0 < channels <= MAX_CHANNELS):
             raise BadAudio(f"the header claims {channels} channels at {rate_hz} Hz", fix="record or convert it again")
@@ -113,7 +118,7 @@ def _decode_one_frame(container: Any, stream: Any) -> None:
             try:
                 if packet.decode():
                     return
-            except av.error.InvalidDataError:
+            except av.error.FFmpegError:
                 pass  # a damaged packet; the next may be whole
             if tried >= PACKETS_TRIED:
                 break
@@ -122,14 +127,21 @@ def _decode_one_frame(container: Any, stream: Any) -> None:
     raise nothing
 
 
-def _info(container: Any, stream: Any) -> AudioInfo:
-    duration_s: float | None = None
+def _duration_s(container: Any, stream: Any) -> float | None:
+    """Length by the header, but not more than uncompressed sound of this size can have."""
+    duration_s = 0.0
     if stream.duration and stream.time_base:
         duration_s = float(stream.duration * stream.time_base)
     elif container.duration:
         duration_s = container.duration / 1_000_000
+    if stream.codec_context.name.startswith("pcm_") and stream.codec_context.bit_rate:
+        duration_s = min(duration_s, container.size * 8 / stream.codec_context.bit_rate)
+    return duration_s if duration_s > 0 else None
+
+
+def _info(container: Any, stream: Any) -> AudioInfo:
     return AudioInfo(
-        duration_s=duration_s if duration_s and duration_s > 0 else None,
+        duration_s=_duration_s(container, stream),
         sample_rate_hz=stream.rate,
         channels=stream.channels,
         codec=stream.codec_context.name,
