@@ -42,27 +42,31 @@ def _runs(probabilities: Sequence[float], threshold: float) -> list[tuple[int, i
     """Runs of speech as window indices [first, last); gaps under MIN_SILENCE_S belong to the run."""
     runs: list[tuple[int, int]] = []
     start: int | None = None
-    quiet = 0
+    quiet_from: int | None = None
+    silence = max(threshold - HYSTERESIS, 0.01)
     longest_gap = round(MIN_SILENCE_S / WINDOW_S)
     for index, probability in enumerate(probabilities):
         if probability >= threshold:
-            start, quiet = (index if start is None else start), 0
-        elif start is not None and probability < max(threshold - HYSTERESIS, 0.01):
-            quiet += 1
-            if quiet >= longest_gap:
-                runs.append((start, index - quiet + 1))
-                start, quiet = None, 0
+            start, quiet_from = (index if start is None else start), None
+        elif start is not None:
+            if probability < silence and quiet_from is None:
+                quiet_from = index
+            # Once quiet, only a window over the threshold is speech again.
+            if quiet_from is not None and index - quiet_from + 1 >= longest_gap:
+                runs.append((start, quiet_from))
+                start, quiet_from = None, None
     if start is not None:
-        runs.append((start, len(probabilities) - quiet))
+        runs.append((start, len(probabilities) if quiet_from is None else quiet_from))
     return runs
 
 
 def _cut(probabilities: Sequence[float], first: int, last: int) -> list[tuple[int, int]]:
     """Cut a run longer than MAX_SPAN_S at its least speech-like windows, in its second half each time."""
     longest = round((MAX_SPAN_S - 2 * PAD_S) / WINDOW_S)
+    shortest = round(MIN_SPEECH_S / WINDOW_S)
     parts: list[tuple[int, int]] = []
     while last - first > longest:
-        half = range(first + longest // 2, first + longest)
+        half = range(first + longest // 2, min(first + longest, last - shortest))
         at = min(half, key=lambda index: probabilities[index])
         parts.append((first, at))
         first = at

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from blocks.audio import Speech
-from tasks.audio.detect_speech import detect_speech
-from tasks.audio.spans import MAX_SPAN_S, WINDOW_S, spans_of
+from tasks.audio.detect_speech import BATCH_WINDOWS, Detector, detect_speech
+from tasks.audio.spans import MAX_SPAN_S, MIN_SPEECH_S, PAD_S, WINDOW_S, WINDOW_SAMPLES, spans_of
 
 
 def detected(path: Path) -> Speech:
@@ -73,3 +73,46 @@ def test_spans_never_overlap_nor_leave_the_audio() -> None:
         edges = [edge for span in spans for edge in span]
         assert edges == sorted(edges)
         assert not edges or (edges[0] >= 0 and edges[-1] <= duration_s)
+
+
+def test_probabilities_are_those_of_the_reference(write_wav: Callable[..., Path], spoken: np.ndarray) -> None:
+    from faster_whisper.vad import get_vad_model
+
+    samples = np.tile(spoken, 8)  # more than one batch
+    samples = samples[: len(samples) // WINDOW_SAMPLES * WINDOW_SAMPLES]
+    with wave.open(str(write_wav(samples)), "rb") as wav:
+        content = np.frombuffer(wav.readframes(wav.getnframes()), np.int16)
+    detector = Detector()
+    size = BATCH_WINDOWS * WINDOW_SAMPLES
+    found = [p for at in range(0, len(content), size) for p in detector.probabilities(content[at : at + size])]
+    reference = get_vad_model()(content.astype(np.float32) / 32768).ravel()
+    assert len(found) > BATCH_WINDOWS
+    # The reference blanks the end of the last window, so that one differs.
+    assert np.abs(np.array(found) - reference)[:-1].max() < 1e-4
+
+
+def windows(*stretches: tuple[float, float]) -> list[float]:
+    """Probabilities, each held for so many seconds."""
+    return [probability for probability, seconds in stretches for _ in range(round(seconds / WINDOW_S))]
+
+
+def test_a_short_pause_does_not_end_a_span_and_a_long_one_does() -> None:
+    assert len(spans_of(windows((0.9, 2), (0.1, 0.2), (0.9, 2)), 0.5, 4.2)) == 1
+    assert len(spans_of(windows((0.9, 2), (0.1, 1), (0.9, 2)), 0.5, 5)) == 2
+
+
+def test_a_span_ends_where_it_became_quiet() -> None:
+    [(start_s, end_s)] = spans_of(windows((0, 1), (0.9, 2), (0.1, 0.1), (0.4, 0.5), (0.1, 1)), 0.5, 4.6)
+    assert start_s == pytest.approx(1 - PAD_S, abs=WINDOW_S)
+    assert end_s == pytest.approx(3 + PAD_S, abs=WINDOW_S)
+
+
+def test_hesitating_speech_goes_on_and_clicks_are_none() -> None:
+    assert len(spans_of(windows((0.9, 1), (0.4, 2), (0.9, 1)), 0.5, 4)) == 1
+    assert spans_of(windows((0, 1), (0.9, 0.1), (0, 1)), 0.5, 2.1) == []
+
+
+def test_cutting_leaves_no_crumbs() -> None:
+    for seconds in np.arange(29, 92, 0.31):
+        spans = spans_of(windows((0.9, seconds)), 0.5, seconds)
+        assert all(MIN_SPEECH_S <= end_s - start_s <= MAX_SPAN_S for start_s, end_s in spans)
