@@ -78,8 +78,8 @@ STOP_WORDS_EN = _set(
     "one only or other our out over own please same she should so some such than that the their them then "
     "there these they this those through to too under until up us very was we well were what when where which "
     "while who whom why will with would yes you your okay thank good morning going get got say said think know "
-    "went keep kept ask asked begin begun start started let make made take taken come came see saw want wanted tell told "
-    "give given put next last please still really quite much many lot thing things way"
+    "went keep kept ask asked begin begun start started let make made take taken come came see saw want wanted tell "
+    "told give given put next last please still really quite much many lot thing things way"
 )
 
 

@@ -20,11 +20,10 @@ def main() -> None:
     import pocketsphinx
 
     decoder: Any = pocketsphinx.Decoder(samprate=SAMPLE_RATE_HZ, loglevel="FATAL")
-    mean = decoder.get_cmn(False)
     source = sys.stdin.buffer
     while header := source.read(HEADER.size):
         pcm = source.read(HEADER.unpack(header)[0])
-        decoder.set_cmn(mean)  # an utterance must not depend on the one before
+        decoder.reinit_feat()  # forgets means and noise: an utterance must not depend on the one before
         decoder.start_utt()
         decoder.process_raw(pcm, full_utt=True)
         decoder.end_utt()
