@@ -60,17 +60,29 @@ def test_a_copy_that_was_interrupted_keeps_what_arrived(recordings: dict[str, Pa
     assert decoded(path, tmp_path / "out.wav").duration_s == pytest.approx(2.1, abs=1.2)  # an Ogg page is a second
 
 
-def test_damage_from_the_middle_on_keeps_the_beginning(recordings: dict[str, Path], tmp_path: Path) -> None:
-    content = bytearray(recordings["m4a"].read_bytes())
+def damaged_from(recording: Path, tenths: int, path: Path) -> Path:
+    """A copy whose sound is overwritten from so many tenths on; its index stays whole."""
+    content = bytearray(recording.read_bytes())
     sound, index = content.index(b"mdat"), content.rindex(b"moov")
-    assert sound < index, "the index comes after the sound, and stays whole"
-    start = sound + (index - sound) * 4 // 10
+    assert sound < index
+    start = sound + 4 + (index - sound) * tenths // 10
     content[start : index - 8] = b"\xff" * (index - 8 - start)
-    path = tmp_path / "damaged.m4a"
     path.write_bytes(content)
-    result = decoded(path, tmp_path / "out.wav")
+    return path
+
+
+def test_damage_from_the_middle_on_keeps_the_beginning(recordings: dict[str, Path], tmp_path: Path) -> None:
+    result = decoded(damaged_from(recordings["m4a"], 4, tmp_path / "damaged.m4a"), tmp_path / "out.wav")
     assert result.damaged_packets > 10
     assert 1 < result.duration_s < 4.5
+
+
+def test_sound_without_a_whole_packet_is_refused(recordings: dict[str, Path], tmp_path: Path) -> None:
+    path = damaged_from(recordings["m4a"], 0, tmp_path / "damaged.m4a")
+    with pytest.raises(BadAudio):
+        probe(path, max_duration_s=60)
+    with pytest.raises(BadAudio, match="damaged"):
+        decoded(path, tmp_path / "out.wav")
 
 
 def test_a_cover_picture_of_megabytes_does_not_hide_the_sound(recordings: dict[str, Path], tmp_path: Path) -> None:
