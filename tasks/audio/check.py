@@ -46,7 +46,7 @@ def segment_table(transcript: Transcript) -> "pd.DataFrame":
             "start_s": segment.start_s,
             "end_s": segment.end_s,
             "text": segment.text,
-            "speaker": segment.speaker,
+            "speaker": segment.speaker or "",
             "avg_logprob": segment.avg_logprob,
             "no_speech_prob": segment.no_speech_prob,
             "first_word_s": min((word.start_s for word in segment.words), default=segment.start_s),
@@ -71,7 +71,7 @@ def _contract(duration_s: float) -> Any:
         start_s: float = pa.Field(ge=0, le=latest)
         end_s: float = pa.Field(ge=0, le=latest)
         text: str = pa.Field(str_matches=r"\S")
-        speaker: object = pa.Field(nullable=True)
+        speaker: str
         avg_logprob: float = pa.Field(le=0, nullable=True)
         no_speech_prob: float = pa.Field(ge=0, le=1, nullable=True)
         first_word_s: float
@@ -90,7 +90,7 @@ def _contract(duration_s: float) -> Any:
 
         @pa.dataframe_check(name="start_s after the speaker's last end_s")
         def no_overlap(cls, table: Any) -> Any:
-            by_speaker = table.groupby(table.speaker.fillna(""), sort=False).end_s
+            by_speaker = table.groupby("speaker", sort=False).end_s
             return table.start_s >= by_speaker.shift(fill_value=0) - OVERLAP_TOLERANCE_S
 
         @pa.dataframe_check(name="words within start_s and end_s")
