@@ -7,7 +7,7 @@ from blocks.job import Job, JobOptions, JobResult, Notice
 from blocks.settings import settings
 from blocks.store.files import FileRef
 from flows.running import attempt, job_run, limits_of, show, show_batch, try_recording
-from tasks.audio.decode import decode_step
+from tasks.audio.decode import damage_notices, decode_step
 from tasks.audio.detect_speech import detect_speech_step
 from tasks.audio.export import export_step, export_text_step
 from tasks.audio.ingest import ingest_step
@@ -60,6 +60,7 @@ async def process_audio(source: str, options: JobOptions | None = None, refresh:
                 job.folder, audio.audio, speech, plan.speech_engine, asked.language, asked.hints
             )
             enhanced, summary, notices = await _write(job, transcript)
+            notices = (*damage_notices(audio, info), *notices)
             exports = await export_step(job.folder, job.source_name, transcript, speech, audio.audio, enhanced, summary)
             exports |= {"steps.png": await draw_timing_step(job.folder)}
             made = Made(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from blocks.audio import SAMPLE_RATE_HZ, AudioInfo, Channels
 from blocks.errors import BadAudio, StoreFailed
+from blocks.job import Notice
 from blocks.model import Frozen
 from blocks.progress import OnProgress, in_thread, progress
 from blocks.settings import settings
@@ -43,6 +44,22 @@ class DecodedAudio(Decoded):
     """The decoded audio in the store."""
 
     audio: FileRef
+
+
+SHORTFALL = 0.05
+"""A recording this much shorter than its header says is worth a notice."""
+
+
+def damage_notices(audio: DecodedAudio, info: AudioInfo) -> tuple[Notice, ...]:
+    """What the user should know about a damaged recording."""
+    notices: list[Notice] = []
+    if audio.damaged_packets:
+        message = f"{audio.damaged_packets} packets of the recording are damaged and were left out."
+        notices.append(Notice(step="decode", code="damaged_audio", message=message))
+    if info.duration_s and audio.duration_s < info.duration_s * (1 - SHORTFALL):
+        message = f"The recording breaks off at {audio.duration_s:.0f} s of {info.duration_s:.0f} s."
+        notices.append(Notice(step="decode", code="cut_short", message=message))
+    return tuple(notices)
 
 
 @step("decode", tags=("cpu",))
