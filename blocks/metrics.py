@@ -2,8 +2,8 @@
 
 import math
 import resource
-import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from blocks.transcript import Segment
 
@@ -28,6 +28,12 @@ def confidence(segments: Sequence[Segment]) -> float | None:
 
 
 def peak_rss_bytes() -> int:
-    """Largest resident memory of this process so far; Linux counts `ru_maxrss` in KiB, macOS in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    """Largest resident memory of this process so far.
+
+    On Linux from `VmHWM`: `ru_maxrss` keeps the peak of the parent that started the process (proc(5)).
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    except (OSError, IndexError, ValueError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, the one system left

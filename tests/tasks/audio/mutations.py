@@ -7,13 +7,13 @@ one after it, so that whoever started this process knows which file crashed or h
 import faulthandler
 import json
 import random
-import resource
 import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from blocks.errors import C500Error
+from blocks.metrics import peak_rss_bytes
 from tasks.audio.decode import decode
 from tasks.audio.detect_speech import detect_speech
 from tasks.audio.probe import probe
@@ -147,7 +147,7 @@ def main() -> None:
         outcome = process(path, folder / "target.wav", loud=chance.random() < 0.3)
         faulthandler.cancel_dump_traceback_later()
         print(json.dumps({**case, "outcome": outcome}), flush=True)
-    print(json.dumps({"peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}), flush=True)
+    print(json.dumps({"peak_rss_bytes": peak_rss_bytes()}), flush=True)
 
 
 if __name__ == "__main__":

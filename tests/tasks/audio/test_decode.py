@@ -15,8 +15,9 @@ from tasks.audio.decode import Decoded, decode
 from tasks.audio.loudness import measure_loudness
 
 PEAK_RSS = """
-import resource, sys
+import sys
 from pathlib import Path
+from blocks.metrics import peak_rss_bytes
 from tasks.audio.decode import decode
 from tasks.audio.detect_speech import detect_speech
 from tasks.audio.pictures import waveform
@@ -24,7 +25,7 @@ source, target = Path(sys.argv[1]), Path(sys.argv[2])
 decode(source, target, channels="mix", loudness_lufs=None, max_duration_s=1e6, expected_s=None, on_progress=print)
 speech = detect_speech(target, threshold=0.5, on_progress=lambda share: None)
 waveform(target, speech)
-print(speech.duration_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(speech.duration_s, peak_rss_bytes())
 """
 
 
