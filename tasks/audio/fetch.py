@@ -1,7 +1,6 @@
 """Bring a recording from wherever it is to a local file."""
 
 import asyncio
-import hashlib
 import os
 import re
 import stat
@@ -10,11 +9,11 @@ from contextlib import aclosing
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from blocks.errors import BadAudio, BadInput, NotFound, StoreFailed, TimedOut, TooLarge
+from blocks.errors import BadAudio, BadInput, NotFound, TimedOut
 from blocks.model import Frozen
 from blocks.progress import in_thread
+from tasks.audio.sink import CHUNK_BYTES, Sink
 
-CHUNK_BYTES = 1 << 20
 SCHEMES = ("file", "http", "https", "s3")
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 """What begins like this is an address; anything else is a path."""
@@ -35,40 +34,6 @@ class Fetched(Frozen):
     name: str
     sha256: str
     size_bytes: int
-
-
-class Sink:
-    """A local file being written, hashed and measured.
-
-    Args:
-        target: Where to write.
-        max_bytes: Longest content taken.
-    """
-
-    def __init__(self, target: Path, max_bytes: int) -> None:
-        self._stream = target.open("wb")
-        self._max_bytes = max_bytes
-        self._digest = hashlib.sha256()
-        self.size_bytes = 0
-
-    def write(self, chunk: bytes) -> None:
-        """Take more content. Raises `TooLarge` as soon as it is too much."""
-        self.size_bytes += len(chunk)
-        if self.size_bytes > self._max_bytes:
-            raise too_large(self._max_bytes)
-        self._digest.update(chunk)
-        try:
-            self._stream.write(chunk)
-            self._stream.flush()  # here, where a full disk can be told; closing is then without surprises
-        except OSError as error:
-            raise StoreFailed(
-                f"the recording cannot be written to the store: {error.strerror}", fix="make room on its disk"
-            ) from error
-
-    def close(self) -> str:
-        """Finish; returns the sha256 of the content."""
-        self._stream.close()
-        return self._digest.hexdigest()
 
 
 async def fetch(source: str, target: Path, *, max_bytes: int, allow_private: bool = False) -> Fetched:
@@ -173,10 +138,3 @@ def _open_regular(path: str, flags: int) -> int:
         os.close(descriptor)
         raise BadInput(f"{path!r} is not a regular file", fix="name a recording", field="source")
     return descriptor
-
-
-def too_large(max_bytes: int) -> TooLarge:
-    """The error for a file over the size limit."""
-    return TooLarge(
-        f"the file is over {max_bytes / 1_000_000:g} MB", fix="cut or compress it, or raise MAX_FILE_SIZE_MB"
-    )

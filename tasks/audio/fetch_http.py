@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urljoin, urlsplit
 
 from blocks.errors import BadInput, EngineUnavailable, NotAllowed, NotFound
-from tasks.audio.fetch import too_large
+from tasks.audio.sink import too_large
 
 if TYPE_CHECKING:
     import httpx

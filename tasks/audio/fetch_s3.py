@@ -7,7 +7,7 @@ from typing import Any
 from blocks.errors import BadInput, EngineUnavailable, NotFound
 from blocks.progress import in_thread
 from blocks.store.s3 import s3_client
-from tasks.audio.fetch import CHUNK_BYTES, too_large
+from tasks.audio.sink import CHUNK_BYTES, too_large
 
 
 async def read_object(address: str, max_bytes: int) -> AsyncGenerator[bytes]:
