@@ -42,7 +42,7 @@ def read_result(files: Files, job_id: str) -> JobResult | None:
 
 @task(name="find-result")
 async def find_result(job: Job) -> JobResult | None:
-    """The complete result of an earlier run of the same job; a partial one is worth another try."""
+    """The complete result of an earlier run of the same job; one that is partial or lacks a file is made again."""
     return await in_thread(_complete_result, open_store(), job.job_id)
 
 
@@ -71,7 +71,9 @@ def _publish(files: Files, job: Job, made: Made, seen: Timeline, refresh: bool) 
 
 def _complete_result(files: Files, job_id: str) -> JobResult | None:
     found = read_result(files, job_id)
-    return found if found is not None and found.status != "partial" else None
+    if found is None or found.status == "partial":
+        return None
+    return found if all(files.exists(ref.key) for ref in found.files.values()) else None
 
 
 def _gather(files: Files, job: Job, made: Made) -> dict[str, FileRef]:

@@ -110,6 +110,28 @@ def long_speech(sentence: Path, tmp_path: Path) -> Path:
     return path
 
 
+async def test_a_result_that_lost_a_file_is_made_whole_again(
+    prefect_api: str, sentence: Path, computed: list[str]
+) -> None:
+    first = await process_audio(str(sentence))
+    open_store().delete(first.files["transcript.srt"].key)
+    computed.clear()
+    assert set((await process_audio(str(sentence))).files) == MADE
+    assert open_store().exists(first.files["transcript.srt"].key)
+    assert "transcribe" not in computed
+
+
+async def test_people_see_progress_summary_and_metrics_in_prefect(prefect_api: str, sentence: Path) -> None:
+    from prefect.client.orchestration import get_client
+
+    result = await process_audio(str(sentence))
+    async with get_client() as client:
+        artifacts = {artifact.key: artifact for artifact in await client.read_artifacts(limit=200)}
+    assert artifacts["progress-transcribe"].data == 100
+    assert "extractive" in str(artifacts[f"summary-{result.job_id}"].data)
+    assert "real-time factor" in str(artifacts[f"metrics-{result.job_id}"].data)
+
+
 async def test_silence_is_a_valid_result_that_says_so(prefect_api: str, silence: Path) -> None:
     result = await process_audio(str(silence))
     assert result.status == "no_speech"
