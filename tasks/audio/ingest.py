@@ -1,11 +1,12 @@
 """Bring a recording into the store and give it its job."""
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from prefect import task
 
 from blocks import timeline
 from blocks.audio import AudioInfo
+from blocks.errors import BadInput
 from blocks.job import Job, JobPlan
 from blocks.progress import in_thread
 from blocks.settings import settings
@@ -45,7 +46,7 @@ async def ingest_step(source: str, plan: JobPlan) -> tuple[Job, AudioInfo]:
             max_bytes=int(limits.max_file_size_mb * BYTES_PER_MB),
             allow_private=limits.allow_private_sources,
         )
-        info = await in_thread(probe, path, max_duration_s=limits.max_duration_s)
+        info = await in_thread(_probe_named, path, fetched.name, limits.max_duration_s)
         job = Job(
             job_id=plan.job_id(fetched.sha256),
             source=FileRef(key="pending", sha256=fetched.sha256, size_bytes=fetched.size_bytes),
@@ -55,6 +56,14 @@ async def ingest_step(source: str, plan: JobPlan) -> tuple[Job, AudioInfo]:
         key = f"{job.folder}/source{_suffix(fetched.name)}"
         stored = await in_thread(files.put_file, key, path, info.media_type)
     return job.model_copy(update={"source": stored}), info
+
+
+def _probe_named(path: Path, name: str, max_duration_s: float) -> AudioInfo:
+    """Probe a scratch file; an error names the recording as the user knows it."""
+    try:
+        return probe(path, max_duration_s=max_duration_s)
+    except BadInput as error:
+        raise type(error)(f"{name}: {error.message}", fix=error.fix, **error.details) from error
 
 
 def _suffix(name: str) -> str:

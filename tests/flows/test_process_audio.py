@@ -159,7 +159,7 @@ async def test_a_failing_language_engine_leaves_the_transcript(
 async def test_what_is_no_recording_leaves_nothing_behind(prefect_api: str, tmp_path: Path) -> None:
     fake = tmp_path / "letter.wav"
     fake.write_text("Dear all, this is a letter.")
-    with pytest.raises(BadAudio):
+    with pytest.raises(BadAudio, match=r"letter\.wav"):
         await process_audio(str(fake))
     assert not [key for key in open_store().list() if key.startswith("jobs/")]
 
