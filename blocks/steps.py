@@ -88,7 +88,7 @@ class StoreLocks(LockManager):
     ) -> bool:
         """Wait for the lock; False when `acquire_timeout` seconds pass first."""
         deadline = None if acquire_timeout is None else asyncio.get_running_loop().time() + acquire_timeout
-        while not await asyncio.to_thread(self._try, key, holder):
+        while not await self._attempt(key, holder):
             if deadline is not None and asyncio.get_running_loop().time() >= deadline:
                 return False
             await asyncio.sleep(LOCK_POLL_S)
@@ -130,6 +130,16 @@ class StoreLocks(LockManager):
             return False
         self.release_lock(key, "waiting")
         return True
+
+    async def _attempt(self, key: str, holder: str) -> bool:
+        """Try once; a lock obtained just as the caller is cancelled is given back."""
+        trying = asyncio.ensure_future(asyncio.to_thread(self._try, key, holder))
+        try:
+            return await asyncio.shield(trying)
+        except asyncio.CancelledError:
+            if await trying:
+                self.release_lock(key, holder)
+            raise
 
     def _try(self, key: str, holder: str) -> bool:
         stack = ExitStack()

@@ -4,13 +4,14 @@ import asyncio
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
 from prefect import flow
 
 from blocks.errors import BadInput, EngineUnavailable
-from blocks.steps import step
+from blocks.steps import StoreLocks, step
 from blocks.store import FileRef, open_store
 
 calls: list[str] = []
@@ -130,3 +131,23 @@ def test_two_processes_share_one_computation(prefect_server: str, tmp_path: Path
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     assert [process.communicate(timeout=120)[0].strip().splitlines()[-1] for process in running] == ["1", "1"]
     assert log.read_text() == "x"
+
+
+async def test_a_lock_obtained_while_being_cancelled_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    locks = StoreLocks()
+    entered, go_on = threading.Event(), threading.Event()
+    attempt = locks._try
+
+    def slow(key: str, holder: str) -> bool:
+        entered.set()
+        go_on.wait()
+        return attempt(key, holder)
+
+    monkeypatch.setattr(locks, "_try", slow)
+    waiting = asyncio.create_task(locks.aacquire_lock("key", "me"))
+    await asyncio.to_thread(entered.wait)
+    waiting.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert not locks.is_locked("key")
