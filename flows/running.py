@@ -56,10 +56,9 @@ async def limits_of(job: Job, audio_s: float | None = None) -> AsyncGenerator[No
             async with asyncio.timeout(limit_s) as guard:
                 yield
     except TimeoutError as error:
-        if not guard.expired():
-            raise
+        what = f"the job took longer than {limit_s:.0f} s" if guard.expired() else f"a step took too long: {error}"
         raise TimedOut(
-            f"the job took longer than {limit_s:.0f} s",
+            what,
             fix="raise JOB_TIMEOUT, or use a faster engine; finished steps are kept",
         ) from error
     except BadInput:
@@ -76,7 +75,9 @@ async def attempt(step: str, work: Awaitable[T], notices: list[Notice]) -> T | N
         return await work
     except (EngineFailed, EngineUnavailable) as error:
         notices.append(Notice(step=step, code=error.code, message=f"{error.message} ({error.fix})"))
-        return None
+    except TimeoutError as error:
+        notices.append(Notice(step=step, code=TimedOut.code, message=str(error)))
+    return None
 
 
 async def show(result: JobResult) -> JobResult:

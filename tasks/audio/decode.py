@@ -62,7 +62,7 @@ def damage_notices(audio: DecodedAudio, info: AudioInfo) -> tuple[Notice, ...]:
     return tuple(notices)
 
 
-@step("decode", tags=("cpu",))
+@step("decode", timeout_s=3600, tags=("cpu",))
 async def decode_step(
     folder: str, source: FileRef, info: AudioInfo, channels: Channels, loudness_lufs: float | None
 ) -> DecodedAudio:

@@ -28,7 +28,7 @@ BATCH_WINDOWS = 512
 """16 s of audio a call: about 1.2 MB of input, and few calls."""
 
 
-@step("detect-speech", tags=("cpu",))
+@step("detect-speech", timeout_s=3600, tags=("cpu",))
 async def detect_speech_step(folder: str, audio: FileRef, threshold: float) -> FileRef:
     """Write `speech.json`: the spans with speech, as `Speech`."""
     files = open_store()

@@ -14,7 +14,7 @@ from tasks.audio.pictures import waveform
 from tasks.audio.subtitles import cues_of, to_srt, to_vtt
 
 
-@step("export")
+@step("export", timeout_s=600)
 async def export_step(
     folder: str,
     source_name: str,
@@ -44,7 +44,7 @@ async def export_step(
     return written
 
 
-@step("export-text")
+@step("export-text", timeout_s=600)
 async def export_text_step(
     folder: str, source_name: str, transcript: FileRef, enhanced: FileRef | None, summary: FileRef | None
 ) -> dict[str, FileRef]:

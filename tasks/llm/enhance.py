@@ -46,7 +46,7 @@ class Window:
     after: Lines
 
 
-@step("enhance", tags=("language",))
+@step("enhance", timeout_s=3600, tags=("language",))
 async def enhance_step(
     folder: str, transcript: FileRef, engine: EngineInfo, max_edit_rate: float, hints: tuple[str, ...]
 ) -> FileRef:

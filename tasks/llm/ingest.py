@@ -65,7 +65,7 @@ def likely_language(text: str) -> str:
     return "vi" if letters and marked / letters > VIETNAMESE_SHARE else "en"
 
 
-@step("read-text")
+@step("read-text", timeout_s=600)
 async def read_text_step(folder: str, source: FileRef, language: str | None) -> FileRef:
     """Write the text as `transcript.json`, as the later steps take it; guess its language when not given."""
     files = open_store()

@@ -17,7 +17,7 @@ MAX_INPUT_WORDS = 12_000
 """About an hour and a half of speech: fits the 32,768 tokens that models of today take at least."""
 
 
-@step("summarise", tags=("language",))
+@step("summarise", timeout_s=3600, tags=("language",))
 async def summarise_step(
     folder: str,
     transcript: FileRef,
