@@ -110,6 +110,12 @@ class EngineFailed(C500Error):
     code = "ENGINE_FAILED"
 
 
+class OutOfMemory(EngineFailed):
+    """A model or its work does not fit the device's memory."""
+
+    code = "OUT_OF_MEMORY"
+
+
 class EngineUnavailable(C500Error):
     """An engine or a remote source could not be reached for the moment."""
 

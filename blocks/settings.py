@@ -68,6 +68,24 @@ class Settings(BaseSettings):
         description="loudness audio is brought to, in LUFS (EBU R128: -23); empty = off",
     )
 
+    models_dir: Path = Field(
+        default=HOME / "models", description="folder of the model weights that `c500 models` keeps"
+    )
+    models_mirror: str = Field(
+        default="", description="where `c500 models pull` fetches instead of the hub: a hub-compatible URL or a folder"
+    )
+    gpu_index: int = Field(default=0, ge=0, le=63, description="which GPU this process uses")
+    gpu_budget_gb: float | None = Field(
+        default=None, gt=0, description="GPU memory that models may take, in GB of 10^9 bytes; empty = all of it"
+    )
+    gpu_lease_s: float = Field(
+        default=60, ge=60, le=3600, description="seconds after which the GPU of a holder that died is free again"
+    )
+    compute_fallback: bool = Field(
+        default=True, description="whether a model that runs out of memory may go on in the next smaller number type"
+    )
+    look_ahead: int = Field(default=4, ge=1, le=64, description="recordings of a batch in hand at once")
+
     whisper_model_variant: str = Field(
         default="erax-wow-turbo", description="Whisper model: variant, hub name or folder"
     )
@@ -75,8 +93,40 @@ class Settings(BaseSettings):
     whisper_compute_type: Literal["float16", "int8_float16", "int8", "int8_float32", "bfloat16", "float32"] = Field(
         default="float16", description="number type Whisper computes in"
     )
+    whisper_batch_size: int = Field(
+        default=0, ge=0, le=256, description="windows of 30 s computed at once; 0 = as many as the memory holds"
+    )
+    whisper_beam_size: int = Field(default=5, ge=1, le=20, description="width of the beam search; 1 = greedy")
+    whisper_temperatures: str = Field(
+        default="0",
+        pattern=r"^(0|1|[01]\.\d+)(,(0|1|[01]\.\d+))*$",
+        description="comma list of temperatures; a window that comes out repetitive or doubtful is tried at the next",
+    )
+    whisper_initial_prompt: str = Field(default="", description="text that sets style and spelling for Whisper")
+    whisper_word_timestamps: bool = Field(default=True, description="whether Whisper times every word")
     chunkformer_model_name: str = Field(
         default="khanhld/chunkformer-rnnt-large-vie", description="ChunkFormer model: hub name or folder"
+    )
+    chunkformer_device: Literal["auto", "cuda", "cpu"] = Field(default="cuda", description="where ChunkFormer computes")
+    chunkformer_chunk_size: int = Field(default=64, ge=1, le=1024, description="chunk, in frames of 80 ms")
+    chunkformer_left_context: int = Field(default=128, ge=0, le=4096, description="left context, in frames of 80 ms")
+    chunkformer_right_context: int = Field(default=128, ge=0, le=4096, description="right context, in frames of 80 ms")
+    chunkformer_total_batch_duration: int = Field(
+        default=1800, ge=10, le=36_000, description="seconds of audio that ChunkFormer computes at once"
+    )
+
+    hallucination_guard: bool = Field(
+        default=True, description="whether what engines invent in silence or repeat is taken out"
+    )
+    speaker_model: str = Field(
+        default="Wespeaker/wespeaker-voxceleb-resnet34-LM",
+        description="speaker-embedding model (ONNX) of `diarise=cluster`: hub name or folder",
+    )
+    speaker_threshold: float = Field(
+        default=0.5, gt=0, lt=2, description="cosine distance above which two voices are two speakers"
+    )
+    pyannote_model: str = Field(
+        default="pyannote/speaker-diarization-community-1", description="model of `diarise=pyannote`: name or folder"
     )
 
     llm_enhance_model: str = Field(
@@ -87,6 +137,22 @@ class Settings(BaseSettings):
     )
     llm_enhance_gpu_memory_utilization: float = Field(
         default=0.9, gt=0, le=1, description="share of the GPU's memory the language model may take"
+    )
+    llm_max_model_len: int = Field(
+        default=16_384, ge=512, le=1_048_576, description="tokens of context the local language model works with"
+    )
+    llm_max_output_tokens: int = Field(
+        default=4096, ge=16, le=131_072, description="most tokens of one answer of the local language model"
+    )
+    llm_quantization: Literal["", "awq", "awq_marlin", "gptq", "gptq_marlin", "fp8"] = Field(
+        default="", description="quantisation of the local language model; empty = as its files say"
+    )
+    vllm_port: int = Field(default=8178, ge=1024, le=65_535, description="loopback port of the supervised vLLM server")
+    vllm_start_timeout_s: float = Field(
+        default=600, gt=0, le=3600, description="seconds a vLLM server may take until it is healthy"
+    )
+    vllm_idle_stop_s: float = Field(
+        default=900, gt=0, description="seconds without a request after which the vLLM server is stopped"
     )
     llm_templates_dir: Path | None = Field(
         default=None, description="folder of your own summary templates, one folder each"

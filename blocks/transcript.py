@@ -1,6 +1,6 @@
 """What was said, when, by whom, and which engine heard it."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -54,13 +54,42 @@ class EngineInfo(Frozen):
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
+class Removal(Frozen):
+    """A segment that the hallucination guard took out.
+
+    Attributes:
+        start_s, end_s: Where it stood, seconds from the start of the recording.
+        text: What the engine claimed to hear.
+        reason: `silence` (no speech there), `repetition`, `no_speech` (the engine itself doubts), or `phantom` (a
+            phrase that engines are known to invent).
+        detail: The figure or phrase that decided.
+    """
+
+    start_s: float = Field(ge=0)
+    end_s: float = Field(ge=0)
+    text: str
+    reason: Literal["silence", "repetition", "no_speech", "phantom"]
+    detail: str
+
+
 class Transcript(Frozen):
-    """All segments of a recording in order of start."""
+    """All segments of a recording in order of start.
+
+    Attributes:
+        language: ISO 639-1 code, given or detected; `und` when there was nothing to detect it from.
+        language_probability: The engine's probability of the detected language, None when it was given or is unknown.
+        segments: The utterances.
+        engine: What recognised them.
+        duration_s: Length of the recording.
+        removed: What the hallucination guard took out.
+    """
 
     language: str
+    language_probability: float | None = Field(default=None, ge=0, le=1)
     segments: tuple[Segment, ...]
     engine: EngineInfo
     duration_s: float = Field(ge=0)
+    removed: tuple[Removal, ...] = ()
 
     @property
     def text(self) -> str:
