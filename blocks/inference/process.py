@@ -1,0 +1,213 @@
+"""A model in a process of its own: whatever it took is free when the process ends.
+
+Threads cannot be interrupted while a model loads or computes, and libraries keep GPU memory after
+their objects are gone. A process can be killed at any moment, and the driver takes everything back.
+"""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from contextlib import suppress
+from typing import Any
+
+from blocks import errors
+from blocks.errors import C500Error, EngineFailed, Stopped
+from blocks.progress import OnProgress
+
+TICK_S = 0.25
+"""How often a caller that waits looks whether it was cancelled."""
+
+LINES_KEPT = 20
+"""Last lines of what the process printed: the only trace of a crash in a native library."""
+
+OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+"""Nothing is fetched when a model loads; `c500 models pull` does that."""
+
+Message = dict[str, Any]
+
+
+class ModelProcess:
+    """One loaded model; its methods may be called from several threads.
+
+    Args:
+        name: What errors call it.
+        runtime: `module:class` of its `Runtime`.
+        config: Keyword arguments of the class, as JSON values.
+        environment: Variables added to this process's own.
+    """
+
+    def __init__(
+        self, name: str, runtime: str, config: dict[str, Any], environment: dict[str, str] | None = None
+    ) -> None:
+        self._name = name
+        self._first = {"runtime": runtime, "config": config}
+        self._environment = os.environ | OFFLINE | (environment or {})
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[str] | None = None
+        self._answers: dict[int, queue.SimpleQueue[Message]] = {}
+        self._numbers = 0
+        self._printed: deque[str] = deque(maxlen=LINES_KEPT)
+        self.facts: dict[str, Any] = {}
+
+    @property
+    def pid(self) -> int | None:
+        """The process, None when it does not run."""
+        return self._child.pid if self._child else None
+
+    def start(self) -> None:
+        """Load the model; nothing happens when it is loaded. `stop` from another thread ends it.
+
+        Raises:
+            C500Error: what the runtime says; `EngineFailed` when the process died.
+        """
+        with self._lock:
+            if self._child is not None:
+                return
+            child = self._child = self._spawn()
+        for line in _stdout(child):
+            message = json.loads(line)
+            if "error" in message:
+                self.stop()
+                raise _error(message["error"])
+            self.facts = message["ready"]
+            threading.Thread(target=self._listen, args=(child,), daemon=True).start()
+            return
+        died = self._died(child)
+        self.stop()
+        raise died
+
+    def call(self, request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
+        """Have one request computed.
+
+        Args:
+            request: JSON values, as the runtime takes them.
+            on_progress: Called several times a second with the share done; may raise `Stopped`.
+
+        Raises:
+            C500Error: what the runtime says; `EngineFailed` when the process died.
+        """
+        answers: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        with self._lock:
+            if (child := self._child) is None:
+                raise Stopped(f"{self._name} is not loaded", fix="load it first")
+            self._numbers += 1
+            number = self._numbers
+            self._answers[number] = answers
+            self._write(child, {"id": number, "request": request})
+        try:
+            return self._await(child, answers, on_progress)
+        except Stopped:
+            with self._lock:
+                if self._child is child:
+                    self._write(child, {"cancel": number})
+            raise
+        finally:
+            self._answers.pop(number, None)
+
+    def stop(self) -> None:
+        """End the process and all it started; a caller still waiting gets `Stopped`."""
+        with self._lock:
+            child, self._child = self._child, None
+        if child is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        if child.stdin:
+            with suppress(OSError):
+                child.stdin.close()
+        for answers in list(self._answers.values()):
+            answers.put({"error": _STOPPED})
+
+    def _spawn(self) -> "subprocess.Popen[str]":
+        child = subprocess.Popen(
+            [sys.executable, "-m", "blocks.inference.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env=self._environment,
+            start_new_session=True,
+        )
+        threading.Thread(target=self._keep_printed, args=(child,), daemon=True).start()
+        self._write(child, self._first)
+        return child
+
+    def _await(
+        self, child: "subprocess.Popen[str]", answers: "queue.SimpleQueue[Message]", on_progress: OnProgress
+    ) -> dict[str, Any]:
+        share = 0.0
+        while True:
+            try:
+                message = answers.get(timeout=TICK_S)
+            except queue.Empty:
+                message = {}
+                if child.poll() is not None and answers.empty():
+                    raise self._died(child) from None
+            if "error" in message:
+                raise _error(message["error"])
+            if "answer" in message:
+                on_progress(1.0)
+                return message["answer"]
+            share = message.get("share", share)
+            on_progress(share)
+
+    def _listen(self, child: "subprocess.Popen[str]") -> None:
+        """Hand the messages of the process to those who wait for them."""
+        for line in _stdout(child):
+            message = json.loads(line)
+            if (answers := self._answers.get(message["id"])) is not None:
+                answers.put(message)
+        child.wait()
+
+    def _keep_printed(self, child: "subprocess.Popen[str]") -> None:
+        if child.stderr is not None:
+            with child.stderr as printed:
+                self._printed.extend(printed)
+
+    def _write(self, child: "subprocess.Popen[str]", message: Message) -> None:
+        if child.stdin is None:
+            raise TypeError("the process was started without pipes")
+        with suppress(BrokenPipeError):  # the caller sees the end of the answers
+            child.stdin.write(json.dumps(message) + "\n")
+            child.stdin.flush()
+
+    def _died(self, child: "subprocess.Popen[str]") -> C500Error:
+        if self._child is not child:
+            return _error(_STOPPED)
+        code = child.wait()
+        last = next((line.strip() for line in reversed(self._printed) if line.strip()), "it printed nothing")
+        return EngineFailed(
+            f"the process of {self._name} ended with {_exit_name(code)}: {last}",
+            fix="run the job again; if it fails at the same place, report the recording",
+            printed=list(self._printed),
+        )
+
+
+_STOPPED: Message = {
+    "kind": "Stopped",
+    "message": "the model was unloaded",
+    "fix": "start the job again; finished steps are kept",
+    "details": {},
+}
+
+
+def _stdout(child: "subprocess.Popen[str]") -> Any:
+    if child.stdout is None:
+        raise TypeError("the process was started without pipes")
+    return child.stdout
+
+
+def _error(told: Message) -> C500Error:
+    kind: type[C500Error] = getattr(errors, told["kind"])
+    return kind(told["message"], fix=told["fix"], **told["details"])
+
+
+def _exit_name(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"

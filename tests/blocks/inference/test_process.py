@@ -1,0 +1,183 @@
+"""A model in a process of its own: batches, errors, crashes, and an end at any moment."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from blocks.errors import EngineFailed, OutOfMemory, Stopped, Unsupported
+from blocks.inference.process import ModelProcess
+
+RUNTIME = "tests.fakes.counting_runtime:CountingRuntime"
+
+
+def ignore(share: float) -> None:
+    """Progress that nobody looks at."""
+
+
+def wait_until(happened: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def loaded() -> Iterator[Callable[..., ModelProcess]]:
+    started: list[ModelProcess] = []
+
+    def start(**config: Any) -> ModelProcess:
+        process = ModelProcess("the counter", RUNTIME, config)
+        started.append(process)
+        process.start()
+        return process
+
+    yield start
+    for process in started:
+        process.stop()
+
+
+def test_units_of_a_request_are_batched_and_answered_in_order(loaded: Callable[..., ModelProcess]) -> None:
+    shares: list[float] = []
+    answer = loaded().call({"numbers": [1, 2, 3, 4, 5, 6]}, shares.append)
+    assert answer == {"doubled": [2, 4, 6, 8, 10, 12], "batches": [[1, 2, 3, 4], [5, 6]]}
+    assert shares == sorted(shares) and shares[-1] == 1.0
+
+
+def test_units_of_several_requests_share_a_batch(loaded: Callable[..., ModelProcess], tmp_path: Path) -> None:
+    process = loaded()
+    gate = tmp_path / "gate"
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(process.call, {"numbers": [0], "wait_for": str(gate), "key": "alone"}, ignore)
+        wait_until(gate.with_suffix(".began").exists)
+        others = [pool.submit(process.call, {"numbers": [n, n + 1]}, ignore) for n in (10, 20)]
+        wait_until(lambda: len(process._answers) == 3)
+        gate.touch()
+        answers = [other.result() for other in others]
+        first.result()
+    assert sorted(answer["doubled"] for answer in answers) == [[20, 22], [40, 42]]
+    assert sorted(answers[0]["batches"][1]) == [10, 11, 20, 21]
+
+
+def test_units_of_another_key_wait_for_a_batch_of_their_own(
+    loaded: Callable[..., ModelProcess], tmp_path: Path
+) -> None:
+    process = loaded()
+    gate = tmp_path / "gate"
+    with ThreadPoolExecutor() as pool:
+        pool.submit(process.call, {"numbers": [0], "wait_for": str(gate)}, ignore)
+        wait_until(gate.with_suffix(".began").exists)
+        keyed = [pool.submit(process.call, {"numbers": [n], "key": key}, ignore) for n, key in ((1, "a"), (2, "b"))]
+        wait_until(lambda: len(process._answers) == 3)
+        gate.touch()
+        batches = max((future.result()["batches"] for future in keyed), key=len)
+    assert sorted(batches) == [[0], [1], [2]]
+
+
+def test_a_unit_may_ask_to_be_computed_again(loaded: Callable[..., ModelProcess]) -> None:
+    answer = loaded().call({"numbers": [1, 2], "again": [2]}, ignore)
+    assert answer["doubled"] == [2, 40]
+
+
+def test_an_empty_request_is_answered(loaded: Callable[..., ModelProcess]) -> None:
+    assert loaded().call({"numbers": []}, ignore)["doubled"] == []
+
+
+def test_after_running_out_of_memory_half_batches_go_on(loaded: Callable[..., ModelProcess]) -> None:
+    answer = loaded(memory=2).call({"numbers": [1, 2, 3, 4]}, ignore)
+    assert answer == {"doubled": [2, 4, 6, 8], "batches": [[1, 2], [3, 4]]}
+
+
+def test_running_out_of_memory_twice_is_a_typed_error(loaded: Callable[..., ModelProcess]) -> None:
+    process = loaded(memory=1)
+    with pytest.raises(OutOfMemory, match="2 at once"):
+        process.call({"numbers": [1, 2, 3, 4]}, ignore)
+    assert process.call({"numbers": [7]}, ignore)["doubled"] == [14]
+
+
+def test_typed_errors_of_loading_cross_the_process(loaded: Callable[..., ModelProcess]) -> None:
+    with pytest.raises(Unsupported) as raised:
+        loaded(fail="load")
+    assert (raised.value.fix, raised.value.details) == ("do without", {"field": "thing"})
+
+
+def test_an_untyped_error_names_itself_and_the_model_lives_on(loaded: Callable[..., ModelProcess]) -> None:
+    process = loaded()
+    with pytest.raises(EngineFailed, match="ValueError: odd audio"):
+        process.call({"numbers": [1], "error": "odd audio"}, ignore)
+    assert process.call({"numbers": [1]}, ignore)["doubled"] == [2]
+
+
+def test_a_crash_while_loading_names_the_signal(loaded: Callable[..., ModelProcess]) -> None:
+    with pytest.raises(EngineFailed, match="SIGSEGV"):
+        loaded(fail="crash")
+
+
+def test_a_crash_while_computing_is_an_error_of_the_call(loaded: Callable[..., ModelProcess]) -> None:
+    with pytest.raises(EngineFailed, match="SIGKILL"):
+        loaded().call({"numbers": [1], "crash": True}, ignore)
+
+
+def test_stopping_ends_a_load_in_progress(tmp_path: Path) -> None:
+    process = ModelProcess("the counter", RUNTIME, {"wait_for": str(tmp_path / "never")})
+    with ThreadPoolExecutor() as pool:
+        loading = pool.submit(process.start)
+        wait_until((tmp_path / "never.began").exists)
+        pid = process.pid
+        process.stop()
+        with pytest.raises(Stopped):
+            loading.result(timeout=10)
+    assert pid is not None and not psutil.pid_exists(pid)
+
+
+def test_stopping_ends_a_computation_in_progress(loaded: Callable[..., ModelProcess], tmp_path: Path) -> None:
+    process = loaded()
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(process.call, {"numbers": [1], "wait_for": str(tmp_path / "never")}, ignore)
+        wait_until((tmp_path / "never.began").exists)
+        process.stop()
+        with pytest.raises((Stopped, EngineFailed)):
+            running.result(timeout=10)
+
+
+def test_a_cancelled_call_frees_the_model_for_others(loaded: Callable[..., ModelProcess], tmp_path: Path) -> None:
+    process = loaded()
+    gate = tmp_path / "gate"
+    cancelled = threading.Event()
+
+    def on_progress(share: float) -> None:
+        if cancelled.is_set():
+            raise Stopped("transcribe was cancelled", fix="start again")
+
+    with ThreadPoolExecutor() as pool:
+        request = {"numbers": list(range(100)), "wait_for": str(gate)}
+        running = pool.submit(process.call, request, on_progress)
+        wait_until(gate.with_suffix(".began").exists)
+        cancelled.set()
+        with pytest.raises(Stopped):
+            running.result(timeout=10)
+        gate.touch()
+        batches = process.call({"numbers": [500]}, ignore)["batches"]
+    assert [500] in batches
+    assert len(batches) < 10  # the rest of the hundred was dropped
+
+
+def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
+    code = (
+        "import os, signal; from blocks.inference.process import ModelProcess as M\n"
+        f"m = M('counter', {RUNTIME!r}, {{}}); m.start(); print(m.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    import subprocess
+    import sys
+
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    pid = int(run.stdout)
+    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    assert pid != os.getpid()
