@@ -13,6 +13,7 @@ from blocks.store.files import FileRef
 from blocks.transcript import EngineInfo
 
 Feature = Literal["raw_transcript", "clean_transcript", "summary", "enhancement_metrics"]
+Diarise = Literal["none", "channels", "cluster", "pyannote"]
 Status = Literal["complete", "partial", "no_speech"]
 
 DEFAULT_FEATURES: tuple[Feature, ...] = ("clean_transcript", "summary")
@@ -28,7 +29,10 @@ class JobOptions(Frozen):
         language_engine: Engine that enhances and summarises: a name, or `auto`.
         template: Summary template: a name from `c500 templates list`.
         features: What to make besides the transcript.
-        channels: `mix` all channels into one, or `split` a stereo call: one speaker a channel.
+        diarise: How speakers are told apart: `none`; `channels` of a stereo call, one speaker each; `cluster` by
+            voice; `pyannote`.
+        speakers: Number of speakers, None when not known; only `cluster` and `pyannote` use it.
+        guard: Whether the hallucination guard takes out what engines invent; HALLUCINATION_GUARD when not given.
         loudness_lufs: Integrated loudness to normalise to, in LUFS, or None; LOUDNESS_LUFS when not given.
         vad_threshold: Speech probability above which a window counts as speech; VAD_THRESHOLD when not given.
         hints: Names and terms likely to occur, for engines that take them.
@@ -39,10 +43,17 @@ class JobOptions(Frozen):
     language_engine: str = "auto"
     template: str = DEFAULT_TEMPLATE
     features: tuple[Feature, ...] = DEFAULT_FEATURES
-    channels: Channels = "mix"
+    diarise: Diarise = "none"
+    speakers: int | None = Field(default=None, ge=1, le=20)
+    guard: bool = Field(default_factory=lambda: settings().hallucination_guard)
     loudness_lufs: float | None = Field(default_factory=lambda: settings().loudness_lufs, ge=-70, le=-5)
     vad_threshold: float = Field(default_factory=lambda: settings().vad_threshold, gt=0, lt=1)
     hints: tuple[str, ...] = ()
+
+    @property
+    def channels(self) -> Channels:
+        """Whether channels are mixed into one or kept apart."""
+        return "split" if self.diarise == "channels" else "mix"
 
 
 class Notice(Frozen):
@@ -91,6 +102,7 @@ class Versions(Frozen):
 
     pipeline: str
     speech: EngineInfo | None = None
+    diarisation: EngineInfo | None = None
     language: EngineInfo | None = None
     template: str | None = None
 
@@ -156,6 +168,8 @@ class JobResult(Frozen):
         source: The recording in the store; None for a text job.
         audio: What its container says.
         language: Language of the transcript.
+        language_probability: The speech engine's, when it detected the language.
+        removed: How many segments the hallucination guard took out; `transcript.json` says which.
         summary: The summary, as the template's schema says; None when not asked for or not to be had.
         files: Everything made, by file name.
     """
@@ -167,6 +181,8 @@ class JobResult(Frozen):
     audio: AudioInfo | None = None
     options: JobOptions
     language: str | None = None
+    language_probability: float | None = None
+    removed: int = 0
     summary: dict[str, Any] | None = None
     notices: tuple[Notice, ...] = ()
     metrics: Metrics

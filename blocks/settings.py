@@ -90,9 +90,9 @@ class Settings(BaseSettings):
         default="erax-wow-turbo", description="Whisper model: variant, hub name or folder"
     )
     whisper_device: Literal["auto", "cuda", "cpu"] = Field(default="cuda", description="where Whisper computes")
-    whisper_compute_type: Literal["float16", "int8_float16", "int8", "int8_float32", "bfloat16", "float32"] = Field(
-        default="float16", description="number type Whisper computes in"
-    )
+    whisper_compute_type: Literal[
+        "auto", "float16", "int8_float16", "int8", "int8_float32", "bfloat16", "int8_bfloat16", "float32"
+    ] = Field(default="auto", description="number type Whisper computes in; auto = float16 on a GPU, int8 on a CPU")
     whisper_batch_size: int = Field(
         default=0, ge=0, le=256, description="windows of 30 s computed at once; 0 = as many as the memory holds"
     )

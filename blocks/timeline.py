@@ -19,35 +19,44 @@ on_step: ContextVar[OnStep | None] = ContextVar("on_step", default=None)
 
 @dataclass
 class Timeline:
-    """The steps computed by one job in this process.
+    """The steps computed for one job in this process, over all the times it was in hand.
 
     Attributes:
-        started: Clock at the start of the job, seconds.
         step_time_s: Wall time of each step computed, in order.
         events: What is written to the job's `log.jsonl`.
+        peak_vram_bytes: Most GPU memory that a model took, None without a GPU.
     """
 
-    started: float = field(default_factory=time.perf_counter)
     step_time_s: dict[str, float] = field(default_factory=dict[str, float])
     events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    peak_vram_bytes: int | None = None
+    _spent_s: float = 0.0
+    _since: float | None = None
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the start of the job."""
-        return time.perf_counter() - self.started
+        """Seconds in which the job was in hand."""
+        return self._spent_s + (0.0 if self._since is None else time.perf_counter() - self._since)
+
+    @contextmanager
+    def running(self) -> Generator[None]:
+        """Record the steps within."""
+        token = current.set(self)
+        self._since = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._spent_s, self._since = self.elapsed_s, None
+            current.reset(token)
 
 
 current: ContextVar[Timeline | None] = ContextVar("timeline", default=None)
 
 
-@contextmanager
-def record() -> Generator[Timeline]:
-    """Record the steps of one job within the block."""
-    token = current.set(Timeline())
-    try:
-        yield current.get() or Timeline()
-    finally:
-        current.reset(token)
+def note_vram(peak_bytes: int) -> None:
+    """Keep the largest peak of GPU memory that the job saw."""
+    if timeline := current.get():
+        timeline.peak_vram_bytes = max(timeline.peak_vram_bytes or 0, peak_bytes)
 
 
 @contextmanager

@@ -1,15 +1,20 @@
 """Recordings and texts in; transcript, enhanced text and summary out."""
 
+from typing import Any
+
 from prefect import flow
 
 from blocks.batch import BatchReport
-from blocks.job import Job, JobOptions, JobResult, Notice
+from blocks.job import JobOptions, JobResult
 from blocks.settings import settings
 from blocks.store.files import FileRef
-from flows.running import attempt, job_run, limits_of, show, show_batch, try_recording
+from flows.running import attempt, job_run, show, show_batch
+from flows.work import Recording, Work, each, stage
 from tasks.audio.decode import damage_notices, decode_step
 from tasks.audio.detect_speech import detect_speech_step
+from tasks.audio.diarise import diarise_step
 from tasks.audio.export import export_step, export_text_step
+from tasks.audio.filter import filter_step
 from tasks.audio.ingest import ingest_step
 from tasks.audio.pictures import draw_timing_step
 from tasks.audio.recordings import find_recordings
@@ -23,6 +28,9 @@ from tasks.llm.summarise import summarise_step
 from tasks.llm.template import template_asked_for
 
 TEXT_TEMPLATE = "generic_summary"
+
+TEXTS_AT_ONCE = 16
+"""Texts of a batch with a language engine at once: enough windows to fill a batching server."""
 
 
 @flow(name="process-audio", persist_result=False)
@@ -46,34 +54,51 @@ async def process_audio(source: str, options: JobOptions | None = None, refresh:
         EngineFailed, EngineUnavailable: speech recognition did not work.
         TimedOut: it took longer than JOB_TIMEOUT beyond the length of the audio.
     """
+    work = Recording(source=source, options=options or JobOptions(), refresh=refresh)
     async with job_run(refresh=refresh):
-        options = options or JobOptions()
-        plan = plan_job(options, audio=True, template_sha256=template_asked_for(options))
-        job, info = await ingest_step(source, plan)
-        if not refresh and (done := await find_result(job)):
-            return await show(done)
-        asked = job.plan.options
-        async with limits_of(job, audio_s=info.duration_s):
-            audio = await decode_step(job.folder, job.source, info, asked.channels, asked.loudness_lufs)
-            speech = await detect_speech_step(job.folder, audio.audio, asked.vad_threshold)
-            transcript = await transcribe_step(
-                job.folder, audio.audio, speech, plan.speech_engine, asked.language, asked.hints
-            )
-            enhanced, summary, notices = await _write(job, transcript)
-            notices = (*damage_notices(audio, info), *notices)
-            exports = await export_step(job.folder, job.source_name, transcript, speech, audio.audio, enhanced, summary)
-            exports |= {"steps.png": await draw_timing_step(job.folder)}
-            made = Made(
-                audio_info=info,
-                audio=audio.audio,
-                speech=speech,
-                transcript=transcript,
-                enhanced=enhanced,
-                summary=summary,
-                exports=exports,
-                notices=notices,
-            )
-            return await show(await publish_step(job, made, refresh=refresh))
+        await open_recording(work)
+        await listen(work)
+        await tell_speakers(work)
+        await enhance(work)
+        await summarise(work)
+        await finish(work)
+        return await show(work.finished)
+
+
+@flow(name="process-batch", persist_result=False)
+async def process_batch(sources: list[str], options: JobOptions | None = None, refresh: bool = False) -> BatchReport:
+    """Process many recordings phase by phase, so that each model is loaded once.
+
+    While the speech engine hears one recording the next ones are decoded; when it has heard all it makes
+    room for the language engine. Recordings done before are found, not computed again; a batch that was
+    killed goes on where it stopped.
+
+    Args:
+        sources: Recordings and folders of recordings.
+        options: What to do with each; None for the defaults.
+        refresh: Compute again whatever is stored.
+
+    Returns:
+        One report, also stored under `batches/<batch_id>/`. A recording that cannot be processed
+        is in it with its error and stops none of the others.
+
+    Raises:
+        NotFound: a folder does not exist or holds no recording.
+    """
+    options = options or JobOptions()
+    recordings, ignored = await find_recordings(sources)
+    works = [Recording(source=source, options=options, refresh=refresh) for source in recordings]
+    ahead = settings().look_ahead
+    async with job_run(refresh=refresh):
+        await each(works, open_recording, listen, name="listen", at_once=ahead)
+        await each(works, tell_speakers, name="tell speakers", at_once=ahead)
+        await each(works, enhance, name="enhance", at_once=TEXTS_AT_ONCE)
+        await each(works, summarise, name="summarise", at_once=TEXTS_AT_ONCE)
+        await each(works, finish, name="finish", at_once=ahead)
+        for work in works:
+            if work.result is not None:
+                await show(work.result)
+        return await show_batch(await publish_batch_step(batch_report(options, [work.item for work in works], ignored)))
 
 
 @flow(name="process-text", persist_result=False)
@@ -95,52 +120,101 @@ async def process_text(
         BadInput, Unsupported: the text is empty or too large, or an option cannot be used.
         TimedOut: it took longer than JOB_TIMEOUT.
     """
+    work = Work(source=source_name, options=options or JobOptions(template=TEXT_TEMPLATE), refresh=refresh)
+
+    @stage
+    async def open_text(work: Work) -> None:
+        plan = plan_job(work.options, audio=False, template_sha256=template_asked_for(work.options))
+        work.job = await ingest_text_step(text, plan, source_name)
+        work.result = None if refresh else await find_result(work.job)
+
+    @stage
+    async def read_text(work: Work) -> None:
+        work.transcript = await read_text_step(work.job.folder, work.job.source, work.options.language)
+
     async with job_run(refresh=refresh):
-        options = options or JobOptions(template=TEXT_TEMPLATE)
-        plan = plan_job(options, audio=False, template_sha256=template_asked_for(options))
-        job = await ingest_text_step(text, plan, source_name)
-        if not refresh and (done := await find_result(job)):
-            return await show(done)
-        async with limits_of(job):
-            transcript = await read_text_step(job.folder, job.source, options.language)
-            enhanced, summary, notices = await _write(job, transcript)
-            exports = await export_text_step(job.folder, source_name, transcript, enhanced, summary)
-            made = Made(transcript=transcript, enhanced=enhanced, summary=summary, exports=exports, notices=notices)
-            return await show(await publish_step(job, made, refresh=refresh))
+        await open_text(work)
+        await read_text(work)
+        await enhance(work)
+        await summarise(work)
+        await finish_text(work)
+        return await show(work.finished)
 
 
-@flow(name="process-batch", persist_result=False)
-async def process_batch(sources: list[str], options: JobOptions | None = None, refresh: bool = False) -> BatchReport:
-    """Process many recordings, one after the other; those done before are found, not computed again.
-
-    Args:
-        sources: Recordings and folders of recordings.
-        options: What to do with each; None for the defaults.
-        refresh: Compute again whatever is stored.
-
-    Returns:
-        One report, also stored under `batches/<batch_id>/`. A recording that cannot be processed
-        is in it with its error and stops none of the others.
-
-    Raises:
-        NotFound: a folder does not exist or holds no recording.
-    """
-    options = options or JobOptions()
-    recordings, ignored = await find_recordings(sources)
-    items = [await try_recording(process_audio, recording, options, refresh) for recording in recordings]
-    return await show_batch(await publish_batch_step(batch_report(options, items, ignored)))
+@stage
+async def open_recording(work: Recording) -> None:
+    """Bring the recording into the store; a job that was done before is finished with this."""
+    plan = plan_job(work.options, audio=True, template_sha256=template_asked_for(work.options))
+    work.job, work.info = await ingest_step(work.source, plan)
+    work.result = None if work.refresh else await find_result(work.job)
 
 
-async def _write(job: Job, transcript: FileRef) -> tuple[FileRef | None, FileRef | None, tuple[Notice, ...]]:
-    """Enhance and summarise as far as asked for; what fails becomes a notice."""
-    asked, engine, template = job.plan.options, job.plan.versions.language, job.plan.template_sha256
-    enhanced = summary = None
-    notices: list[Notice] = []
+@stage
+async def listen(work: Recording) -> None:
+    """Decode, find speech, recognise it."""
+    job, asked = work.job, work.job.plan.options
+    decoded = await decode_step(job.folder, job.source, work.info, asked.channels, asked.loudness_lufs)
+    work.audio = decoded.audio
+    work.notices = damage_notices(decoded, work.info)
+    work.speech = await detect_speech_step(job.folder, work.audio, asked.vad_threshold)
+    engine = job.plan.speech_engine
+    work.recognised = await transcribe_step(job.folder, work.audio, work.speech, engine, asked.language, asked.hints)
+
+
+@stage
+async def tell_speakers(work: Recording) -> None:
+    """Name who speaks, and take out what the engine invented."""
+    job, asked, diariser = work.job, work.job.plan.options, work.job.plan.versions.diarisation
+    turns = None
+    if diariser is not None:
+        turns = await diarise_step(job.folder, work.audio, work.speech, diariser, asked.speakers)
+    work.transcript = await filter_step(job.folder, work.recognised, work.speech, turns, asked.guard)
+
+
+@stage
+async def enhance(work: Work) -> None:
+    """Correct the transcript, when that is asked for."""
+    asked, engine = work.job.plan.options, work.job.plan.versions.language
     if engine and wants_cleaning(asked):
         limit = settings().enhance_max_edit_rate
-        work = enhance_step(job.folder, transcript, engine, limit, asked.hints)
-        enhanced = await attempt("enhance", work, notices)
+        step = enhance_step(work.job.folder, work.transcript, engine, limit, asked.hints)
+        work.enhanced = await attempt("enhance", step, work)
+
+
+@stage
+async def summarise(work: Work) -> None:
+    """Summarise the text by the template, when that is asked for."""
+    job, engine, template = work.job, work.job.plan.versions.language, work.job.plan.template_sha256
     if engine and template:
-        work = summarise_step(job.folder, transcript, enhanced, asked.template, template, engine)
-        summary = await attempt("summarise", work, notices)
-    return enhanced, summary, tuple(notices)
+        asked = job.plan.options.template
+        step = summarise_step(job.folder, work.transcript, work.enhanced, asked, template, engine)
+        work.summary = await attempt("summarise", step, work)
+
+
+@stage
+async def finish(work: Recording) -> None:
+    """Export everything in the usual forms, and publish the result."""
+    job, texts = work.job, (work.enhanced, work.summary)
+    exports = await export_step(job.folder, job.source_name, work.transcript, work.speech, work.audio, *texts)
+    exports |= {"steps.png": await draw_timing_step(job.folder)}
+    heard = {"audio": work.audio, "speech": work.speech, "recognised": work.recognised}
+    work.result = await publish_step(job, _made(work, exports, audio_info=work.info, **heard), refresh=work.refresh)
+
+
+@stage
+async def finish_text(work: Work) -> None:
+    """As `finish`, for a text."""
+    job, texts = work.job, (work.transcript, work.enhanced, work.summary)
+    exports = await export_text_step(job.folder, job.source_name, *texts)
+    work.result = await publish_step(job, _made(work, exports), refresh=work.refresh)
+
+
+def _made(work: Work, exports: dict[str, FileRef], **heard: Any) -> Made:
+    return Made(
+        transcript=work.transcript,
+        enhanced=work.enhanced,
+        summary=work.summary,
+        exports=exports,
+        notices=work.notices,
+        **heard,
+    )

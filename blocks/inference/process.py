@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -37,17 +38,19 @@ class ModelProcess:
     Args:
         name: What errors call it.
         runtime: `module:class` of its `Runtime`.
-        config: Keyword arguments of the class, as JSON values.
+        config: Gives the keyword arguments of the class, as JSON values; asked at every start.
         environment: Variables added to this process's own.
     """
 
     def __init__(
-        self, name: str, runtime: str, config: dict[str, Any], environment: dict[str, str] | None = None
+        self, name: str, runtime: str, config: Callable[[], dict[str, Any]], environment: dict[str, str] | None = None
     ) -> None:
         self._name = name
-        self._first = {"runtime": runtime, "config": config}
+        self._runtime = runtime
+        self._config = config
         self._environment = os.environ | OFFLINE | (environment or {})
         self._lock = threading.Lock()
+        self._starting = threading.Lock()
         self._child: subprocess.Popen[str] | None = None
         self._answers: dict[int, queue.SimpleQueue[Message]] = {}
         self._numbers = 0
@@ -65,21 +68,12 @@ class ModelProcess:
         Raises:
             C500Error: what the runtime says; `EngineFailed` when the process died.
         """
-        with self._lock:
-            if self._child is not None:
-                return
-            child = self._child = self._spawn()
-        for line in _stdout(child):
-            message = json.loads(line)
-            if "error" in message:
-                self.stop()
-                raise _error(message["error"])
-            self.facts = message["ready"]
-            threading.Thread(target=self._listen, args=(child,), daemon=True).start()
-            return
-        died = self._died(child)
-        self.stop()
-        raise died
+        with self._starting:
+            with self._lock:
+                if self._child is not None:
+                    return
+                child = self._child = self._spawn()
+            self._load(child)
 
     def call(self, request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
         """Have one request computed.
@@ -124,6 +118,20 @@ class ModelProcess:
         for answers in list(self._answers.values()):
             answers.put({"error": _STOPPED})
 
+    def _load(self, child: "subprocess.Popen[str]") -> None:
+        """Wait until the model is loaded, then listen to it."""
+        for line in _stdout(child):
+            message = json.loads(line)
+            if "error" in message:
+                self.stop()
+                raise _error(message["error"])
+            self.facts = message["ready"]
+            threading.Thread(target=self._listen, args=(child,), daemon=True).start()
+            return
+        died = self._died(child)
+        self.stop()
+        raise died
+
     def _spawn(self) -> "subprocess.Popen[str]":
         child = subprocess.Popen(
             [sys.executable, "-m", "blocks.inference.worker"],
@@ -136,7 +144,7 @@ class ModelProcess:
             start_new_session=True,
         )
         threading.Thread(target=self._keep_printed, args=(child,), daemon=True).start()
-        self._write(child, self._first)
+        self._write(child, {"runtime": self._runtime, "config": self._config()})
         return child
 
     def _await(

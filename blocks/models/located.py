@@ -11,11 +11,12 @@ class LocatedModel(Frozen):
     Attributes:
         name: As it was asked for: variant, hub name or folder.
         folder: Where its files lie.
-        revision: Commit of the hub repository, None for a folder of the user's own.
+        revision: Commit of the hub repository; for a folder of the user's own, `local-` and a hash of names, sizes and
+            times of change.
         sha256: Hash over the names and hashes of all files, from the manifest; None without a manifest.
     """
 
     name: str
     folder: Path
-    revision: str | None = None
+    revision: str
     sha256: str | None = None

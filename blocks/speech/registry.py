@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from blocks.errors import Unsupported
+from blocks.errors import C500Error, Unsupported
+from blocks.models.locate import locate
 from blocks.settings import settings
 from blocks.speech.protocol import SpeechEngine
+from blocks.vram import gpu_count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,48 @@ class SpeechEntry:
         """Whether it takes this language; None asks for nothing in particular."""
         return language is None or self.languages is None or language in self.languages
 
+    def suits(self, language: str | None) -> bool:
+        """Whether `auto` may choose it: an engine of one language only where that is asked for, or English."""
+        return self.speaks(language) and (language is not None or self.languages in (None, frozenset({"en"})))
+
+
+def _whisper() -> SpeechEngine:
+    from blocks.speech.whisper import WhisperEngine
+
+    return WhisperEngine()
+
+
+def _chunkformer() -> SpeechEngine:
+    from blocks.speech.chunkformer import ChunkFormerEngine
+
+    return ChunkFormerEngine()
+
+
+def _whisper_missing() -> str | None:
+    chosen = settings()
+    if find_spec("faster_whisper") is None:
+        return "pip install faster-whisper"
+    if chosen.whisper_device == "cuda" and not gpu_count():
+        return "there is no GPU: set WHISPER_DEVICE=cpu (slow)"
+    return _model_missing(chosen.whisper_model_variant)
+
+
+def _chunkformer_missing() -> str | None:
+    chosen = settings()
+    if find_spec("chunkformer") is None:
+        return "pip install 'c500[gpu]'"
+    if chosen.chunkformer_device == "cuda" and not gpu_count():
+        return "there is no GPU: set CHUNKFORMER_DEVICE=cpu (slow)"
+    return _model_missing(chosen.chunkformer_model_name)
+
+
+def _model_missing(name: str) -> str | None:
+    try:
+        locate(name)
+    except C500Error as error:
+        return error.fix
+    return None
+
 
 def _sphinx() -> SpeechEngine:
     from blocks.speech.sphinx import SphinxEngine
@@ -51,6 +95,20 @@ ENTRIES = (
         languages=None,
         missing=lambda: None if settings().openai_speech_url else "set OPENAI_SPEECH_URL (and its key and model)",
         build=_openai,
+    ),
+    SpeechEntry(
+        name="chunkformer",
+        description="ChunkFormer on a GPU: long-form Vietnamese",
+        languages=frozenset({"vi"}),
+        missing=_chunkformer_missing,
+        build=_chunkformer,
+    ),
+    SpeechEntry(
+        name="whisper",
+        description="Whisper on a GPU (or a patient CPU): a hundred languages, word times",
+        languages=None,
+        missing=_whisper_missing,
+        build=_whisper,
     ),
     SpeechEntry(
         name="sphinx",
@@ -77,7 +135,7 @@ def choose(name: str, language: str | None) -> SpeechEngine:
     wanted = settings().speech_engine if name == "auto" else name
     if wanted == "auto":
         for entry in ENTRIES:
-            if entry.missing() is None and entry.speaks(language):
+            if entry.missing() is None and entry.suits(language):
                 return entry.build()
         raise Unsupported(f"no installed speech engine speaks {language!r}", fix=_ways(language), field="language")
     entry = next((entry for entry in ENTRIES if entry.name == wanted), None)

@@ -1,7 +1,6 @@
 """PocketSphinx: English speech on any CPU, with the model that its wheel carries."""
 
 import json
-import math
 import os
 import queue
 import subprocess
@@ -18,15 +17,11 @@ from blocks.audio import SAMPLE_RATE_HZ, Span
 from blocks.errors import EngineFailed, Unsupported
 from blocks.progress import OnProgress
 from blocks.speech.sphinx_worker import HEADER
+from blocks.speech.utterances import LEAST_PROBABILITY, PAUSE_S, cut_at_pauses, segment_of
 from blocks.transcript import EngineInfo, Segment, Transcript, Word
+from blocks.wav import duration_of
 
 FRAMES_PER_S = 100
-PAUSE_S = 0.5
-"""A pause this long between two words ends a segment."""
-
-LEAST_PROBABILITY = 1e-6
-"""Sphinx gives posteriors down to 0, whose logarithm does not exist."""
-
 FILLERS = "<[+"
 """What the names of silences and noises begin with: `<sil>`, `[NOISE]`, `++UM++`."""
 
@@ -45,6 +40,7 @@ class SphinxEngine:
     def __init__(self, workers: int | None = None) -> None:
         self._workers = workers or os.cpu_count() or 1
         self._running: list[subprocess.Popen[bytes]] = []
+        self._one_file = threading.Lock()
 
     def info(self) -> EngineInfo:
         """Name, version, model and settings, without loading anything."""
@@ -91,16 +87,15 @@ class SphinxEngine:
         """Decode each span as one utterance; see `SpeechEngine.transcribe`."""
         if language not in {None, *SUPPORTED}:
             raise Unsupported(f"sphinx does not speak {language!r}", fix="choose another engine: c500 engines")
-        self.load()
-        try:
-            spoken = _Spoken(audio, spans, self._running).decode(on_progress)
-        except BaseException:
-            self.unload()  # what the children still have in hand is nobody's
-            raise
+        with self._one_file:
+            self.load()
+            try:
+                spoken = _Spoken(audio, spans, self._running).decode(on_progress)
+            except BaseException:
+                self.unload()  # what the children still have in hand is nobody's
+                raise
         segments = [segment for span, words in zip(spans, spoken, strict=True) for segment in _segments(span, words)]
-        with wave.open(str(audio), "rb") as wav:
-            duration_s = wav.getnframes() / SAMPLE_RATE_HZ
-        return Transcript(language="en", segments=tuple(segments), engine=self.info(), duration_s=duration_s)
+        return Transcript(language="en", segments=tuple(segments), engine=self.info(), duration_s=duration_of(audio))
 
 
 RawWord = tuple[str, int, int, float]
@@ -170,28 +165,14 @@ def _samples(wav: wave.Wave_read, span: Span) -> bytes:
 
 def _segments(span: Span, raw: Sequence[RawWord]) -> list[Segment]:
     """The words of a span, cut into segments at pauses."""
-    segments: list[list[Word]] = []
-    for name, first, last, probability in raw:
-        if name[0] in FILLERS:
-            continue
-        word = Word(
+    words = [
+        Word(
             start_s=round(min(span.start_s + first / FRAMES_PER_S, span.end_s), 3),
             end_s=round(min(span.start_s + (last + 1) / FRAMES_PER_S, span.end_s), 3),
             text=name.partition("(")[0],
             probability=min(max(probability, LEAST_PROBABILITY), 1.0),
         )
-        if segments and word.start_s - segments[-1][-1].end_s < PAUSE_S:
-            segments[-1].append(word)
-        else:
-            segments.append([word])
-    return [_segment(words) for words in segments]
-
-
-def _segment(words: Sequence[Word]) -> Segment:
-    return Segment(
-        start_s=words[0].start_s,
-        end_s=words[-1].end_s,
-        text=" ".join(word.text for word in words),
-        words=tuple(words),
-        avg_logprob=sum(math.log(word.probability) for word in words) / len(words),
-    )
+        for name, first, last, probability in raw
+        if name[0] not in FILLERS
+    ]
+    return [segment_of(group, " ".join(word.text for word in group)) for group in cut_at_pauses(words)]

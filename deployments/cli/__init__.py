@@ -28,7 +28,7 @@ def options(
 
 def load_commands() -> None:
     """Import the modules that define commands; each registers its own."""
-    for module in ("inspect", "process", "templates"):
+    for module in ("inspect", "models", "process", "templates"):
         import_module(f"deployments.cli.{module}")
 
 

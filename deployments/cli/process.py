@@ -31,7 +31,17 @@ def process(
     engine: Annotated[str, typer.Option(help="Speech engine; see `c500 engines`.")] = "auto",
     language_engine: LanguageEngine = "auto",
     features: Features = "clean_transcript,summary",
-    channels: Annotated[str, typer.Option(help="`mix`, or `split` for a stereo call: one speaker a channel.")] = "mix",
+    diarise: Annotated[
+        str,
+        typer.Option(
+            help="Tell speakers apart: `none`, `channels` of a stereo call, `cluster` by voice, or `pyannote`."
+        ),
+    ] = "none",
+    speakers: Annotated[int | None, typer.Option(help="Number of speakers, when known.")] = None,
+    guard: Annotated[
+        bool | None,
+        typer.Option("--guard/--no-guard", help="Take out what speech engines invent in silence or repeat."),
+    ] = None,
     hints: Annotated[str, typer.Option(help="Comma list of names and terms likely to occur.")] = "",
     refresh: Refresh = False,
     out: Out = None,
@@ -44,7 +54,9 @@ def process(
         engine=engine,
         language_engine=language_engine,
         features=_comma_list(features),
-        channels=channels,
+        diarise=diarise,
+        speakers=speakers,
+        **({} if guard is None else {"guard": guard}),
         hints=_comma_list(hints),
     )
     _check_before_start(options, audio=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from blocks.audio import Speech
 from blocks.progress import OnProgress, in_thread, progress
+from blocks.residency import loaded
 from blocks.speech.protocol import SpeechEngine
 from blocks.speech.registry import choose
 from blocks.steps import step
@@ -27,27 +28,28 @@ async def transcribe_step(
     language: str | None,
     hints: tuple[str, ...],
 ) -> FileRef:
-    """Write `transcript.json`, checked against the contract of segments.
+    """Write `recognised.json`: what the engine heard, checked against the contract of segments.
 
     Raises:
         EngineFailed, EngineUnavailable, Unsupported: see `SpeechEngine.transcribe`.
     """
     files = open_store()
     found = Speech.model_validate_json(await in_thread(files.read_bytes, speech.key))
-    with files.local(audio.key) as path:
-        async with progress("transcribe") as on_progress:
+    chosen = choose(engine.name, language)
+    if not found.spans:
+        empty = Transcript(language=language or "und", segments=(), engine=chosen.info(), duration_s=found.duration_s)
+        return await _write(files, folder, empty)
+    async with loaded(chosen) as model, progress("transcribe") as on_progress:
+        with files.local(audio.key) as path:
             transcript = await in_thread(
-                transcribe,
-                path,
-                found,
-                choose(engine.name, language),
-                language=language,
-                hints=hints,
-                files=files,
-                on_progress=on_progress,
+                transcribe, path, found, model, language=language, hints=hints, files=files, on_progress=on_progress
             )
+    return await _write(files, folder, transcript)
+
+
+async def _write(files: Files, folder: str, transcript: Transcript) -> FileRef:
     content = transcript.model_dump_json(indent=2).encode()
-    return await in_thread(files.put_bytes, f"{folder}/transcript.json", content, "application/json")
+    return await in_thread(files.put_bytes, f"{folder}/recognised.json", content, "application/json")
 
 
 def transcribe(
@@ -64,8 +66,8 @@ def transcribe(
 
     Args:
         audio: 16 kHz PCM16 WAV of one or two channels.
-        speech: Its spans with speech; without any the engine is not even loaded.
-        engine: What listens.
+        speech: Its spans with speech, at least one.
+        engine: What listens, loaded.
         language: ISO 639-1 code, or None to leave it to the engine.
         hints: Names and terms likely to occur.
         files: Where scratch files for single channels lie.
@@ -74,17 +76,15 @@ def transcribe(
     Raises:
         EngineFailed: the engine failed, or its segments break the contract.
     """
-    if not speech.spans:
-        return Transcript(language=language or "und", segments=(), engine=engine.info(), duration_s=speech.duration_s)
-    with engine:
-        heard = [
-            _channel(audio, speech, channel, engine, language, hints, files, on_progress)
-            for channel in range(speech.channels)
-            if any(span.channel == channel for span in speech.spans)
-        ]
+    heard = [
+        _channel(audio, speech, channel, engine, language, hints, files, on_progress)
+        for channel in range(speech.channels)
+        if any(span.channel == channel for span in speech.spans)
+    ]
     segments = sorted((s for transcript in heard for s in transcript.segments), key=lambda s: s.start_s)
     transcript = Transcript(
         language=heard[0].language,
+        language_probability=heard[0].language_probability,
         segments=tuple(segments),
         engine=heard[0].engine,
         duration_s=speech.duration_s,

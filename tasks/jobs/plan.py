@@ -2,9 +2,13 @@
 
 from importlib.metadata import version
 
+from blocks.diarisation import registry as diarisers
 from blocks.job import JobOptions, JobPlan, Versions
 from blocks.language import registry as language_engines
 from blocks.speech import registry as speech_engines
+
+VOICES = ("cluster", "pyannote")
+"""Ways to tell speakers apart that need a model."""
 
 CLEANING = ("clean_transcript", "enhancement_metrics")
 
@@ -18,9 +22,10 @@ def plan_job(options: JobOptions, *, audio: bool, template_sha256: str | None) -
         template_sha256: Hash of the chosen template, None when no summary is wanted.
 
     Raises:
-        Unsupported: no installed engine has the name or speaks the language.
+        Unsupported: no installed engine or diariser has the name, or none speaks the language.
     """
     heard = speech_engines.choose(options.engine, options.language).info() if audio else None
+    diariser = diarisers.choose(options.diarise).info() if audio and options.diarise in VOICES else None
     wants_text = template_sha256 is not None or wants_cleaning(options)
     writer = language_engines.choose(options.language_engine).info() if wants_text else None
     return JobPlan(
@@ -33,6 +38,7 @@ def plan_job(options: JobOptions, *, audio: bool, template_sha256: str | None) -
         versions=Versions(
             pipeline=version("c500"),
             speech=heard,
+            diarisation=diariser,
             language=writer,
             template=options.template if template_sha256 else None,
         ),

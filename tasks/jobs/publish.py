@@ -25,6 +25,7 @@ class Made(Frozen):
     audio_info: AudioInfo | None = None
     audio: FileRef | None = None
     speech: FileRef | None = None
+    recognised: FileRef | None = None
     transcript: FileRef
     enhanced: FileRef | None = None
     summary: FileRef | None = None
@@ -78,7 +79,8 @@ def _complete_result(files: Files, job_id: str) -> JobResult | None:
 
 def _gather(files: Files, job: Job, made: Made) -> dict[str, FileRef]:
     """Give the job its own name for every file, also for those another job had made already."""
-    refs = [job.source, made.audio, made.speech, made.transcript, made.enhanced, made.summary]
+    refs = [job.source, made.audio, made.speech, made.recognised]
+    refs += [made.transcript, made.enhanced, made.summary]
     gathered: dict[str, FileRef] = {}
     for ref in [*refs, *made.exports.values()]:
         if ref is None:
@@ -103,8 +105,10 @@ def _result(files: Files, job: Job, made: Made, seen: Timeline) -> JobResult:
         audio=made.audio_info,
         options=job.plan.options,
         language=transcript.language,
+        language_probability=transcript.language_probability,
+        removed=len(transcript.removed),
         summary=summary.content if summary else None,
-        notices=(*made.notices, *(notice for part in written for notice in part.notices)),
+        notices=(*made.notices, *_fallback(job, transcript), *(notice for part in written for notice in part.notices)),
         metrics=Metrics(
             input_duration_s=transcript.duration_s,
             processing_time_s=seen.elapsed_s,
@@ -118,10 +122,21 @@ def _result(files: Files, job: Job, made: Made, seen: Timeline) -> JobResult:
             completion_tokens=sum(part.usage.completion_tokens for part in written),
             cost_usd=_total([part.cost_usd for part in written]),
             peak_rss_bytes=metrics.peak_rss_bytes(),
+            peak_vram_bytes=seen.peak_vram_bytes,
         ),
         versions=job.plan.versions,
         finished_at=datetime.now(UTC),
     )
+
+
+def _fallback(job: Job, transcript: Transcript) -> tuple[Notice, ...]:
+    """Says so when another engine than planned recognised the speech: one in a smaller number type."""
+    planned, used = job.plan.versions.speech, transcript.engine
+    if planned is None or planned == used:
+        return ()
+    changed = {name: value for name, value in used.settings.items() if planned.settings.get(name) != value}
+    message = f"The memory did not suffice for the engine as planned; it went on with {changed}."
+    return (Notice(step="transcribe", code="engine_fell_back", message=message),)
 
 
 def _status(job: Job, transcript: Transcript, enhanced: Enhanced | None, summary: Summary | None) -> Status:

@@ -44,7 +44,9 @@ def metrics_rows(result: JobResult) -> list[dict[str, str]]:
         "edit rate": _number(figures.edit_rate_cleaning, "{:.1%}"),
         "tokens": str(figures.prompt_tokens + figures.completion_tokens or ""),
         "cost": _number(figures.cost_usd or None, "{:.4f} USD"),
+        "taken out by the guard": str(result.removed or ""),
         "peak memory": _number(figures.peak_rss_bytes and figures.peak_rss_bytes / 1e6, "{:.0f} MB"),
+        "peak GPU memory": _number(figures.peak_vram_bytes and figures.peak_vram_bytes / 1e6, "{:.0f} MB"),
     }
     rows = [{"figure": name, "value": value} for name, value in shown.items() if value]
     return rows + [{"figure": f"step {step}", "value": f"{s:.2f} s"} for step, s in figures.step_time_s.items()]

@@ -74,7 +74,7 @@ def test_without_a_server_a_temporary_one_serves(sentence: Path) -> None:
         (["process", "a.wav", "--language", "vi"], "vi"),
         (["process", "a.wav", "--language", "klingon"], "language"),
         (["process", "a.wav", "--features", "poem"], "features"),
-        (["process", "a.wav", "--channels", "left"], "channels"),
+        (["process", "a.wav", "--diarise", "left"], "diarise"),
         (["text", "nowhere.txt"], "nowhere.txt"),
         (["result", "0123456789abcdef"], "0123456789abcdef"),
         (["result", "../../etc/passwd"], "passwd"),

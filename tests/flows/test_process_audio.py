@@ -19,7 +19,8 @@ from blocks.transcript import Transcript
 from flows import process_audio
 
 MADE = {
-    "source.wav", "audio.wav", "speech.json", "transcript.json", "enhanced.json", "summary.json",
+    "source.wav", "audio.wav", "speech.json", "recognised.json",
+    "transcript.json", "enhanced.json", "summary.json",
     "transcript.txt", "transcript.srt", "transcript.vtt", "transcript.tsv", "transcript.md",
     "waveform.png", "steps.png", "log.jsonl",
 }  # fmt: skip

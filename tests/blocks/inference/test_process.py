@@ -33,7 +33,7 @@ def loaded() -> Iterator[Callable[..., ModelProcess]]:
     started: list[ModelProcess] = []
 
     def start(**config: Any) -> ModelProcess:
-        process = ModelProcess("the counter", RUNTIME, config)
+        process = ModelProcess("the counter", RUNTIME, lambda: config)
         started.append(process)
         process.start()
         return process
@@ -125,7 +125,7 @@ def test_a_crash_while_computing_is_an_error_of_the_call(loaded: Callable[..., M
 
 
 def test_stopping_ends_a_load_in_progress(tmp_path: Path) -> None:
-    process = ModelProcess("the counter", RUNTIME, {"wait_for": str(tmp_path / "never")})
+    process = ModelProcess("the counter", RUNTIME, lambda: {"wait_for": str(tmp_path / "never")})
     with ThreadPoolExecutor() as pool:
         loading = pool.submit(process.start)
         wait_until((tmp_path / "never.began").exists)
@@ -171,7 +171,7 @@ def test_a_cancelled_call_frees_the_model_for_others(loaded: Callable[..., Model
 def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
     code = (
         "import os, signal; from blocks.inference.process import ModelProcess as M\n"
-        f"m = M('counter', {RUNTIME!r}, {{}}); m.start(); print(m.pid, flush=True)\n"
+        f"m = M('counter', {RUNTIME!r}, dict); m.start(); print(m.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     import subprocess
