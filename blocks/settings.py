@@ -152,7 +152,9 @@ class Settings(BaseSettings):
         default=600, gt=0, le=3600, description="seconds a vLLM server may take until it is healthy"
     )
     vllm_idle_stop_s: float = Field(
-        default=900, gt=0, description="seconds without a request after which the vLLM server is stopped"
+        default=900,
+        ge=0,
+        description="seconds without a request after which the vLLM server is stopped; 0 = when its job ends",
     )
     llm_templates_dir: Path | None = Field(
         default=None, description="folder of your own summary templates, one folder each"

@@ -62,3 +62,42 @@ def sentence(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("speech") / "sentence.wav"
     subprocess.run(["flite", "-voice", "rms", "-t", SENTENCE, "-o", str(path)], check=True)
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a Whisper of random weights; see `tests.fakes.tiny_models`."""
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from tests.fakes.tiny_models import build_whisper
+
+    return build_whisper(tmp_path_factory.mktemp("models") / "whisper")
+
+
+@pytest.fixture
+def whisper(tiny_whisper: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The settings name the tiny Whisper: greedy, on the CPU."""
+    monkeypatch.setenv("WHISPER_MODEL_VARIANT", str(tiny_whisper))
+    monkeypatch.setenv("WHISPER_DEVICE", "cpu")
+    monkeypatch.setenv("WHISPER_COMPUTE_TYPE", "float32")
+    monkeypatch.setenv("WHISPER_BEAM_SIZE", "1")
+    settings.cache_clear()
+    return tiny_whisper
+
+
+@pytest.fixture(scope="session")
+def tiny_chunkformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a ChunkFormer of random weights."""
+    pytest.importorskip("chunkformer")
+    from tests.fakes.tiny_models import build_chunkformer
+
+    return build_chunkformer(tmp_path_factory.mktemp("models") / "chunkformer")
+
+
+@pytest.fixture
+def chunkformer(tiny_chunkformer: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The settings name the tiny ChunkFormer, on the CPU."""
+    monkeypatch.setenv("CHUNKFORMER_MODEL_NAME", str(tiny_chunkformer))
+    monkeypatch.setenv("CHUNKFORMER_DEVICE", "cpu")
+    settings.cache_clear()
+    return tiny_chunkformer

@@ -41,7 +41,7 @@ class ClusterDiariser:
             "threshold": self._threshold,
             "window_s": WINDOW_S,
             "hop_s": HOP_S,
-            "sha256": located.sha256 if located else None,
+            "revision": located.revision if located else None,
         }
         return EngineInfo(name="cluster", version=version("onnxruntime"), model=self._model, settings=details)
 

@@ -35,7 +35,7 @@ class PyannoteDiariser:
         """Name, version and model, without loading anything."""
         _check_installed()
         located = find(self._model)
-        details = {"sha256": located.sha256 if located else None}
+        details = {"revision": located.revision if located else None}
         return EngineInfo(name="pyannote", version=version("pyannote.audio"), model=self._model, settings=details)
 
     def load(self) -> None:
@@ -78,7 +78,8 @@ class PyannoteDiariser:
         import torch
 
         try:
-            output = self._pipeline(_in_memory(audio), num_speakers=speakers, hook=_hook(on_progress))
+            samples = _in_memory(audio)
+            output = self._pipeline(samples, num_speakers=speakers, hook=_hook(on_progress))
         except C500Error:
             raise
         except torch.OutOfMemoryError as error:
@@ -87,7 +88,7 @@ class PyannoteDiariser:
             ) from error
         except Exception as error:
             raise EngineFailed(f"pyannote.audio failed: {error}", fix="try diarise=cluster") from error
-        return _turns(output)
+        return turns_in(output, samples["waveform"].shape[1] / SAMPLE_RATE_HZ)
 
     def _folder(self) -> Path:
         try:
@@ -113,7 +114,7 @@ def _pipeline(config: Path) -> Any:
     os.environ["PYANNOTE_METRICS_ENABLED"] = "false"
     import torch
     import yaml
-    from pyannote.audio import Pipeline
+    from pyannote.audio import Pipeline  # pyright: ignore[reportMissingImports]
 
     fix = "pull it again (c500 models pull), or name another folder in PYANNOTE_MODEL"
     try:
@@ -158,15 +159,16 @@ def _hook(on_progress: OnProgress) -> Any:
     def hook(step: str, *_: Any, completed: int | None = None, total: int | None = None, **__: Any) -> None:
         begin, end = STAGES.get(step, (0.0, 0.0))
         if total and completed is not None:
-            on_progress(begin + (end - begin) * completed / total)
+            on_progress(float(begin + (end - begin) * completed / total))  # version 4 counts in NumPy's numbers
 
     return hook
 
 
-def _turns(output: Any) -> list[Turn]:
-    """What a pipeline gives: version 3 an Annotation, version 4 an object with two.
+def turns_in(output: Any, duration_s: float) -> list[Turn]:
+    """The turns in what a pipeline gives: version 3 an Annotation, version 4 an object with two.
 
-    Of the two the exclusive one is taken, in which only one speaks at a time: made for transcripts.
+    Of the two the exclusive one is taken, in which only one speaks at a time: made for transcripts. The last frame may
+    reach beyond the recording and is cut.
     """
     annotation = getattr(output, "exclusive_speaker_diarization", None)
     if annotation is None:
@@ -174,6 +176,7 @@ def _turns(output: Any) -> list[Turn]:
     found = [(part.start, part.end, label) for part, _, label in annotation.itertracks(yield_label=True)]
     numbers: dict[str, int] = {}
     return [
-        Turn(start_s=max(0.0, start_s), end_s=end_s, speaker=numbers.setdefault(label, len(numbers)))
+        Turn(start_s=max(0.0, start_s), end_s=min(end_s, duration_s), speaker=numbers.setdefault(label, len(numbers)))
         for start_s, end_s, label in sorted(found)
+        if start_s < duration_s
     ]

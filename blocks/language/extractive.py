@@ -26,6 +26,15 @@ class ExtractiveEngine:
         libraries = {name: version(name) for name in ("sumy", "rake-nltk")}
         return EngineInfo(name="extractive", version=RULES_VERSION, settings=libraries)
 
+    def budget(self) -> None:
+        """It takes any length."""
+
+    def load(self) -> None:
+        """There is no model."""
+
+    def unload(self) -> None:
+        """There is no model."""
+
     async def complete(self, prompts: Sequence[Prompt], schema: dict[str, Any] | None = None) -> list[Completion]:
         """Answer each prompt by its task; see `LanguageEngine.complete`."""
         return [await in_thread(_answer, prompt, schema) for prompt in prompts]

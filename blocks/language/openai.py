@@ -1,14 +1,13 @@
 """Any OpenAI-compatible chat server as a language engine."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from blocks.errors import EngineFailed, EngineUnavailable
 from blocks.http import wait_asked_s
 from blocks.language.protocol import Completion, Prompt, Usage
-from blocks.language.validation import json_in, problems_of
+from blocks.language.repair import Messages, Reply, answered
 from blocks.settings import settings
 from blocks.transcript import EngineInfo
 
@@ -23,17 +22,29 @@ FORMATS = ("json_schema", "json_object", "text")
 class OpenAILanguageEngine:
     """Chat completions over HTTP, with structured output where the server can, and one repair round.
 
-    Server, key and model are the settings OPENAI_LANGUAGE_URL, …_API_KEY and …_MODEL.
+    Args:
+        url: Base URL of a server of ours, ending in /v1; it gets no key. By default server, key and model are the
+            settings OPENAI_LANGUAGE_URL, …_API_KEY and …_MODEL.
+        model: The model that server is asked for.
+        more: Further fields of every request.
+        absent_fix: What to do when the server cannot be reached.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        model: str | None = None,
+        *,
+        more: dict[str, Any] | None = None,
+        absent_fix: str = "start it, or correct OPENAI_LANGUAGE_URL",
+    ) -> None:
         chosen = settings()
-        self._url = str(chosen.openai_language_url).rstrip("/")
-        self._key = chosen.openai_language_api_key
-        self._models = {
-            "enhance": chosen.openai_language_model or chosen.llm_enhance_model,
-            "summarise": chosen.openai_language_model or chosen.llm_sum_model,
-        }
+        self._url = (url or str(chosen.openai_language_url)).rstrip("/")
+        self._key = None if url else chosen.openai_language_api_key
+        model = model or chosen.openai_language_model
+        self._models = {"enhance": model or chosen.llm_enhance_model, "summarise": model or chosen.llm_sum_model}
+        self._more = more or {}
+        self._absent_fix = absent_fix
         self._timeout_s = chosen.engine_timeout_s
         self._format = 0
 
@@ -45,6 +56,15 @@ class OpenAILanguageEngine:
             model=self._models["summarise"],
             settings={"url": self._url, "enhance_model": self._models["enhance"], "temperature": 0},
         )
+
+    def budget(self) -> None:
+        """The server knows; it refuses what is too long."""
+
+    def load(self) -> None:
+        """The server has loaded its model."""
+
+    def unload(self) -> None:
+        """The server keeps its model."""
 
     async def complete(self, prompts: Sequence[Prompt], schema: dict[str, Any] | None = None) -> list[Completion]:
         """Answer all prompts, a few at a time; see `LanguageEngine.complete`."""
@@ -63,42 +83,25 @@ class OpenAILanguageEngine:
         return [_or_raise(task.result()) for task in running]
 
     async def _answer(self, client: "httpx.AsyncClient", prompt: Prompt, schema: dict[str, Any] | None) -> Completion:
-        start = time.perf_counter()
-        messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]
         model = self._models[prompt.task]
-        text, usage = await self._call(client, model, messages, schema)
-        parsed, problems = _read(text, schema)
-        if problems:
-            messages += [
-                {"role": "assistant", "content": text},
-                {"role": "user", "content": _repair_request(problems)},
-            ]
-            text, more = await self._call(client, model, messages, schema)
-            parsed, problems = _read(text, schema)
-            usage = Usage(
-                prompt_tokens=usage.prompt_tokens + more.prompt_tokens,
-                completion_tokens=usage.completion_tokens + more.completion_tokens,
-            )
-        return Completion(
-            text=text,
-            parsed=parsed,
-            problems=tuple(problems),
-            usage=usage,
-            model=model,
-            latency_s=time.perf_counter() - start,
-        )
+
+        async def ask(conversations: list[Messages]) -> list[Reply]:
+            return [await self._call(client, model, messages, schema) for messages in conversations]
+
+        [answer] = await answered([prompt], schema, model=model, ask=ask)
+        return answer
 
     async def _call(
         self,
         client: "httpx.AsyncClient",
         model: str,
-        messages: list[dict[str, str]],
+        messages: Messages,
         schema: dict[str, Any] | None,
-    ) -> tuple[str, Usage]:
+    ) -> Reply:
         """One call; a server that refuses a `response_format` is asked again in a simpler way."""
         while True:
             asked = self._format
-            body: dict[str, Any] = {"model": model, "messages": messages, "temperature": 0}
+            body: dict[str, Any] = {"model": model, "messages": messages, "temperature": 0, **self._more}
             if schema is not None and (form := _response_format(FORMATS[asked], schema)):
                 body["response_format"] = form
             response = await self._send(client, body)
@@ -120,7 +123,7 @@ class OpenAILanguageEngine:
         except httpx.RequestError as error:
             raise EngineUnavailable(
                 f"the language server {self._url} cannot be reached: {error or type(error).__name__}",
-                fix="start it, or correct OPENAI_LANGUAGE_URL",
+                fix=self._absent_fix,
             ) from error
         return response
 
@@ -145,11 +148,12 @@ def _response_format(form: str, schema: dict[str, Any]) -> dict[str, Any] | None
     return {"type": form} if form == "json_object" else None
 
 
-def _content(response: "httpx.Response", model: str) -> tuple[str, Usage]:
+def _content(response: "httpx.Response", model: str) -> Reply:
     _raise_for(response, model)
     try:
         answer: Any = response.json()
-        text = answer["choices"][0]["message"]["content"]
+        choice = answer["choices"][0]
+        text, cut = choice["message"]["content"], choice.get("finish_reason") == "length"
         used: dict[str, Any] = answer.get("usage") or {}
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise EngineFailed(
@@ -159,7 +163,7 @@ def _content(response: "httpx.Response", model: str) -> tuple[str, Usage]:
     if not isinstance(text, str):
         raise EngineFailed("the language server gave an empty answer", fix="try another model")
     usage = Usage(prompt_tokens=used.get("prompt_tokens") or 0, completion_tokens=used.get("completion_tokens") or 0)
-    return text, usage
+    return Reply(text=text, usage=usage, cut=cut)
 
 
 def _raise_for(response: "httpx.Response", model: str) -> None:
@@ -179,20 +183,3 @@ def _raise_for(response: "httpx.Response", model: str) -> None:
     if "context" in response.text.lower():
         raise EngineFailed("the text is too long for the model", fix="use a model with a longer context")
     raise EngineFailed(f"the language server answers {status}: {response.text[:200]}", fix="check model and server")
-
-
-def _read(text: str, schema: dict[str, Any] | None) -> tuple[dict[str, Any] | None, list[str]]:
-    if schema is None:
-        return None, []
-    parsed = json_in(text)
-    if parsed is None:
-        return None, ["the answer holds no JSON object"]
-    return parsed, problems_of(parsed, schema)
-
-
-def _repair_request(problems: Sequence[str]) -> str:
-    return (
-        "Your answer does not satisfy the schema:\n"
-        + "\n".join(f"- {problem}" for problem in problems)
-        + "\nAnswer again with the corrected JSON object alone."
-    )

@@ -5,8 +5,11 @@ from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
+from blocks.language.budget import TokenBudget
 from blocks.model import Frozen
 from blocks.transcript import EngineInfo, Segment
+
+LanguageTask = Literal["enhance", "summarise"]
 
 
 class Prompt(Frozen):
@@ -21,7 +24,7 @@ class Prompt(Frozen):
         language: ISO 639-1 code of the text.
     """
 
-    task: Literal["enhance", "summarise"]
+    task: LanguageTask
     system: str
     user: str
     text: str
@@ -65,6 +68,18 @@ class LanguageEngine(Protocol):
 
     def info(self) -> EngineInfo:
         """Name, version, model and settings, without loading anything."""
+        ...
+
+    def budget(self) -> TokenBudget | None:
+        """What fits into one request, without loading anything; None when the engine does not say."""
+        ...
+
+    def load(self) -> None:
+        """Bring the model into memory; nothing happens when it is there, or when there is none."""
+        ...
+
+    def unload(self) -> None:
+        """Free everything, also while `load` runs in another thread."""
         ...
 
     async def complete(self, prompts: Sequence[Prompt], schema: dict[str, Any] | None = None) -> list[Completion]:

@@ -206,8 +206,8 @@ def segments_of(window: dict[str, Any]) -> list[Segment]:
     made: list[Segment] = []
     for heard in window["segments"]:
         figures: dict[str, Any] = {
-            "avg_logprob": min(0.0, heard["avg_logprob"]),
-            "no_speech_prob": min(1.0, max(0.0, heard["no_speech_prob"])),
+            "avg_logprob": round(min(0.0, heard["avg_logprob"]), 4),
+            "no_speech_prob": round(min(1.0, max(0.0, heard["no_speech_prob"])), 4),
         }
         words = _words(heard["words"], place)
         if words:
@@ -229,7 +229,7 @@ def _words(heard: Sequence[Sequence[Any]], window: Window) -> list[Word]:
                 start_s=first_s,
                 end_s=max(first_s, last_s),
                 text=text,
-                probability=min(1.0, max(0.0, probability)),
+                probability=round(min(1.0, max(0.0, probability)), 4),
             )
         )
     return words

@@ -114,9 +114,17 @@ def _is_well(name: str, folder: "Path") -> bool:
         return True
     for problem in problems:
         typer.echo(f"{name}: {problem}")
-    # A pull trusts a file whose size fits, so one of changed content has to go first.
-    typer.echo(f"fix: delete in {folder} what is wrong, then run c500 models pull {name}")
+    typer.echo(f"fix: {_mend(name, folder)}")
     return False
+
+
+def _mend(name: str, folder: "Path") -> str:
+    """The command that puts a model right; a pull fills only folders in MODELS_DIR."""
+    from blocks.models.locate import models_dir
+
+    if folder.parent != models_dir():
+        return f"replace in {folder} what is wrong; a pull does not write outside MODELS_DIR"
+    return f"c500 models pull {name if _on_hub(name) else folder.name.replace('--', '/')}"
 
 
 def _list_one(folder: "Path") -> None:

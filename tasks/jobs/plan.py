@@ -5,7 +5,9 @@ from importlib.metadata import version
 from blocks.diarisation import registry as diarisers
 from blocks.job import JobOptions, JobPlan, Versions
 from blocks.language import registry as language_engines
+from blocks.language.protocol import LanguageTask
 from blocks.speech import registry as speech_engines
+from blocks.transcript import EngineInfo
 
 VOICES = ("cluster", "pyannote")
 """Ways to tell speakers apart that need a model."""
@@ -26,8 +28,7 @@ def plan_job(options: JobOptions, *, audio: bool, template_sha256: str | None) -
     """
     heard = speech_engines.choose(options.engine, options.language).info() if audio else None
     diariser = diarisers.choose(options.diarise).info() if audio and options.diarise in VOICES else None
-    wants_text = template_sha256 is not None or wants_cleaning(options)
-    writer = language_engines.choose(options.language_engine).info() if wants_text else None
+    writer = _writer(options, summary=template_sha256 is not None)
     return JobPlan(
         options=options.model_copy(
             update={
@@ -44,6 +45,18 @@ def plan_job(options: JobOptions, *, audio: bool, template_sha256: str | None) -
         ),
         template_sha256=template_sha256,
     )
+
+
+def _writer(options: JobOptions, *, summary: bool) -> EngineInfo | None:
+    """The language engine with all models the job uses, None when it writes nothing."""
+    cleaning: list[LanguageTask] = ["enhance"] if wants_cleaning(options) else []
+    tasks: list[LanguageTask] = ["summarise", *cleaning] if summary else cleaning
+    if not tasks:
+        return None
+    name = language_engines.resolve(options.language_engine, *tasks)
+    first, *others = (language_engines.choose(name, task).info() for task in tasks)
+    others = [info.model_dump(include={"model", "settings"}) for info in others if info != first]
+    return first.model_copy(update={"settings": first.settings | {"enhance": others[0]}}) if others else first
 
 
 def wants_cleaning(options: JobOptions) -> bool:

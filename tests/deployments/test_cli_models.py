@@ -42,14 +42,22 @@ def test_a_changed_file_fails_the_check_and_a_pull_mends_it(hub: FakeHub, tmp_pa
     c500("models", "pull", "tiny")
     weights = tmp_path / "models" / "Systran--faster-whisper-tiny" / "model.bin"
     weights.write_bytes(bytes(5000))
-    for arguments in (["tiny"], []):
+    for arguments, name in ((["tiny"], "tiny"), ([], REPO), ([str(weights.parent)], REPO)):
         checked = c500("models", "check", *arguments)
         assert checked.returncode == 1
         assert "model.bin: its content has changed" in checked.stdout
-        assert f"fix: delete in {weights.parent} what is wrong, then run c500 models pull" in checked.stdout
-    weights.unlink()
+        assert checked.stdout.endswith(f"fix: c500 models pull {name}\n")
     assert c500("models", "pull", "tiny").returncode == 0
     assert c500("models", "check").returncode == 0
+
+
+def test_a_damaged_copy_outside_models_dir_is_not_said_to_be_mended_by_a_pull(hub: FakeHub, tmp_path: Path) -> None:
+    c500("models", "pull", "tiny")
+    copy = (tmp_path / "models" / "Systran--faster-whisper-tiny").rename(tmp_path / "copy")
+    (copy / "model.bin").write_bytes(bytes(5000))
+    checked = c500("models", "check", str(copy))
+    assert checked.returncode == 1
+    assert f"fix: replace in {copy} what is wrong; a pull does not write outside MODELS_DIR" in checked.stdout
 
 
 def test_without_a_name_the_models_of_the_settings_are_pulled(hub: FakeHub) -> None:
@@ -96,7 +104,9 @@ def test_unfinished_and_damaged_models_are_told_apart(hub: FakeHub, tmp_path: Pa
     checked = c500("models", "check")
     assert checked.returncode == 1
     assert "org/half: the pull is incomplete" in checked.stdout
+    assert "fix: c500 models pull org/half" in checked.stdout
     assert "org/broken: " in checked.stdout
+    assert "fix: c500 models pull org/broken" in checked.stdout
 
 
 def test_a_folder_of_ones_own_has_nothing_to_be_checked_against(hub: FakeHub, tmp_path: Path) -> None:

@@ -144,13 +144,13 @@ def build_chunkformer(folder: Path, *, transducer: bool = False, seed: int = 7) 
             if name.endswith("weight") and parameter.dim() > 1:
                 parameter.normal_(0.0, 0.4)
         scores = model.joint.ffn_out if transducer else model.ctc.ctc_lo
-        scores.bias[0] += 2 * SILENCE_BIAS if transducer else SILENCE_BIAS  # which speaks up to 64 times a frame
+        scores.bias[0] += 7 * SILENCE_BIAS if transducer else SILENCE_BIAS  # which speaks up to 64 times a frame
         scores.bias[-1] -= 100.0  # the end of a sentence is nobody's word
     torch.save(model.state_dict(), folder / "pytorch_model.bin")
     return folder
 
 
-SILENCE_BIAS = 1.5
+SILENCE_BIAS = 0.4
 """Makes the blank likelier, so that segments end."""
 
 

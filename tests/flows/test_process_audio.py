@@ -183,9 +183,9 @@ async def test_a_job_over_its_time_is_stopped(
 ) -> None:
     monkeypatch.setenv("JOB_TIMEOUT", "1")
     settings.cache_clear()
-    import flows.running
+    import flows.work
 
-    monkeypatch.setattr(flows.running, "AUDIO_TIME_SHARE", 0.0)
+    monkeypatch.setattr(flows.work, "AUDIO_TIME_SHARE", 0.0)
     with pytest.raises(TimedOut, match="longer than"):
         await process_audio(str(long_speech))
 

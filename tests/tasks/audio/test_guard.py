@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocks.audio import Span, Speech
@@ -240,6 +240,7 @@ SPANS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(SEGMENTS, max_size=12),
     st.lists(SPANS, max_size=5),

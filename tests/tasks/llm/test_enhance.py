@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from blocks.edits import edit_rate, loss
 from blocks.enhanced import Enhanced
 from blocks.errors import EngineFailed, EngineUnavailable
+from blocks.language.budget import TokenBudget
 from blocks.language.extractive import ExtractiveEngine
 from blocks.language.protocol import Completion, Prompt
 from blocks.transcript import EngineInfo, Segment, Transcript
@@ -37,6 +38,13 @@ class Scripted:
 
     def info(self) -> EngineInfo:
         return EngineInfo(name="scripted", version="1")
+
+    def budget(self) -> TokenBudget | None:
+        return None
+
+    def load(self) -> None: ...
+
+    def unload(self) -> None: ...
 
     async def complete(self, prompts: Sequence[Prompt], schema: dict[str, Any] | None = None) -> list[Completion]:
         if isinstance(self.answer, Exception):
