@@ -33,12 +33,14 @@ class BatchReport(Frozen):
     Attributes:
         batch_id: First 16 hex digits of sha256 over the sources and options.
         ignored: Files of the given folders that are no recordings.
+        model_loads: How often a model or engine was loaded: one a phase at most.
     """
 
     batch_id: str
     options: JobOptions
     items: tuple[BatchItem, ...]
     ignored: tuple[str, ...] = ()
+    model_loads: int = 0
     finished_at: datetime
 
     def count(self, outcome: Outcome) -> int:

@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import anyio
+import structlog
 
 from blocks import timeline
 from blocks.gpu import Gpu, Peak
 from blocks.progress import in_thread
 from blocks.transcript import EngineInfo
 from blocks.vram import GpuModel
+
+
+log = structlog.stdlib.get_logger("c500")
 
 
 class Model(Protocol):
@@ -88,9 +92,12 @@ class Resident:
         except asyncio.CancelledError:
             owner.cancel()
             self._owner = None
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([owner])
             raise
         self._model, self._kind = model, kind
         self.loads += 1
+        log.info("model loaded", engine=kind.name, model=kind.model)
 
     async def _own(self, model: Model, ready: "asyncio.Future[None]", released: asyncio.Event) -> None:
         """Hold the model in a task of its own: its first user may end long before its last."""

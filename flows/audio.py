@@ -89,7 +89,7 @@ async def process_batch(sources: list[str], options: JobOptions | None = None, r
     recordings, ignored = await find_recordings(sources)
     works = [Recording(source=source, options=options, refresh=refresh) for source in recordings]
     ahead = settings().look_ahead
-    async with job_run(refresh=refresh):
+    async with job_run(refresh=refresh) as models:
         await each(works, open_recording, listen, name="listen", at_once=ahead)
         await each(works, tell_speakers, name="tell speakers", at_once=ahead)
         await each(works, enhance, name="enhance", at_once=TEXTS_AT_ONCE)
@@ -98,7 +98,8 @@ async def process_batch(sources: list[str], options: JobOptions | None = None, r
         for work in works:
             if work.result is not None:
                 await show(work.result)
-        return await show_batch(await publish_batch_step(batch_report(options, [work.item for work in works], ignored)))
+        report = batch_report(options, [work.item for work in works], ignored, models.loads)
+        return await show_batch(await publish_batch_step(report))
 
 
 @flow(name="process-text", persist_result=False)

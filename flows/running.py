@@ -13,7 +13,7 @@ from blocks.batch import BatchReport
 from blocks.errors import EngineFailed, EngineUnavailable, TimedOut
 from blocks.job import JobResult, Notice
 from blocks.logs import configure_logs
-from blocks.residency import keep_loaded
+from blocks.residency import Resident, keep_loaded
 from flows.work import Work
 from tasks.jobs.report import batch_markdown, metrics_rows, summary_markdown
 
@@ -21,15 +21,15 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def job_run(*, refresh: bool) -> AsyncGenerator[None]:
+async def job_run(*, refresh: bool) -> AsyncGenerator[Resident]:
     """Log the steps within under the flow run's id, keep a model loaded between them, on refresh compute them again."""
     configure_logs()
     with (
         structlog.contextvars.bound_contextvars(flow_run_id=flow_run.id),
         temporary_settings({PREFECT_TASKS_REFRESH_CACHE: refresh}),
     ):
-        async with keep_loaded():
-            yield
+        async with keep_loaded() as models:
+            yield models
 
 
 async def attempt(step: str, made: Awaitable[T], work: Work) -> T | None:

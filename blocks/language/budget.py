@@ -61,6 +61,19 @@ def budget_of(folder: Path) -> TokenBudget:
         NotFound, EngineFailed: the model has no tokenizer.json, or a damaged one.
     """
     chosen = settings()
+    return TokenBudget(
+        max_input_tokens=max_input_tokens(chosen.llm_max_model_len, chosen.llm_max_output_tokens),
+        max_output_tokens=chosen.llm_max_output_tokens,
+        count=token_counter(folder),
+    )
+
+
+def token_counter(folder: Path) -> Callable[[str], int]:
+    """Counts tokens as the model in the folder does.
+
+    Raises:
+        NotFound, EngineFailed: the model has no tokenizer.json, or a damaged one.
+    """
     path = folder / "tokenizer.json"
     if not path.is_file():
         raise NotFound(
@@ -68,11 +81,7 @@ def budget_of(folder: Path) -> TokenBudget:
             fix="c500 models check; if the model has none, choose another one",
         )
     tokenizer = _tokenizer(path, path.stat().st_mtime_ns)
-    return TokenBudget(
-        max_input_tokens=max_input_tokens(chosen.llm_max_model_len, chosen.llm_max_output_tokens),
-        max_output_tokens=chosen.llm_max_output_tokens,
-        count=lambda text: len(tokenizer.encode(text).ids),
-    )
+    return lambda text: len(tokenizer.encode(text).ids)
 
 
 @lru_cache(maxsize=2)

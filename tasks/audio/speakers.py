@@ -51,12 +51,13 @@ class Voices:
     def __init__(self, turns: Iterable[Turn]) -> None:
         self._turns = sorted(turns, key=lambda turn: (turn.start_s, turn.end_s))
         self._starts = [turn.start_s for turn in self._turns]
-        # Turns may overlap, so their ends are not in order; the latest end so far is.
-        self._latest = list(accumulate((turn.end_s for turn in self._turns), max))
+        # Turns may overlap, so their ends are not in order; those of the turns that end last so far are.
+        self._last = list(accumulate(self._turns, _ending_last))
+        self._ends = [turn.end_s for turn in self._last]
 
     def during(self, start_s: float, end_s: float) -> int:
         """The voice that speaks longest between two times, or that of the nearest turn; ties go to the earlier."""
-        first = bisect_left(self._latest, start_s)
+        first = bisect_left(self._ends, start_s)
         after = bisect_left(self._starts, end_s)
         spoken: defaultdict[int, float] = defaultdict(float)
         for index in range(first, after):
@@ -72,8 +73,12 @@ class Voices:
         """Turns of which one is nearest: those between, the next, and the one that ends last before."""
         around = self._turns[first : after + 1]
         if first:
-            around.insert(0, max(self._turns[:first], key=lambda turn: turn.end_s))
+            around.insert(0, self._last[first - 1])
         return around
+
+
+def _ending_last(one: Turn, other: Turn) -> Turn:
+    return other if other.end_s > one.end_s else one
 
 
 def _distance_s(turn: Turn, start_s: float, end_s: float) -> float:

@@ -15,7 +15,7 @@ from blocks.store.files import Files
 from tasks.jobs.report import batch_markdown
 
 
-def batch_report(options: JobOptions, items: list[BatchItem], ignored: list[str]) -> BatchReport:
+def batch_report(options: JobOptions, items: list[BatchItem], ignored: list[str], model_loads: int) -> BatchReport:
     """The report of these items; the same sources and options have the same id."""
     batch_id = content_hash([options, [item.source for item in items]])[:16]
     return BatchReport(
@@ -23,6 +23,7 @@ def batch_report(options: JobOptions, items: list[BatchItem], ignored: list[str]
         options=options,
         items=tuple(items),
         ignored=tuple(ignored),
+        model_loads=model_loads,
         finished_at=datetime.now(UTC),
     )
 

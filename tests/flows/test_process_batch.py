@@ -1,15 +1,26 @@
 """The batch job: every recording is tried, failures are collected, done ones found."""
 
 import csv
+import json
+import random
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from blocks.errors import NotFound
 from blocks.job import JobOptions
+from blocks.settings import settings
 from blocks.store import open_store
-from flows import process_batch
+from blocks.transcript import Transcript
+from flows import process_audio, process_batch
+from tasks.jobs.publish import read_result
+from tests.fakes.voices import SENTENCES, speak
 
 OPTIONS = JobOptions(features=("raw_transcript",))
 
@@ -54,3 +65,104 @@ async def test_an_empty_folder_is_refused(prefect_api: str, tmp_path: Path) -> N
     (tmp_path / "empty").mkdir()
     with pytest.raises(NotFound, match="empty"):
         await process_batch([str(tmp_path / "empty")])
+
+
+# Phases, with a model
+
+
+@pytest.fixture
+def spoken(tmp_path: Path, whisper: Path) -> Path:
+    """Three recordings of other words, for the tiny Whisper."""
+    place = tmp_path / "spoken"
+    place.mkdir()
+    for index, sentence in enumerate(SENTENCES[:3]):
+        speak(place / f"{index}.wav", (sentence, SENTENCES[index + 3]))
+    return place
+
+
+HEARD = JobOptions(engine="whisper", language="en", guard=False, features=("raw_transcript",))
+
+
+def stored_text(result_key: str | None) -> str:
+    result = read_result(open_store(), result_key or "")
+    assert result is not None
+    return Transcript.model_validate_json(open_store().read_bytes(result.files["transcript.json"].key)).text
+
+
+@pytest.mark.torch
+async def test_a_batch_loads_the_model_once_and_hears_what_single_jobs_hear(
+    prefect_api: str, spoken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = await process_batch([str(spoken)], HEARD)
+    assert [item.outcome for item in report.items] == ["done"] * 3
+    assert report.model_loads == 1
+    batched = [stored_text(item.job_id) for item in report.items]
+    monkeypatch.setenv("AUDIO_DIR", str(tmp_path / "other store"))
+    settings.cache_clear()
+    singles = [await process_audio(item.source, HEARD) for item in report.items]
+    assert [stored_text(single.job_id) for single in singles] == batched
+    assert all(batched)
+
+
+@pytest.mark.torch
+async def test_a_batch_that_was_done_loads_nothing(prefect_api: str, spoken: Path) -> None:
+    await process_batch([str(spoken)], HEARD)
+    report = await process_batch([str(spoken)], HEARD)
+    assert [item.outcome for item in report.items] == ["found"] * 3
+    assert report.model_loads == 0
+
+
+@pytest.mark.torch
+async def test_a_recording_the_model_cannot_hear_stops_none_of_the_others(
+    prefect_api: str, spoken: Path, sentence: Path
+) -> None:
+    (spoken / "0.wav").write_bytes(sentence.read_bytes()[:40])
+    report = await process_batch([str(spoken)], HEARD)
+    assert [item.outcome for item in report.items] == ["failed", "done", "done"]
+    assert report.model_loads == 1
+
+
+@pytest.mark.torch
+def test_a_batch_killed_at_any_moment_goes_on_where_it_stopped(prefect_server: str, spoken: Path) -> None:
+    """The full form, at a hundred random moments, is a soak test."""
+    kill_and_finish(spoken, kills=3)
+
+
+@pytest.mark.soak
+@pytest.mark.torch
+def test_a_batch_killed_at_fifty_random_moments_goes_on(prefect_server: str, spoken: Path) -> None:
+    kill_and_finish(spoken, kills=50)
+
+
+def kill_and_finish(folder: Path, kills: int) -> None:
+    """Kill runs of the batch at random steps; a last run finishes, and repeats none that was stored."""
+    chance = random.Random(3)
+    for turn in range(kills):
+        if turn % 5 == 4:
+            shutil.rmtree(settings().audio_dir)  # from the start again
+        killed = run_batch(folder, chance.randrange(16))
+        assert killed.returncode in (0, -signal.SIGKILL), killed.stderr
+    last = run_batch(folder, None)
+    assert last.returncode == 0, last.stderr
+    report = json.loads(last.stdout.splitlines()[-1])
+    assert {item["outcome"] for item in report["items"]} <= {"done", "found"}
+    again = run_batch(folder, None).stdout.splitlines()
+    assert {line for line in again if line.startswith("began ")} == {"began ingest"}  # which looks at the world
+    assert_no_orphans()
+
+
+def assert_no_orphans() -> None:
+    """Processes that held a model end with the run that started them, however it ended."""
+    deadline = time.monotonic() + 20
+    while any(process.ppid() == 1 and "blocks.inference.worker" in process.cmdline() for process in alive()):
+        assert time.monotonic() < deadline, "a model outlived its run"
+        time.sleep(0.05)
+
+
+def alive() -> list[psutil.Process]:
+    return [process for process in psutil.process_iter() if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def run_batch(folder: Path, kill_after: int | None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.flows.run_batch", str(folder), *([str(kill_after)] if kill_after else [])]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
+
 from tests.fakes.llm.answers import content_for
 from vllm.control import behaviour, note, wait_at
 from vllm.engine.arg_utils import EngineArgs
@@ -27,18 +29,6 @@ class RequestOutput:
     request_id: str
     prompt_token_ids: list[int] | None
     outputs: list[CompletionOutput]
-
-
-class Tokenizer:
-    """Answers with numbers, as the tokenizers of transformers do."""
-
-    def __init__(self, folder: str) -> None:
-        from tokenizers import Tokenizer as Rust
-
-        self._rust = Rust.from_file(f"{folder}/tokenizer.json")
-
-    def encode(self, text: str) -> list[int]:
-        return self._rust.encode(text).ids
 
 
 class LLM:
@@ -94,10 +84,8 @@ class LLM:
             raise RuntimeError(said)
         if quantization is not None and quantization not in KNOWN_QUANTIZATION:
             raise ValueError(f"Unknown quantization method: {quantization}. Must be one of {KNOWN_QUANTIZATION}.")
-        self._tokenizer = Tokenizer(model)
-
-    def get_tokenizer(self) -> Tokenizer:
-        return self._tokenizer
+        self._tokenizer = Tokenizer.from_file(f"{model}/tokenizer.json")
+        self._tokenizer.no_truncation()
 
     def chat(
         self,
@@ -138,8 +126,8 @@ class LLM:
         text = content_for(body)
         if told.get("wrong") == "always" or (told.get("wrong") == "once" and len(talk) == 2):
             text = json.dumps({"unexpected": True})
-        reason, ids = "stop", self._tokenizer.encode(text)
+        reason, ids = "stop", self._tokenizer.encode(text).ids
         if told.get("cut"):
             text, reason, ids = text[: len(text) // 2], "length", [0] * (one.max_tokens or 16)
-        asked = [token for message in talk for token in self._tokenizer.encode(message["content"])]
+        asked = [token for message in talk for token in self._tokenizer.encode(message["content"]).ids]
         return RequestOutput(number, asked, [CompletionOutput(0, text, ids, reason)])
