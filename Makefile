@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Without .pyc files a first Prefect run takes twice as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test soak lint deploy format bench docs lock clean help
+.PHONY: demo test soak lint deploy format models bench docs lock clean help
 
 $(VENV)/base.stamp: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "C500 needs Python 3.11 or newer; set PYTHON=python3.x" >&2; exit 2; }
@@ -18,6 +18,10 @@ $(VENV)/dev.stamp: $(VENV)/base.stamp
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[dev,s3]'
 	touch $@
 
+$(VENV)/torch.stamp: $(VENV)/dev.stamp tests/torch-packages tests/torch-requirements.txt
+	tests/torch-packages $(BIN)/python
+	touch $@
+
 $(VENV)/system.stamp:
 	deployments/system-packages flite ffmpeg
 	mkdir -p $(VENV) && touch $@
@@ -25,10 +29,11 @@ $(VENV)/system.stamp:
 demo: $(VENV)/base.stamp  ## transcribe, enhance and summarise the bundled recording
 	$(BIN)/c500 process deployments/demo/meeting.flac
 
-test: $(VENV)/dev.stamp lint $(VENV)/system.stamp  ## lint, type-check and run all tests but the heavy ones
+# Tests marked `torch` run when torch is there; TORCH=1 installs it.
+test: $(VENV)/dev.stamp lint $(VENV)/system.stamp $(if $(TORCH),$(VENV)/torch.stamp)  ## lint, type-check and run all tests but the heavy ones
 	$(BIN)/python -m pytest
 
-soak: $(VENV)/dev.stamp $(VENV)/system.stamp  ## the heavy forms of the promises
+soak: $(VENV)/dev.stamp $(VENV)/system.stamp $(if $(TORCH),$(VENV)/torch.stamp)  ## the heavy forms of the promises
 	$(BIN)/python -m pytest -m soak
 
 lint: $(VENV)/dev.stamp  ## formatting, one-way imports, types
@@ -45,7 +50,10 @@ format: $(VENV)/dev.stamp  ## put the formatting right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/dev.stamp $(VENV)/system.stamp  ## all benchmarks, short form; NAME=wer for one in full
+models: $(VENV)/base.stamp  ## fetch the model weights that the settings name
+	$(BIN)/c500 models pull
+
+bench: $(VENV)/dev.stamp $(VENV)/system.stamp $(if $(TORCH),$(VENV)/torch.stamp)  ## all benchmarks, short form; NAME=wer for one in full
 	$(BIN)/python -m tests.bench $(if $(NAME),$(NAME),--all --quick)
 
 docs: $(VENV)/dev.stamp  ## write the generated pages again

@@ -16,7 +16,6 @@ from blocks.progress import in_thread
 from blocks.transcript import EngineInfo
 from blocks.vram import GpuModel
 
-
 log = structlog.stdlib.get_logger("c500")
 
 

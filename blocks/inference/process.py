@@ -11,14 +11,19 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import structlog
+
 from blocks import errors
 from blocks.errors import C500Error, EngineFailed, Stopped
 from blocks.progress import OnProgress
+
+log = structlog.stdlib.get_logger("c500")
 
 TICK_S = 0.25
 """How often a caller that waits looks whether it was cancelled."""
@@ -56,6 +61,16 @@ class ModelProcess:
         self._numbers = 0
         self._printed: deque[str] = deque(maxlen=LINES_KEPT)
         self.facts: dict[str, Any] = {}
+        self._busy_s = 0.0
+        self._asked_at: float | None = None
+        self._told_at = 0.0
+
+    @property
+    def idle_share(self) -> float | None:
+        """Share of the time from the first request to the last answer in which the model had nothing to do."""
+        if self._asked_at is None or self._told_at <= self._asked_at:
+            return None
+        return max(0.0, 1 - self._busy_s / (self._told_at - self._asked_at))
 
     @property
     def pid(self) -> int | None:
@@ -92,6 +107,7 @@ class ModelProcess:
             self._numbers += 1
             number = self._numbers
             self._answers[number] = answers
+            self._asked_at = self._asked_at or time.perf_counter()
             self._write(child, {"id": number, "request": request})
         try:
             return self._await(child, answers, on_progress)
@@ -117,6 +133,8 @@ class ModelProcess:
                 child.stdin.close()
         for answers in list(self._answers.values()):
             answers.put({"error": _STOPPED})
+        log.info("model process ended", name=self._name, idle_share=self.idle_share, busy_s=round(self._busy_s, 3))
+        self._asked_at = None
 
     def _load(self, child: "subprocess.Popen[str]") -> None:
         """Wait until the model is loaded, then listen to it."""
@@ -125,7 +143,7 @@ class ModelProcess:
             if "error" in message:
                 self.stop()
                 raise _error(message["error"])
-            self.facts = message["ready"]
+            self.facts, self._busy_s = message["ready"], 0.0
             threading.Thread(target=self._listen, args=(child,), daemon=True).start()
             return
         died = self._died(child)
@@ -170,6 +188,7 @@ class ModelProcess:
         """Hand the messages of the process to those who wait for them."""
         for line in _stdout(child):
             message = json.loads(line)
+            self._busy_s, self._told_at = message["busy_s"], time.perf_counter()
             if (answers := self._answers.get(message["id"])) is not None:
                 answers.put(message)
         child.wait()

@@ -11,6 +11,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections import deque
 from dataclasses import dataclass, field
@@ -44,13 +45,16 @@ class Worker:
     requests: dict[int, Request] = field(default_factory=dict[int, Request])
     pending: "deque[tuple[int, int, Unit]]" = field(default_factory=deque[tuple[int, int, Unit]])
     """Request, index of the unit in it, unit."""
+    busy_s: float = 0.0
 
     def serve(self) -> None:
         """Work until the process ends."""
         while True:
             self._receive(wait=not self.pending)
             if self.pending:
+                start = time.perf_counter()
                 self._step()
+                self.busy_s += time.perf_counter() - start
 
     def _receive(self, *, wait: bool) -> None:
         while wait or not self.inbox.empty():
@@ -141,8 +145,8 @@ class Worker:
         self.pending = deque(item for item in self.pending if item[0] != number)
 
     def send(self, message: Message) -> None:
-        """Write one message."""
-        self.out.write(json.dumps(message) + "\n")
+        """Write one message, and how long the model has computed so far."""
+        self.out.write(json.dumps(message | {"busy_s": self.busy_s}) + "\n")
         self.out.flush()
 
 

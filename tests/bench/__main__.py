@@ -1,7 +1,7 @@
 """`python -m tests.bench` lists the benchmarks, `python -m tests.bench NAME [--quick]` runs one.
 
 A benchmark is a module here with `NAME`, `UNIT`, `GOAL` (smaller is better) and
-`measure(quick) -> float`, which prints its own details.
+`measure(quick) -> float`, which prints its own details, and perhaps `missing() -> str | None`.
 """
 
 import argparse
@@ -21,7 +21,11 @@ def benchmarks() -> dict[str, ModuleType]:
 
 
 def run(module: ModuleType, *, quick: bool) -> None:
-    """Run one and print its headline as the last line."""
+    """Run one and print its headline as the last line; one that lacks something here says so."""
+    lacks = module.missing() if hasattr(module, "missing") else None
+    if lacks:
+        print(f"{module.NAME} skipped: {lacks}", flush=True)
+        return
     value = module.measure(quick)
     verdict = "ok" if value <= module.GOAL else "short"
     print(f"{module.NAME} {value:.3f} {module.UNIT} goal {module.GOAL} {verdict}", flush=True)
