@@ -100,6 +100,16 @@ def _usable(names: list[str], kind: str) -> str:
     return ", ".join(names)
 
 
+def _gpus() -> str:
+    from blocks.settings import settings
+    from blocks.vram import Nvml, gpu_count, in_gb
+
+    if not gpu_count():
+        return "none: models compute on the CPU"
+    meter = Nvml(settings().gpu_index)
+    return f"GPU {settings().gpu_index}: {in_gb(meter.total_bytes())}, {in_gb(meter.used_bytes())} in use"
+
+
 def _templates() -> str:
     from tasks.llm.template import check_template, list_templates
 
@@ -125,6 +135,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "disk": _disk,
     "speech engines": _speech,
     "language engines": _language,
+    "gpu": _gpus,
     "templates": _templates,
     "prefect": _prefect,
 }

@@ -3,6 +3,7 @@
 import os
 import wave
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,9 +17,14 @@ from blocks.models.locate import find, locate
 from blocks.progress import OnProgress
 from blocks.settings import settings
 from blocks.transcript import EngineInfo
+from blocks.vram import VramNeed, gpu_count
 
 STAGES = {"segmentation": (0.0, 0.5), "embeddings": (0.5, 1.0)}
 """The two stages of the pipeline that take long, as shares of the whole."""
+
+
+PIPELINE_BYTES = 2_000_000_000
+"""Its two small networks with their batches of 32; a cautious figure that nobody measured here."""
 
 
 class PyannoteDiariser:
@@ -38,6 +44,15 @@ class PyannoteDiariser:
         details = {"revision": located.revision if located else None}
         return EngineInfo(name="pyannote", version=version("pyannote.audio"), model=self._model, settings=details)
 
+    def vram(self) -> VramNeed | None:
+        """A round figure; it computes on the GPU when the driver shows one."""
+        if not gpu_count():
+            return None
+        return VramNeed(fixed_bytes=PIPELINE_BYTES, item_bytes=1, most_items=1, smaller="set diarise=cluster")
+
+    def give(self, items: int) -> None:
+        """Its batches are its own affair."""
+
     def load(self) -> None:
         """Load the pipeline; see `Diariser.turns` for what it raises."""
         if self._pipeline is None:
@@ -47,8 +62,7 @@ class PyannoteDiariser:
     def unload(self) -> None:
         """Free the pipeline and its GPU memory."""
         if self._pipeline is not None:
-            import torch
-
+            torch: Any = import_module("torch")
             self._pipeline = None
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
@@ -75,8 +89,7 @@ class PyannoteDiariser:
         if not spans:
             return []
         self.load()
-        import torch
-
+        torch: Any = import_module("torch")
         try:
             samples = _in_memory(audio)
             output = self._pipeline(samples, num_speakers=speakers, hook=_hook(on_progress))
@@ -94,13 +107,13 @@ class PyannoteDiariser:
         try:
             return locate(self._model).folder
         except NotFound as error:
-            terms = f"accept its terms at https://huggingface.co/{self._model}, then: {error.fix}"
+            terms = f"accept the terms of {self._model} on the hub, then: {error.fix}"
             raise NotFound(error.message, fix=terms, **error.details) from None
 
 
 def _check_installed() -> None:
     if not (find_spec("pyannote") and find_spec("pyannote.audio")):
-        raise Unsupported("diarise=pyannote needs pyannote.audio", fix="pip install pyannote.audio")
+        raise Unsupported("diarise=pyannote needs pyannote.audio", fix="pip install 'c500[pyannote]'")
 
 
 def _pipeline(config: Path) -> Any:
@@ -112,15 +125,14 @@ def _pipeline(config: Path) -> Any:
     """
     # pyannote.audio 4 reports every use to otel.pyannote.ai unless this is set before it is imported.
     os.environ["PYANNOTE_METRICS_ENABLED"] = "false"
-    import torch
-    import yaml
-    from pyannote.audio import Pipeline  # pyright: ignore[reportMissingImports]
-
+    torch: Any = import_module("torch")
+    yaml: Any = import_module("yaml")
+    package: Any = import_module("pyannote.audio")
     fix = "pull it again (c500 models pull), or name another folder in PYANNOTE_MODEL"
     try:
         _check_local(config, yaml.safe_load(config.read_text(encoding="utf-8")))
         # The file, not its folder: version 3 takes a folder for a name on the hub.
-        pipeline: Any = Pipeline.from_pretrained(config)
+        pipeline: Any = package.Pipeline.from_pretrained(config)
         if pipeline is not None and torch.cuda.is_available():
             pipeline.to(torch.device("cuda", settings().gpu_index))
     except C500Error:
@@ -148,7 +160,8 @@ def _check_local(path: Path, config: Any) -> None:
 def _in_memory(audio: Path) -> dict[str, Any]:
     """The samples, so that version 4 need not decode with torchcodec."""
     import numpy as np
-    import torch
+
+    torch: Any = import_module("torch")
 
     with wave.open(str(audio), "rb") as wav:
         samples = np.frombuffer(wav.readframes(wav.getnframes()), np.dtype("<i2"))

@@ -48,7 +48,7 @@ def _pyannote() -> Diariser:
 def _pyannote_missing() -> str | None:
     # Asked for in two steps: find_spec raises when the parent `pyannote` is not there either.
     if not (find_spec("pyannote") and find_spec("pyannote.audio")):
-        return "pip install pyannote.audio"
+        return "pip install 'c500[pyannote]'"
     return _model_missing(settings().pyannote_model)
 
 

@@ -146,6 +146,7 @@ class VllmProcess:
             "--max-model-len": chosen.llm_max_model_len,
             "--gpu-memory-utilization": gpu_share(),
             "--seed": 0,
+            "--generation-config": "vllm",  # not the model's own, which may bring a repetition penalty
             "--served-model-name": self.model.name,
         }
         if chosen.llm_quantization:

@@ -11,11 +11,17 @@ from deployments.cli import app
 @app.command()
 def engines() -> None:
     """List the engines: what is installed, what is missing and how to get it."""
+    from blocks.diarisation import registry as diarisers
     from blocks.language import registry as language_engines
     from blocks.speech import registry as speech_engines
 
-    for kind, entries in (("speech", speech_engines.entries()), ("language", language_engines.entries())):
-        typer.echo(f"{kind} engines")
+    kinds = (
+        ("speech engines", speech_engines.entries()),
+        ("diarisers", diarisers.entries()),
+        ("language engines", language_engines.entries()),
+    )
+    for kind, entries in kinds:
+        typer.echo(kind)
         for entry in entries:
             missing = entry.missing()
             state = "ready" if missing is None else f"missing: {missing}"

@@ -25,8 +25,29 @@ def whisper_vocabulary() -> tuple[list[str], list[str]]:
     return ["", *sorted(ByteLevel.alphabet()), *(f"Ġword{index}" for index in range(SPOKEN_WORDS))], special
 
 
-def build_whisper(folder: Path, *, layers: int = 1, quantization: str | None = None, seed: int = 7) -> Path:
-    """A multilingual Whisper of `layers` layers in CTranslate2's form, as `faster-whisper` loads it."""
+def build_whisper(
+    folder: Path,
+    *,
+    layers: int = 1,
+    decoder_layers: int | None = None,
+    width: int = WIDTH,
+    heads: int = 2,
+    mel_bins: int = 80,
+    quantization: str | None = None,
+    seed: int = 7,
+) -> Path:
+    """A multilingual Whisper in CTranslate2's form, as `faster-whisper` loads it.
+
+    Args:
+        folder: Where to write it.
+        layers: Layers of the encoder, and of the decoder unless `decoder_layers` says otherwise.
+        decoder_layers: Layers of the decoder.
+        width: Size of the hidden state; the feed-forward is twice as wide in the tiny one, else four times.
+        heads: Attention heads.
+        mel_bins: Rows of the spectrogram.
+        quantization: Number type on disk, None for float32.
+        seed: Of the weights.
+    """
     import torch
     from ctranslate2.converters import TransformersConverter
     from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
@@ -36,14 +57,14 @@ def build_whisper(folder: Path, *, layers: int = 1, quantization: str | None = N
     ids = {token: index for index, token in enumerate([*common, *special])}
     config = WhisperConfig(
         vocab_size=len(ids),
-        d_model=WIDTH,
+        d_model=width,
         encoder_layers=layers,
-        decoder_layers=layers,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        encoder_ffn_dim=WIDTH * 2,
-        decoder_ffn_dim=WIDTH * 2,
-        num_mel_bins=80,
+        decoder_layers=decoder_layers or layers,
+        encoder_attention_heads=heads,
+        decoder_attention_heads=heads,
+        encoder_ffn_dim=width * (2 if width == WIDTH else 4),
+        decoder_ffn_dim=width * (2 if width == WIDTH else 4),
+        num_mel_bins=mel_bins,
         decoder_start_token_id=ids["<|startoftranscript|>"],
         eos_token_id=ids["<|endoftext|>"],
         bos_token_id=ids["<|endoftext|>"],
@@ -67,7 +88,9 @@ def build_whisper(folder: Path, *, layers: int = 1, quantization: str | None = N
     model.save_pretrained(source)
     _save_whisper_tokenizer(source, common, special)
     (source / "preprocessor_config.json").write_text(
-        json.dumps({"feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 80, "sampling_rate": 16000})
+        json.dumps(
+            {"feature_extractor_type": "WhisperFeatureExtractor", "feature_size": mel_bins, "sampling_rate": 16000}
+        )
     )
     copied = ["tokenizer.json", "preprocessor_config.json"]
     TransformersConverter(str(source), copy_files=copied).convert(str(folder), quantization=quantization)
@@ -137,6 +160,7 @@ def build_chunkformer(folder: Path, *, transducer: bool = False, seed: int = 7) 
     }
     if transducer:
         config |= _transducer()
+        config["model_conf"] |= {"transducer_weight": 0.25, "attention_weight": 0.25}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     model = ChunkFormerModel(ChunkFormerConfig.from_dict(config)).model
     with torch.no_grad():

@@ -157,7 +157,7 @@ def test_a_configuration_that_would_ask_the_hub_is_refused(folder: Path) -> None
 def test_an_absent_model_names_its_terms_and_its_pull() -> None:
     with pytest.raises(NotFound) as caught:
         PyannoteDiariser().load()
-    assert "accept its terms at https://huggingface.co/pyannote/" in caught.value.fix
+    assert "accept the terms of pyannote/" in caught.value.fix
     assert "c500 models pull" in caught.value.fix
 
 

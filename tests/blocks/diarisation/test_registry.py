@@ -36,8 +36,8 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
     [
         ("cluster", "kaldi_native_fbank", "pip install 'c500[diarise]'"),
         ("cluster", "scipy", "pip install 'c500[diarise]'"),
-        ("pyannote", "pyannote", "pip install pyannote.audio"),
-        ("pyannote", "pyannote.audio", "pip install pyannote.audio"),
+        ("pyannote", "pyannote", "pip install 'c500[pyannote]'"),
+        ("pyannote", "pyannote.audio", "pip install 'c500[pyannote]'"),
     ],
 )
 def test_a_missing_package_is_named(name: str, absent: str, fix: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -19,7 +18,6 @@ import pytest
 from blocks.errors import Conflict, EngineFailed, OutOfMemory, Stopped, TimedOut, Unsupported
 from blocks.language.vllm_process import State, look
 from blocks.language.vllm_server import VllmServerEngine
-from blocks.language.vllm_supervisor import IdleClock, Use, use_in
 from blocks.settings import settings
 from tests.blocks.inference.test_process import wait_until
 from tests.blocks.language.test_vllm import SCHEMA, asking
@@ -88,7 +86,7 @@ async def test_the_server_is_started_and_asked(engines: Engines, fake: FakeVllm,
     assert options["model_tag"] == str(tmp_path / "model") == options["served_model_name"][0]
     assert (options["host"], options["port"]) == ("127.0.0.1", settings().vllm_port)
     assert (options["max_model_len"], options["gpu_memory_utilization"], options["quantization"]) == (1000, 0.9, "awq")
-    assert fake.noted("visible") == ["0"]
+    assert (options["generation_config"], fake.noted("visible")) == ("vllm", ["0"])
     [body] = fake.noted("body")
     assert (body["temperature"], body["max_tokens"]) == (0, 200)
     assert body["chat_template_kwargs"] == {"enable_thinking": False}
@@ -290,38 +288,3 @@ def test_the_engine_says_what_it_is_without_starting_anything(engines: Engines, 
     assert engines().budget().max_input_tokens == 672
     assert engines().vram() is None
     assert servers(fake) == []
-
-
-METRICS = """\
-# TYPE vllm:num_requests_running gauge
-vllm:num_requests_running{engine="0"} 2.0
-vllm:num_requests_waiting{engine="0"} 1.0
-vllm:num_requests_waiting_by_reason{engine="0",reason="capacity"} 1.0
-vllm:request_success_total{engine="0",finished_reason="stop"} 40.0
-vllm:request_success_total{engine="0",finished_reason="length"} 2.0
-vllm:request_success_created{engine="0",finished_reason="stop"} 1.7e+09
-"""
-
-
-def test_metrics_are_summed_over_their_labels() -> None:
-    assert use_in(METRICS) == Use(in_hand=3, finished=42)
-    assert use_in("") == Use(in_hand=0, finished=0)
-
-
-@pytest.mark.parametrize(
-    ("heard", "over_at_s"),
-    [
-        ([(0, None), (5, None)], 100),  # it never answered: the first limit stays
-        ([(5, Use(0, 0))], 15),  # from the first answer on
-        ([(5, Use(0, 0)), (9, Use(0, 0))], 15),
-        ([(5, Use(0, 0)), (9, Use(1, 0))], 19),
-        ([(5, Use(0, 0)), (9, Use(0, 1))], 19),  # a request between two looks
-        ([(5, Use(0, 7)), (9, None), (12, Use(0, 7))], 15),
-    ],
-)
-def test_the_clock_runs_while_there_is_no_work(heard: list[Any], over_at_s: float) -> None:
-    clock = IdleClock(10, until_s=100)
-    for now_s, use in heard:
-        clock.note(now_s, use)
-    assert not clock.over(over_at_s - 0.1)
-    assert clock.over(over_at_s)

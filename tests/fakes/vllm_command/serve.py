@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument("--gpu-memory-utilization", type=float, default=0.92)
     parser.add_argument("--quantization")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--generation-config", default="auto")
     parser.add_argument("--served-model-name", nargs="+")
     options = parser.parse_args()
     note(served=options.model_tag, options=vars(options), visible=os.environ.get("CUDA_VISIBLE_DEVICES"))
