@@ -27,7 +27,8 @@ def speak(voice: str, text: str, path: Path) -> np.ndarray:
     """What a flite voice says, as 16 kHz samples without the silence around."""
     raw = path.with_suffix(".raw.wav")
     subprocess.run(["flite", "-voice", voice, "-t", text, "-o", str(raw)], check=True)
-    subprocess.run(["sox", str(raw), "-r", str(SAMPLE_RATE_HZ), "-b", "16", str(path)], check=True)
+    convert = ["ffmpeg", "-loglevel", "error", "-y", "-i", str(raw), "-ar", str(SAMPLE_RATE_HZ), str(path)]
+    subprocess.run(convert, check=True)
     with wave.open(str(path), "rb") as wav:
         return np.frombuffer(wav.readframes(wav.getnframes()), np.int16)
 

@@ -165,4 +165,4 @@ def test_an_absent_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("blocks.diarisation.pyannote.find_spec", lambda name: None)
     with pytest.raises(Unsupported) as caught:
         PyannoteDiariser().load()
-    assert caught.value.fix == "pip install pyannote.audio"
+    assert caught.value.fix == "pip install 'c500[pyannote]'"
