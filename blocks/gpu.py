@@ -14,6 +14,7 @@ from prefect.exceptions import ObjectNotFound
 from pydantic import Field
 
 from blocks.errors import OutOfMemory
+from blocks.language.vllm_process import stop_idle_server
 from blocks.progress import in_thread
 from blocks.settings import settings
 from blocks.vram import BYTES_PER_GB, GpuModel, Meter, Nvml, VramNeed, VramUse, in_gb
@@ -81,7 +82,7 @@ class Gpu(Block):
         await self._ensure_limit()
         async with concurrency(self.limit, lease_duration=self.lease_s, strict=True):
             meter = self.meter()
-            items, before = self.plan(meter, need)
+            items, before = await self._make_room(meter, need)
             model.give(items)
             peak = Peak()
             watch = asyncio.create_task(peak.watch(meter, before))
@@ -118,6 +119,15 @@ class Gpu(Block):
                 free_bytes=free,
             )
         return items, used
+
+    async def _make_room(self, meter: Meter, need: VramNeed) -> tuple[int, int]:
+        """As `plan`; a vLLM server of ours that only waits for the next job ends first if need be."""
+        try:
+            return self.plan(meter, need)
+        except OutOfMemory:
+            if not await in_thread(stop_idle_server):
+                raise
+            return self.plan(meter, need)
 
     async def _ensure_limit(self) -> None:
         """Make the limit of one slot where there is none; one that somebody changed stays as it is."""

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from blocks.errors import C500Error, Conflict, Stopped, TimedOut, Unsupported
 from blocks.inference.process import OFFLINE
 from blocks.language.local_model import environment, gpu_share
 from blocks.language.vllm_faults import error_for
+from blocks.language.vllm_supervisor import ask_use
 from blocks.models.locate import models_dir
 from blocks.models.located import LocatedModel
 from blocks.settings import settings
@@ -109,7 +111,7 @@ class VllmProcess:
         while (found := look(self.url, self.model.name))[0] is not State.READY:
             if stopped.is_set():
                 raise Stopped("the vLLM server is not wanted any more", fix="start the job again")
-            if (lock := _locked(self._lock_path())) is not None:
+            if (lock := _locked(lock_path())) is not None:
                 with os.fdopen(lock):
                     if started:
                         raise self._died()
@@ -173,11 +175,8 @@ class VllmProcess:
                 start_new_session=True,
                 pass_fds=(lock,),
             )
-
-    def _lock_path(self) -> Path:
-        folder = models_dir() / ".run"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"vllm-{settings().vllm_port}.lock"
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(self.supervisor.pid).encode(), 0)
 
     def _died(self) -> C500Error:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LINES_READ:]
@@ -198,6 +197,37 @@ class VllmProcess:
             f"the vLLM server was not ready within {settings().vllm_start_timeout_s:g} s",
             fix=f"look into {self.log}, or raise VLLM_START_TIMEOUT_S",
         )
+
+
+def lock_path() -> Path:
+    """The file that the supervisor of the server keeps locked, with its process id in it."""
+    folder = models_dir() / ".run"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"vllm-{settings().vllm_port}.lock"
+
+
+def stop_idle_server() -> bool:
+    """Stop the server of this machine when it has nothing to do, so that another model has room.
+
+    Returns:
+        Whether it was stopped; False when there is none, it is at work, or somebody else started it.
+    """
+    path = lock_path()
+    if (lock := _locked(path)) is not None:
+        os.close(lock)
+        return False
+    use = ask_use(f"http://127.0.0.1:{settings().vllm_port}")
+    if use is None or use.in_hand:
+        return False
+    with suppress(ProcessLookupError):
+        os.kill(int(path.read_text()), signal.SIGTERM)
+    deadline_s = time.monotonic() + STOP_TIMEOUT_S
+    while (lock := _locked(path)) is None:
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(POLL_S)
+    os.close(lock)
+    return True
 
 
 def _locked(path: Path) -> int | None:

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-import httpx
-
 END_GRACE_S = 10.0
 """Between asking the server to end and killing it."""
 
@@ -81,17 +79,19 @@ def watch(server: "subprocess.Popen[bytes]", url: str, start_timeout_s: float, i
     starter = os.getppid()
     clock = IdleClock(idle_stop_s, until_s=time.monotonic() + start_timeout_s + idle_stop_s)
     poll_s = min(LONGEST_POLL_S, idle_stop_s / 4) if idle_stop_s else 0.5
-    with httpx.Client(base_url=url, timeout=ASK_TIMEOUT_S, trust_env=False) as client:
-        while not clock.over(time.monotonic()) and (idle_stop_s or os.getppid() == starter):
-            with suppress(subprocess.TimeoutExpired):
-                server.wait(poll_s)
-                return
-            clock.note(time.monotonic(), _ask(client))
+    while not clock.over(time.monotonic()) and (idle_stop_s or os.getppid() == starter):
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(poll_s)
+            return
+        clock.note(time.monotonic(), ask_use(url))
 
 
-def _ask(client: httpx.Client) -> Use | None:
+def ask_use(url: str) -> Use | None:
+    """What the server at an address has to do, None when it does not say."""
+    import httpx
+
     try:
-        response = client.get("/metrics")
+        response = httpx.get(f"{url}/metrics", timeout=ASK_TIMEOUT_S, trust_env=False)
         return use_in(response.text) if response.status_code == 200 else None
     except (httpx.HTTPError, ValueError):
         return None

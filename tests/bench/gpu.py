@@ -31,6 +31,16 @@ SHAPES = {
     "large-v3": (1280, 32, 32, 20, 128),
     "turbo": (1280, 32, 4, 20, 128),
 }
+DECODER_4B = {
+    "vocab_size": 151_936, "hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36,
+    "num_attention_heads": 32, "num_key_value_heads": 8,
+}  # fmt: skip
+TINY_DECODER = {
+    "vocab_size": 1000, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2,
+}  # fmt: skip
+PROMPTS, PROMPT_TOKENS, NEW_TOKENS = 16, 512, 64
+
 TINY = {"tiny shape": (32, 1, 1, 2, 80)}
 """Only to see on a CPU that the benchmark runs; `--quick` without a GPU."""
 
@@ -58,7 +68,9 @@ def measure(quick: bool) -> float:
     with tempfile.TemporaryDirectory() as folder:
         _stand_in_for_decoders(Path(folder))
         audio = _noise(Path(folder) / "noise.wav", 120 if quick else SECONDS)
-        return max(_shape(Path(folder), name, shape, audio, on_gpu) for name, shape in shapes.items())
+        worst = max(_shape(Path(folder), name, shape, audio, on_gpu) for name, shape in shapes.items())
+    _decoder(on_gpu)
+    return worst
 
 
 def _shape(folder: Path, name: str, shape: tuple[int, ...], audio: Path, on_gpu: bool) -> float:
@@ -106,6 +118,37 @@ def _shape(folder: Path, name: str, shape: tuple[int, ...], audio: Path, on_gpu:
         print(f"  memory: peak {peak / 1e9:.2f} GB, estimate {estimate / 1e9:.2f} GB ({peak / estimate - 1:+.0%})")
         print(f"  residual {residual / 1e6:.0f} MB")
     return ratio
+
+
+def _decoder(on_gpu: bool) -> None:
+    """Load, use and unload a decoder of 4 billion weights: one prompt after the other against all at once."""
+    from blocks.inference.process import ModelProcess
+
+    shape, device = (DECODER_4B, "cuda") if on_gpu else (TINY_DECODER, "cpu")
+    before = _used()
+    config = {"shape": shape, "device": device, "most": PROMPTS}
+    process = ModelProcess("the decoder", "tests.bench.decoder_runtime:DecoderRuntime", lambda: config)
+    start = time.perf_counter()
+    process.start()
+    load_s = time.perf_counter() - start
+    prompts = [[(index * 7 + at) % 1000 for at in range(PROMPT_TOKENS)] for index in range(PROMPTS)]
+    process.call({"prompts": prompts[:1], "new_tokens": 4}, lambda share: None)
+    start = time.perf_counter()
+    for prompt in prompts:
+        process.call({"prompts": [prompt], "new_tokens": NEW_TOKENS}, lambda share: None)
+    single_s = time.perf_counter() - start
+    start = time.perf_counter()
+    process.call({"prompts": prompts, "new_tokens": NEW_TOKENS}, lambda share: None)
+    together_s = time.perf_counter() - start
+    peak = _used() - before
+    parameters = process.facts["parameters"]
+    process.stop()
+    made = PROMPTS * NEW_TOKENS
+    print(f"decoder of {parameters / 1e9:.2f}e9 weights: load {load_s:.1f} s")
+    print(f"  {made / single_s:.0f} tokens/s one by one, {made / together_s:.0f} tokens/s {PROMPTS} at once")
+    print(
+        f"  memory {peak / 1e9:.2f} GB (weights {2 * parameters / 1e9:.2f} GB), residual {(_used() - before) / 1e6:.0f} MB"
+    )
 
 
 def _plain_loop(model: Path, audio: Path, spans: list[Any], batch_size: int, on_gpu: bool) -> list[float]:

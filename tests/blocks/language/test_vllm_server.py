@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from blocks.errors import Conflict, EngineFailed, OutOfMemory, Stopped, TimedOut, Unsupported
-from blocks.language.vllm_process import State, look
+from blocks.language.vllm_process import State, look, stop_idle_server
 from blocks.language.vllm_server import VllmServerEngine
 from blocks.settings import settings
 from tests.blocks.inference.test_process import wait_until
@@ -172,6 +172,21 @@ def test_an_idle_server_is_stopped_and_a_busy_one_is_not(
     busy.unlink()
     wait_until(lambda: gone(pid))
     wait_until(lambda: look(f"http://127.0.0.1:{settings().vllm_port}", "any")[0] is State.ABSENT)
+
+
+def test_an_idle_server_makes_room_and_a_busy_one_does_not(engines: Engines, fake: FakeVllm, tmp_path: Path) -> None:
+    assert not stop_idle_server()
+    busy = tmp_path / "busy"
+    busy.touch()
+    fake.behaves(busy=str(busy))
+    engines().load()
+    [pid] = servers(fake)
+    assert not stop_idle_server()
+    assert not gone(pid)
+    busy.unlink()
+    assert stop_idle_server()
+    assert gone(pid)
+    assert look(f"http://127.0.0.1:{settings().vllm_port}", "any")[0] is State.ABSENT
 
 
 async def test_a_server_that_stopped_is_started_again_by_the_next_request(engines: Engines, fake: FakeVllm) -> None:
