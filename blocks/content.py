@@ -6,6 +6,9 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
+STORED_FILE = {"key", "sha256", "size_bytes"}
+"""What a mapping has that refers to a file of the store."""
+
 
 def content_hash(value: Any) -> str:
     """sha256 of the value in canonical JSON, hexadecimal; a stored file counts by its own hash.
@@ -22,7 +25,7 @@ def _canonical(value: Any) -> Any:
         return _canonical(value.model_dump(mode="json"))
     if isinstance(value, dict):
         fields = cast(dict[str, Any], value)
-        if "sha256" in fields:
+        if fields.keys() >= STORED_FILE:
             return fields["sha256"]
         return {name: _canonical(item) for name, item in fields.items()}
     if isinstance(value, list | tuple):

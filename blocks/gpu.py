@@ -13,7 +13,7 @@ from prefect.concurrency.asyncio import concurrency
 from prefect.exceptions import ObjectNotFound
 from pydantic import Field
 
-from blocks.errors import OutOfMemory
+from blocks.errors import OutOfMemory, Unsupported
 from blocks.language.vllm_process import stop_idle_server
 from blocks.progress import in_thread
 from blocks.settings import settings
@@ -90,15 +90,10 @@ class Gpu(Block):
                 await in_thread(model.load)
                 yield peak
             finally:
+                watch.cancel()
                 with anyio.CancelScope(shield=True):
                     await in_thread(model.unload)
-                watch.cancel()
-                use = VramUse(
-                    estimate_bytes=need.at(items),
-                    peak_bytes=peak.bytes,
-                    residual_bytes=max(0, meter.used_bytes() - before),
-                )
-                log.info("gpu released", gpu=self.index, **use.model_dump())
+                _report(self.index, meter, before, need.at(items), peak)
 
     def plan(self, meter: Meter, need: VramNeed) -> tuple[int, int]:
         """Items a batch can have, and the bytes in use now.
@@ -123,11 +118,15 @@ class Gpu(Block):
     async def _make_room(self, meter: Meter, need: VramNeed) -> tuple[int, int]:
         """As `plan`; a vLLM server of ours that only waits for the next job ends first if need be."""
         try:
-            return self.plan(meter, need)
+            items, before = self.plan(meter, need)
+            if items == need.most_items:
+                return items, before
         except OutOfMemory:
             if not await in_thread(stop_idle_server):
                 raise
-            return self.plan(meter, need)
+        else:
+            await in_thread(stop_idle_server)
+        return self.plan(meter, need)
 
     async def _ensure_limit(self) -> None:
         """Make the limit of one slot where there is none; one that somebody changed stays as it is."""
@@ -136,3 +135,14 @@ class Gpu(Block):
                 await client.read_global_concurrency_limit_by_name(self.limit)
             except ObjectNotFound:
                 await client.upsert_global_concurrency_limit_by_name(self.limit, limit=1)
+
+
+def _report(index: int, meter: Meter, before: int, estimate: int, peak: Peak) -> None:
+    """Log what the model took; a driver that does not answer any more is no reason to fail."""
+    try:
+        residual = max(0, meter.used_bytes() - before)
+    except Unsupported as error:
+        log.error("gpu does not answer", gpu=index, error=error.message)
+        return
+    use = VramUse(estimate_bytes=estimate, peak_bytes=peak.bytes, residual_bytes=residual)
+    log.info("gpu released", gpu=index, **use.model_dump())

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -79,7 +79,9 @@ class Resident:
         owner, self._owner = self._owner, None
         if owner is not None:
             self._released.set()
-            await owner
+            await asyncio.wait([owner])
+            if not owner.cancelled() and (error := owner.exception()):
+                log.error("model not unloaded cleanly", error=str(error), kind=type(error).__name__)
 
     async def _load(self, model: Model) -> None:
         kind = model.info()
@@ -111,7 +113,8 @@ class Resident:
             ready.set_exception(error)
 
     def _is(self, model: Model) -> bool:
-        return self._model is not None and self._kind == model.info()
+        lost = self._owner is None or self._owner.done()  # the slot of the GPU may be lost, and the model with it
+        return not lost and self._kind == model.info()
 
 
 _resident: ContextVar[Resident | None] = ContextVar("resident", default=None)
@@ -138,11 +141,14 @@ async def loaded(model: M) -> AsyncGenerator[M]:
     """A loaded model of this kind: the one that is kept, else this one, unloaded after the block."""
     resident = _resident.get()
     if resident is None:
-        async with load(model) as peak:
+        async with AsyncExitStack() as stack:
+            with timeline.waiting():
+                peak = await stack.enter_async_context(load(model))
             yield model
             _note(peak)
         return
-    entered = await resident.enter(model)
+    with timeline.waiting():
+        entered = await resident.enter(model)
     try:
         yield entered
         _note(resident.peak)

@@ -22,7 +22,7 @@ from prefect.locking.protocol import LockManager
 from prefect.transactions import IsolationLevel
 
 from blocks import timeline
-from blocks.content import content_hash
+from blocks.content import STORED_FILE, content_hash
 from blocks.errors import C500Error, NotFound
 from blocks.store import open_store
 
@@ -62,7 +62,7 @@ def _files_named_in(result: Any) -> list[str]:
         return _files_named_in(json.loads(result))
     if isinstance(result, dict):
         fields = cast(dict[str, Any], result)
-        if fields.keys() >= {"key", "sha256", "size_bytes"}:
+        if fields.keys() >= STORED_FILE:
             return [fields["key"]]
         return [key for value in fields.values() for key in _files_named_in(value)]
     if isinstance(result, list):

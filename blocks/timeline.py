@@ -1,5 +1,6 @@
 """How long each step of a job takes, and what happens in it: for metrics, displays and logs."""
 
+import asyncio
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -25,11 +26,15 @@ class Timeline:
         step_time_s: Wall time of each step computed, in order.
         events: What is written to the job's `log.jsonl`.
         peak_vram_bytes: Most GPU memory that a model took, None without a GPU.
+        waited_s: Seconds in which the job waited for a model, its loading included.
+        limit: What stops the job when it takes too long.
     """
 
     step_time_s: dict[str, float] = field(default_factory=dict[str, float])
     events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     peak_vram_bytes: int | None = None
+    waited_s: float = 0.0
+    limit: asyncio.Timeout | None = None
     _spent_s: float = 0.0
     _since: float | None = None
 
@@ -51,6 +56,25 @@ class Timeline:
 
 
 current: ContextVar[Timeline | None] = ContextVar("timeline", default=None)
+
+
+@contextmanager
+def waiting() -> Generator[None]:
+    """Within, the job waits for what others use: the time does not count against its limit."""
+    timeline = current.get()
+    limit = timeline.limit if timeline else None
+    ends_at = limit.when() if limit else None
+    start = time.perf_counter()
+    if limit is not None:
+        limit.reschedule(None)
+    try:
+        yield
+    finally:
+        waited_s = time.perf_counter() - start
+        if timeline is not None:
+            timeline.waited_s += waited_s
+        if limit is not None and ends_at is not None and not limit.expired():
+            limit.reschedule(ends_at + waited_s)
 
 
 def note_vram(peak_bytes: int) -> None:

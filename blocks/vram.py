@@ -5,6 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from blocks.errors import Unsupported
 from blocks.model import Frozen
+from blocks.settings import settings
 
 BYTES_PER_GB = 1e9
 CONTEXT_BYTES = 600_000_000
@@ -125,6 +126,14 @@ def gpu_count() -> int:
         return int(pynvml.nvmlDeviceGetCount())
     except pynvml.NVMLError:
         return 0
+
+
+def device_environment() -> dict[str, str]:
+    """Variables for a process that shall see the GPU of the settings alone, as number 0.
+
+    CUDA numbers cards by speed unless told otherwise; nvidia-smi, NVML and so our settings by their place on the bus.
+    """
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(settings().gpu_index)}
 
 
 def in_gb(size_bytes: int) -> str:

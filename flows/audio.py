@@ -6,6 +6,7 @@ from prefect import flow
 
 from blocks.batch import BatchReport
 from blocks.job import JobOptions, JobResult
+from blocks.residency import keep_loaded
 from blocks.settings import settings
 from blocks.store.files import FileRef
 from flows.running import attempt, job_run, show, show_batch
@@ -57,10 +58,11 @@ async def process_audio(source: str, options: JobOptions | None = None, refresh:
     work = Recording(source=source, options=options or JobOptions(), refresh=refresh)
     async with job_run(refresh=refresh):
         await open_recording(work)
-        await listen(work)
-        await tell_speakers(work)
-        await enhance(work)
-        await summarise(work)
+        async with keep_loaded():
+            await listen(work)
+            await tell_speakers(work)
+            await enhance(work)
+            await summarise(work)
         await finish(work)
         return await show(work.finished)
 
@@ -89,17 +91,19 @@ async def process_batch(sources: list[str], options: JobOptions | None = None, r
     recordings, ignored = await find_recordings(sources)
     works = [Recording(source=source, options=options, refresh=refresh) for source in recordings]
     ahead = settings().look_ahead
-    async with job_run(refresh=refresh) as models:
-        await each(works, open_recording, listen, name="listen", at_once=ahead)
-        await each(works, tell_speakers, name="tell speakers", at_once=ahead)
-        await each(works, enhance, name="enhance", at_once=TEXTS_AT_ONCE)
-        await each(works, summarise, name="summarise", at_once=TEXTS_AT_ONCE)
+    async with job_run(refresh=refresh):
+        async with keep_loaded() as models:
+            await each(works, open_recording, listen, name="listen", at_once=ahead)
+            await each(works, tell_speakers, name="tell speakers", at_once=ahead)
+            await each(works, enhance, name="enhance", at_once=TEXTS_AT_ONCE)
+            await each(works, summarise, name="summarise", at_once=TEXTS_AT_ONCE)
         await each(works, finish, name="finish", at_once=ahead)
+        report = batch_report(options, [work.item for work in works], ignored, models.loads)
+        await publish_batch_step(report)
         for work in works:
             if work.result is not None:
                 await show(work.result)
-        report = batch_report(options, [work.item for work in works], ignored, models.loads)
-        return await show_batch(await publish_batch_step(report))
+        return await show_batch(report)
 
 
 @flow(name="process-text", persist_result=False)
@@ -136,8 +140,9 @@ async def process_text(
     async with job_run(refresh=refresh):
         await open_text(work)
         await read_text(work)
-        await enhance(work)
-        await summarise(work)
+        async with keep_loaded():
+            await enhance(work)
+            await summarise(work)
         await finish_text(work)
         return await show(work.finished)
 

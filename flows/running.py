@@ -10,10 +10,9 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_TASKS_REFRESH_CACHE, temporary_settings
 
 from blocks.batch import BatchReport
-from blocks.errors import EngineFailed, EngineUnavailable, TimedOut
+from blocks.errors import C500Error, Stopped, TimedOut
 from blocks.job import JobResult, Notice
 from blocks.logs import configure_logs
-from blocks.residency import Resident, keep_loaded
 from flows.work import Work
 from tasks.jobs.report import batch_markdown, metrics_rows, summary_markdown
 
@@ -21,15 +20,14 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def job_run(*, refresh: bool) -> AsyncGenerator[Resident]:
-    """Log the steps within under the flow run's id, keep a model loaded between them, on refresh compute them again."""
+async def job_run(*, refresh: bool) -> AsyncGenerator[None]:
+    """Log the steps within under the flow run's id and, on refresh, compute each again."""
     configure_logs()
     with (
         structlog.contextvars.bound_contextvars(flow_run_id=flow_run.id),
         temporary_settings({PREFECT_TASKS_REFRESH_CACHE: refresh}),
     ):
-        async with keep_loaded() as models:
-            yield models
+        yield
 
 
 async def attempt(step: str, made: Awaitable[T], work: Work) -> T | None:
@@ -39,7 +37,9 @@ async def attempt(step: str, made: Awaitable[T], work: Work) -> T | None:
     """
     try:
         return await made
-    except (EngineFailed, EngineUnavailable) as error:
+    except Stopped:
+        raise
+    except C500Error as error:
         notice = Notice(step=step, code=error.code, message=f"{error.message} ({error.fix})")
     except TimeoutError as error:
         notice = Notice(step=step, code=TimedOut.code, message=str(error))

@@ -13,7 +13,7 @@ import structlog
 from blocks import progress, timeline
 from blocks.audio import AudioInfo
 from blocks.batch import BatchItem, Outcome
-from blocks.errors import BadInput, C500Error, TimedOut
+from blocks.errors import BadAudio, C500Error, TimedOut, TooLarge
 from blocks.job import Job, JobOptions, JobResult, Notice, Status
 from blocks.settings import settings
 from blocks.store import open_store
@@ -139,7 +139,7 @@ async def each(works: Sequence[W], *stages: Stage[W], name: str, at_once: int) -
     async def through(work: W) -> None:
         nonlocal ended
         async with slots:
-            work.sharing = min(at_once, len(works))
+            work.sharing = max(work.sharing, min(at_once, len(works)))
             try:
                 for one in stages:
                     await one(work)
@@ -175,13 +175,18 @@ async def _in_hand(work: Work) -> AsyncGenerator[None]:
     job: Job | None = getattr(work, "job", None)
     try:
         with work.timeline.running(), structlog.contextvars.bound_contextvars(job_id=job and job.job_id):
-            async with asyncio.timeout(work.limit_s - work.timeline.elapsed_s) as guard:
-                yield
+            left_s = work.limit_s - (work.timeline.elapsed_s - work.timeline.waited_s)
+            async with asyncio.timeout(left_s) as guard:
+                work.timeline.limit = guard
+                try:
+                    yield
+                finally:
+                    work.timeline.limit = None
     except TimeoutError as error:
         late = guard.expired()
         what = f"the job took longer than {work.limit_s:.0f} s" if late else f"a step took too long: {error}"
         raise TimedOut(what, fix="raise JOB_TIMEOUT, or use a faster engine; finished steps are kept") from error
-    except BadInput:
+    except (BadAudio, TooLarge):
         if job is not None:
             open_store().delete(job.source.key)
         raise

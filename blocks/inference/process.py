@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import IO, Any
 
 import structlog
 
@@ -37,6 +37,10 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 Message = dict[str, Any]
 
 
+class ProcessDied(EngineFailed):
+    """The process of a model ended by itself."""
+
+
 class ModelProcess:
     """One loaded model; its methods may be called from several threads.
 
@@ -56,6 +60,9 @@ class ModelProcess:
         self._environment = os.environ | OFFLINE | (environment or {})
         self._lock = threading.Lock()
         self._starting = threading.Lock()
+        self._writing = threading.Lock()
+        self._again = threading.Lock()
+        self._stopped = False
         self._child: subprocess.Popen[str] | None = None
         self._answers: dict[int, queue.SimpleQueue[Message]] = {}
         self._numbers = 0
@@ -75,79 +82,111 @@ class ModelProcess:
     @property
     def pid(self) -> int | None:
         """The process, None when it does not run."""
-        return self._child.pid if self._child else None
+        child = self._child
+        return child.pid if child and child.poll() is None else None
 
     def start(self) -> None:
         """Load the model; nothing happens when it is loaded. `stop` from another thread ends it.
 
         Raises:
             C500Error: what the runtime says; `EngineFailed` when the process died.
+            Stopped: it was stopped; a process that was stopped does not start again.
         """
         with self._starting:
+            if self.pid is not None:
+                return
+            config = self._config()
             with self._lock:
-                if self._child is not None:
-                    return
+                if self._stopped:
+                    raise _error(_STOPPED)
                 child = self._child = self._spawn()
+            self._write(child, {"runtime": self._runtime, "config": config})
             self._load(child)
 
     def call(self, request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
         """Have one request computed.
+
+        When the process dies, whichever of the requests in hand was at fault, each is tried once more: one after
+        the other, in a new process.
 
         Args:
             request: JSON values, as the runtime takes them.
             on_progress: Called several times a second with the share done; may raise `Stopped`.
 
         Raises:
-            C500Error: what the runtime says; `EngineFailed` when the process died.
+            C500Error: what the runtime says; `EngineFailed` when the process died twice.
         """
-        answers: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        with self._lock:
-            if (child := self._child) is None:
-                raise Stopped(f"{self._name} is not loaded", fix="load it first")
-            self._numbers += 1
-            number = self._numbers
-            self._answers[number] = answers
-            self._asked_at = self._asked_at or time.perf_counter()
-            self._write(child, {"id": number, "request": request})
         try:
-            return self._await(child, answers, on_progress)
-        except Stopped:
-            with self._lock:
-                if self._child is child:
-                    self._write(child, {"cancel": number})
-            raise
-        finally:
-            self._answers.pop(number, None)
+            return self._call(request, on_progress)
+        except ProcessDied as error:
+            log.warning("model process died", name=self._name, error=error.message)
+        with self._again:
+            self.start()
+            return self._call(request, on_progress)
+
+    def restart(self) -> None:
+        """End the process and load the model again, with the configuration as it is now."""
+        self._end()
+        self.start()
 
     def stop(self) -> None:
-        """End the process and all it started; a caller still waiting gets `Stopped`."""
+        """End the process and all it started, for good; a caller still waiting gets `Stopped`."""
+        self._stopped = True
+        self._end()
+
+    def _end(self) -> None:
+        child = self._child
+        if child is not None and child.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
         with self._lock:
             child, self._child = self._child, None
+            waiting = list(self._answers.values())
         if child is None:
             return
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-        if child.stdin:
-            with suppress(OSError):
-                child.stdin.close()
-        for answers in list(self._answers.values()):
+        if child.poll() is None:  # it was started between the two looks
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        with suppress(OSError):
+            _pipe(child.stdin).close()
+        for answers in waiting:
             answers.put({"error": _STOPPED})
         log.info("model process ended", name=self._name, idle_share=self.idle_share, busy_s=round(self._busy_s, 3))
         self._asked_at = None
 
+    def _call(self, request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
+        answers: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        with self._lock:
+            if (child := self._child) is None:
+                raise _error(_STOPPED)
+            self._numbers += 1
+            number = self._numbers
+            self._answers[number] = answers
+            self._asked_at = self._asked_at or time.perf_counter()
+        try:
+            self._write(child, {"id": number, "request": request})
+            return self._await(child, answers, on_progress)
+        except Stopped:
+            if self._child is child:
+                self._write(child, {"cancel": number})
+            raise
+        finally:
+            self._answers.pop(number, None)
+
     def _load(self, child: "subprocess.Popen[str]") -> None:
         """Wait until the model is loaded, then listen to it."""
-        for line in _stdout(child):
+        for line in _pipe(child.stdout):
             message = json.loads(line)
             if "error" in message:
-                self.stop()
+                self._end()
                 raise _error(message["error"])
             self.facts, self._busy_s = message["ready"], 0.0
             threading.Thread(target=self._listen, args=(child,), daemon=True).start()
             return
         died = self._died(child)
-        self.stop()
+        self._end()
         raise died
 
     def _spawn(self) -> "subprocess.Popen[str]":
@@ -158,11 +197,11 @@ class ModelProcess:
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            errors="replace",
             env=self._environment,
             start_new_session=True,
         )
         threading.Thread(target=self._keep_printed, args=(child,), daemon=True).start()
-        self._write(child, {"runtime": self._runtime, "config": self._config()})
         return child
 
     def _await(
@@ -186,7 +225,7 @@ class ModelProcess:
 
     def _listen(self, child: "subprocess.Popen[str]") -> None:
         """Hand the messages of the process to those who wait for them."""
-        for line in _stdout(child):
+        for line in _pipe(child.stdout):
             message = json.loads(line)
             self._busy_s, self._told_at = message["busy_s"], time.perf_counter()
             if (answers := self._answers.get(message["id"])) is not None:
@@ -199,18 +238,18 @@ class ModelProcess:
                 self._printed.extend(printed)
 
     def _write(self, child: "subprocess.Popen[str]", message: Message) -> None:
-        if child.stdin is None:
-            raise TypeError("the process was started without pipes")
-        with suppress(BrokenPipeError):  # the caller sees the end of the answers
-            child.stdin.write(json.dumps(message) + "\n")
-            child.stdin.flush()
+        # The caller sees the end of the answers when the process has ended.
+        with self._writing, suppress(BrokenPipeError, ValueError):
+            stdin = _pipe(child.stdin)
+            stdin.write(json.dumps(message) + "\n")
+            stdin.flush()
 
     def _died(self, child: "subprocess.Popen[str]") -> C500Error:
-        if self._child is not child:
+        if self._stopped:
             return _error(_STOPPED)
         code = child.wait()
         last = next((line.strip() for line in reversed(self._printed) if line.strip()), "it printed nothing")
-        return EngineFailed(
+        return ProcessDied(
             f"the process of {self._name} ended with {_exit_name(code)}: {last}",
             fix="run the job again; if it fails at the same place, report the recording",
             printed=list(self._printed),
@@ -225,10 +264,10 @@ _STOPPED: Message = {
 }
 
 
-def _stdout(child: "subprocess.Popen[str]") -> Any:
-    if child.stdout is None:
+def _pipe(pipe: IO[str] | None) -> IO[str]:
+    if pipe is None:
         raise TypeError("the process was started without pipes")
-    return child.stdout
+    return pipe
 
 
 def _error(told: Message) -> C500Error:

@@ -14,6 +14,8 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
@@ -45,6 +47,8 @@ class Worker:
     requests: dict[int, Request] = field(default_factory=dict[int, Request])
     pending: "deque[tuple[int, int, Unit]]" = field(default_factory=deque[tuple[int, int, Unit]])
     """Request, index of the unit in it, unit."""
+    alone: set[int] = field(default_factory=set[int])
+    """Requests whose units are not computed with those of others, because a batch with them failed."""
     busy_s: float = 0.0
 
     def serve(self) -> None:
@@ -52,9 +56,7 @@ class Worker:
         while True:
             self._receive(wait=not self.pending)
             if self.pending:
-                start = time.perf_counter()
                 self._step()
-                self.busy_s += time.perf_counter() - start
 
     def _receive(self, *, wait: bool) -> None:
         while wait or not self.inbox.empty():
@@ -68,7 +70,8 @@ class Worker:
     def _open(self, message: Message) -> None:
         number, content = message["id"], message["request"]
         try:
-            units = self.runtime.split(content)
+            with self._busy():
+                units = self.runtime.split(content)
             if not units:
                 self.send({"id": number, "answer": self.runtime.answer(content, [])})
                 return
@@ -88,15 +91,17 @@ class Worker:
         """Compute one batch."""
         batch = self._next_batch()
         try:
-            outcomes = self.runtime.run([unit for _, _, unit in batch])
-        except OutOfMemory as error:
-            if self.runtime.shrink():
+            with self._busy():
+                outcomes = self.runtime.run([unit for _, _, unit in batch])
+        except Exception as error:  # noqa: BLE001 - told to the callers
+            numbers = {number for number, _, _ in batch}
+            smaller = isinstance(error, OutOfMemory) and self.runtime.shrink()
+            if not smaller and len(numbers) > 1:
+                self.alone |= numbers  # one of them may be at fault, the others shall not suffer
+            if smaller or len(numbers) > 1:
                 self.pending.extendleft(reversed(batch))
             else:
-                self._fail(sorted({number for number, _, _ in batch}), error)
-            return
-        except Exception as error:  # noqa: BLE001 - told to the callers
-            self._fail(sorted({number for number, _, _ in batch}), error)
+                self._fail(list(numbers), error)
             return
         for (number, index, unit), outcome in zip(batch, outcomes, strict=True):
             self._note(self.requests[number], index, unit, outcome)
@@ -108,7 +113,7 @@ class Worker:
         left: deque[tuple[int, int, Unit]] = deque()
         while self.pending:
             item = self.pending.popleft()
-            if item[2].key != chosen[0].key:
+            if not self._together(batch[0], item):
                 left.append(item)
             elif self.runtime.fits(chosen, item[2]):
                 batch.append(item)
@@ -118,6 +123,19 @@ class Worker:
                 break
         self.pending.extendleft(reversed(left))
         return batch
+
+    def _together(self, first: tuple[int, int, Unit], other: tuple[int, int, Unit]) -> bool:
+        if first[2].key != other[2].key:
+            return False
+        return first[0] == other[0] or not self.alone & {first[0], other[0]}
+
+    @contextmanager
+    def _busy(self) -> Generator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.busy_s += time.perf_counter() - start
 
     def _note(self, request: Request, index: int, unit: Unit, outcome: Any) -> None:
         if isinstance(outcome, Again):
@@ -130,6 +148,7 @@ class Worker:
             self.send({"id": request.id, "share": request.done / request.size})
             return
         del self.requests[request.id]
+        self.alone.discard(request.id)
         try:
             self.send({"id": request.id, "answer": self.runtime.answer(request.content, request.outcomes)})
         except Exception as error:  # noqa: BLE001 - told to the caller
@@ -142,6 +161,7 @@ class Worker:
 
     def _drop(self, number: int) -> None:
         self.requests.pop(number, None)
+        self.alone.discard(number)
         self.pending = deque(item for item in self.pending if item[0] != number)
 
     def send(self, message: Message) -> None:

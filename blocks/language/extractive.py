@@ -26,6 +26,11 @@ class ExtractiveEngine:
         libraries = {name: version(name) for name in ("sumy", "rake-nltk")}
         return EngineInfo(name="extractive", version=RULES_VERSION, settings=libraries)
 
+    @property
+    def prompts_at_once(self) -> int:
+        """It computes one after the other."""
+        return 1
+
     def budget(self) -> None:
         """It takes any length."""
 

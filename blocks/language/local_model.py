@@ -8,7 +8,7 @@ from blocks.errors import EngineFailed
 from blocks.language.protocol import LanguageTask
 from blocks.models.located import LocatedModel
 from blocks.settings import settings
-from blocks.vram import BYTES_PER_GB, Nvml
+from blocks.vram import BYTES_PER_GB, Nvml, device_environment
 
 CACHE_BYTES_PER_VALUE = 2
 """Keys and values are kept as 16-bit numbers, whatever the weights are quantised to."""
@@ -38,12 +38,7 @@ def output_settings(model: LocatedModel) -> dict[str, Any]:
 
 def environment() -> dict[str, str]:
     """Variables for a process of vLLM: one GPU, numbered as nvidia-smi does, and no usage statistics sent."""
-    return {
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        "CUDA_VISIBLE_DEVICES": str(settings().gpu_index),
-        "VLLM_NO_USAGE_STATS": "1",
-        "DO_NOT_TRACK": "1",
-    }
+    return device_environment() | {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 
 
 def gpu_share() -> float:

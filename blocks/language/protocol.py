@@ -70,6 +70,11 @@ class LanguageEngine(Protocol):
         """Name, version, model and settings, without loading anything."""
         ...
 
+    @property
+    def prompts_at_once(self) -> int:
+        """How many prompts are worth asking at the same time."""
+        ...
+
     def budget(self) -> TokenBudget | None:
         """What fits into one request, without loading anything; None when the engine does not say."""
         ...

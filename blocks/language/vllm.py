@@ -55,6 +55,11 @@ class VllmEngine:
             name="vllm", version=version("vllm"), model=self._model.name, settings=output_settings(self._model)
         )
 
+    @property
+    def prompts_at_once(self) -> int:
+        """vLLM schedules them by itself."""
+        return 64
+
     def budget(self) -> TokenBudget:
         """What fits into one request; see `budget_of`."""
         return budget_of(self._model.folder)

@@ -1,17 +1,15 @@
 """vLLM in the process that holds it: whatever is asked at the same time is computed together."""
 
 import inspect
-import itertools
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from blocks.errors import EngineFailed, NotFound, OutOfMemory, Unsupported
-from blocks.inference.runtime import Again, Unit
+from blocks.errors import EngineFailed, NotFound, Unsupported
+from blocks.inference.runtime import Unit
 from blocks.language.budget import TEMPLATE_TOKENS, max_input_tokens, token_counter
 from blocks.language.local_model import NO_THINKING, weight_files
 from blocks.language.repair import Messages
@@ -63,7 +61,6 @@ class VllmRuntime:
             "enforce_eager": False,
             "trust_remote_code": False,
         }
-        self._numbers = itertools.count(1)
 
     def load(self) -> dict[str, Any]:
         """Load the model, after seeing that its files and a vLLM that fits are there."""
@@ -113,10 +110,7 @@ class VllmRuntime:
             ]
             outputs = self._llm.chat(**self._chat_arguments(conversations, parameters))
         except Exception as error:  # vLLM raises whatever its parts raise
-            failed = error_for("vLLM failed", told_by(error))
-            if len(batch) > 1 and not isinstance(failed, OutOfMemory):
-                return [Again(replace(unit, key=next(self._numbers))) for unit in batch]  # one of them was at fault
-            raise failed from error
+            raise error_for("vLLM failed", told_by(error)) from error
         return [_outcome(output) for output in outputs]
 
     def answer(self, request: dict[str, Any], outcomes: list[Any]) -> dict[str, Any]:

@@ -42,6 +42,11 @@ class VllmServerEngine:
             name="vllm-server", version=_version(), model=self._model.name, settings=output_settings(self._model)
         )
 
+    @property
+    def prompts_at_once(self) -> int:
+        """As many as the server works on at once."""
+        return 16
+
     def budget(self) -> TokenBudget:
         """What fits into one request; see `budget_of`."""
         return budget_of(self._model.folder)

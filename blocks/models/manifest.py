@@ -66,10 +66,6 @@ class Manifest(Frozen):
         """Bytes of all files together."""
         return sum(file.size_bytes for file in self.files)
 
-    def sizes_fit(self, folder: Path) -> bool:
-        """Whether every file is there with its size; reads no content."""
-        return all(_size(folder / file.path) == file.size_bytes for file in self.files)
-
     def verify(self, folder: Path) -> list[str]:
         """Read and hash every file; one line for each that is missing, of wrong size or of wrong content."""
         found = ((file.path, _problem(folder / file.path, file)) for file in self.files)

@@ -7,13 +7,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from blocks.audio import Span
+from blocks.errors import NotFound
 from blocks.inference.process import ModelProcess
 from blocks.models.locate import locate
 from blocks.progress import OnProgress
 from blocks.settings import settings
 from blocks.speech.whisper import device_of
 from blocks.transcript import EngineInfo, Segment, Transcript
-from blocks.vram import VramNeed
+from blocks.vram import VramNeed, device_environment
 from blocks.wav import duration_of
 
 RUNTIME = "blocks.speech.chunkformer_runtime:ChunkFormerRuntime"
@@ -35,7 +36,7 @@ class ChunkFormerEngine:
         self._model = locate(chosen.chunkformer_model_name)
         self._device = device_of(chosen.chunkformer_device)
         self._duration = chosen.chunkformer_total_batch_duration
-        self._process = ModelProcess("ChunkFormer", RUNTIME, self._config, {"TQDM_DISABLE": "1"})
+        self._process = ModelProcess("ChunkFormer", RUNTIME, self._config, device_environment() | {"TQDM_DISABLE": "1"})
 
     def info(self) -> EngineInfo:
         """Name, version, model and settings, without loading anything."""
@@ -50,6 +51,7 @@ class ChunkFormerEngine:
                 "chunk_size": chosen.chunkformer_chunk_size,
                 "left_context": chosen.chunkformer_left_context,
                 "right_context": chosen.chunkformer_right_context,
+                "longest_piece_s": chosen.chunkformer_total_batch_duration,
             },
         )
 
@@ -57,8 +59,11 @@ class ChunkFormerEngine:
         """The weights as they lie on disk, and memory for each second of audio at once."""
         if self._device != "cuda":
             return None
+        weights = self._model.folder / "pytorch_model.bin"
+        if not weights.is_file():
+            raise NotFound(f"{self._model.folder} holds no {weights.name}", fix="c500 models check, then pull it again")
         return VramNeed(
-            fixed_bytes=(self._model.folder / "pytorch_model.bin").stat().st_size,
+            fixed_bytes=weights.stat().st_size,
             item_bytes=BYTES_PER_S,
             most_items=settings().chunkformer_total_batch_duration,
             smaller="set CHUNKFORMER_TOTAL_BATCH_DURATION lower",
@@ -95,7 +100,6 @@ class ChunkFormerEngine:
         on_progress: OnProgress,
     ) -> Transcript:
         """Transcribe, together with whatever else is asked of this engine; see `SpeechEngine.transcribe`."""
-        self.load()
         duration_s = duration_of(audio)
         request: dict[str, Any] = {
             "audio": str(audio),
@@ -114,9 +118,10 @@ class ChunkFormerEngine:
         chosen = settings()
         return {
             "folder": str(self._model.folder),
-            "device": f"cuda:{chosen.gpu_index}" if self._device == "cuda" else "cpu",
+            "device": self._device,
             "chunk_size": chosen.chunkformer_chunk_size,
             "left_context": chosen.chunkformer_left_context,
             "right_context": chosen.chunkformer_right_context,
+            "longest_piece_s": chosen.chunkformer_total_batch_duration,
             "total_batch_duration": self._duration,
         }

@@ -25,8 +25,9 @@ class ChunkFormerRuntime:
 
     Args:
         folder: The model as its package loads it.
-        device: `cuda:<n>` or `cpu`.
+        device: `cuda` or `cpu`.
         chunk_size, left_context, right_context: In encoder frames of 80 ms.
+        longest_piece_s: Where long recordings are cut; the same however much memory there is.
         total_batch_duration: Seconds of audio at once.
     """
 
@@ -38,6 +39,7 @@ class ChunkFormerRuntime:
         chunk_size: int,
         left_context: int,
         right_context: int,
+        longest_piece_s: int,
         total_batch_duration: int,
     ) -> None:
         self._folder = Path(folder)
@@ -47,6 +49,7 @@ class ChunkFormerRuntime:
             "left_context_size": left_context,
             "right_context_size": right_context,
         }
+        self._longest_piece_s = longest_piece_s
         self._duration = total_batch_duration
         self._shrunk = False
 
@@ -86,7 +89,7 @@ class ChunkFormerRuntime:
         """Spans of a short recording; stretches of a long one, cut between spans."""
         spans: list[tuple[float, float]] = [(start_s, end_s) for start_s, end_s in request["spans"]]
         short = request["duration_s"] <= SHORT_S
-        pieces = spans if short else stretches(spans, self._duration)
+        pieces = spans if short else stretches(spans, self._longest_piece_s)
         return [
             Unit(payload=(request["audio"], start_s, end_s), key=short, size=end_s - start_s)
             for start_s, end_s in pieces

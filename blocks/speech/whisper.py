@@ -18,7 +18,7 @@ from blocks.speech.utterances import cut_at_pauses, segment_of
 from blocks.speech.whisper_weights import read_shape
 from blocks.speech.windows import Window
 from blocks.transcript import EngineInfo, Segment, Transcript, Word
-from blocks.vram import VramNeed, gpu_count
+from blocks.vram import VramNeed, device_environment, gpu_count
 from blocks.wav import duration_of
 
 RUNTIME = "blocks.speech.whisper_runtime:WhisperRuntime"
@@ -36,6 +36,9 @@ SMALLER_TYPE = {
 """What to go on with when the memory does not suffice."""
 
 SENTENCE_ENDS = (".", "!", "?", "…", "。")
+SHORTEST_SEGMENT_S = 0.02
+"""The step of Whisper's alignment."""
+
 LONGEST_SEGMENT_S = 15.0
 """A segment this long ends at the next end of a sentence; shorter ones may hold several."""
 
@@ -55,7 +58,7 @@ class WhisperEngine:
             self._compute_type = "float16" if self._device == "cuda" else "int8"
         self._batch_size = chosen.whisper_batch_size
         self._given = self._batch_size or CPU_BATCH
-        self._process = ModelProcess("Whisper", RUNTIME, self._config)
+        self._process = ModelProcess("Whisper", RUNTIME, self._config, device_environment())
         self._falling_back = threading.Lock()
 
     def info(self) -> EngineInfo:
@@ -95,13 +98,12 @@ class WhisperEngine:
     def load(self) -> None:
         """Start the process that holds the model; nothing happens when it runs."""
         read_shape(self._model.folder)  # a wrong or damaged file is told before anything starts
-        while True:
-            asked = self._compute_type
-            try:
-                return self._process.start()
-            except OutOfMemory:
-                if not self._fall_back(asked):
-                    raise
+        asked = self._compute_type
+        try:
+            self._process.start()
+        except OutOfMemory:
+            if not self._fall_back(asked):
+                raise
 
     def unload(self) -> None:
         """End the process; all memory is free."""
@@ -126,9 +128,8 @@ class WhisperEngine:
         on_progress: OnProgress,
     ) -> Transcript:
         """Transcribe, together with whatever else is asked of this engine; see `SpeechEngine.transcribe`."""
-        self.load()
-        known: list[str] = self._process.facts["languages"]
-        if language is not None and language not in known:
+        known: list[str] = self._process.facts.get("languages", [])
+        if language is not None and known and language not in known:
             raise Unsupported(
                 f"the model {self._model.name} does not speak {language!r}",
                 fix="choose another engine or model: c500 engines",
@@ -154,7 +155,6 @@ class WhisperEngine:
         return {
             "folder": str(self._model.folder),
             "device": self._device,
-            "device_index": chosen.gpu_index if self._device == "cuda" else 0,
             "compute_type": self._compute_type,
             "cpu_threads": os.cpu_count() or 1,
             "batch_size": self._given,
@@ -176,18 +176,20 @@ class WhisperEngine:
             except Stopped:
                 if self._compute_type == asked:
                     raise
-            self._process.start()  # another caller's request ran out of memory, or this one's did
+                self._process.start()  # the request of another caller ran out of memory
 
     def _fall_back(self, asked: str) -> bool:
         """Go on in the next smaller number type, if there is one and the settings allow it."""
         with self._falling_back:
-            if self._compute_type != asked:
-                return True  # another caller was faster
-            smaller = SMALLER_TYPE.get(asked)
-            if smaller is None or not settings().compute_fallback:
-                return False
-            self._compute_type = smaller
-            self._process.stop()
+            while self._compute_type == asked or self._process.pid is None:
+                smaller = SMALLER_TYPE.get(self._compute_type)
+                if smaller is None or not settings().compute_fallback:
+                    return False
+                self._compute_type = smaller
+                try:
+                    self._process.restart()
+                except OutOfMemory:
+                    continue
             return True
 
 
@@ -215,7 +217,17 @@ def segments_of(window: dict[str, Any]) -> list[Segment]:
         elif heard["text"].strip():
             start_s, end_s = place.place(heard["start_s"], heard["end_s"])
             made.append(Segment(start_s=start_s, end_s=max(start_s, end_s), text=heard["text"].strip(), **figures))
-    return made
+    return [_lasting(segment, place) for segment in made]
+
+
+def _lasting(segment: Segment, window: Window) -> Segment:
+    """A segment that lasts: the alignment puts words it is unsure of at one instant."""
+    if segment.end_s - segment.start_s >= SHORTEST_SEGMENT_S:
+        return segment
+    first_s, last_s = window.parts[window.part_of(segment.end_s)]
+    start_s = max(first_s, min(segment.start_s, last_s - SHORTEST_SEGMENT_S))
+    end_s = round(max(start_s + SHORTEST_SEGMENT_S, segment.end_s), 3)
+    return segment.model_copy(update={"start_s": round(start_s, 3), "end_s": end_s})
 
 
 def _words(heard: Sequence[Sequence[Any]], window: Window) -> list[Word]:

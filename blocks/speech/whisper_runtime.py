@@ -4,10 +4,11 @@ import wave
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks.audio import SAMPLE_RATE_HZ, Span
-from blocks.errors import C500Error, EngineFailed, OutOfMemory, Unsupported
+from blocks.errors import C500Error, EngineFailed, NotFound, OutOfMemory, Unsupported
 from blocks.inference.runtime import Again, Unit
 from blocks.speech.windows import WINDOW_S, Window, pack
 
@@ -49,7 +50,6 @@ class WhisperRuntime:
     Args:
         folder: The model in CTranslate2's form.
         device: `cuda` or `cpu`.
-        device_index: Which GPU.
         compute_type: CTranslate2's number type.
         cpu_threads: Threads on a CPU.
         batch_size: Windows at once.
@@ -64,7 +64,6 @@ class WhisperRuntime:
         *,
         folder: str,
         device: str,
-        device_index: int,
         compute_type: str,
         cpu_threads: int,
         batch_size: int,
@@ -74,7 +73,7 @@ class WhisperRuntime:
         word_timestamps: bool,
     ) -> None:
         self._folder = folder
-        self._where: dict[str, Any] = {"device": device, "device_index": device_index, "cpu_threads": cpu_threads}
+        self._where: dict[str, Any] = {"device": device, "cpu_threads": cpu_threads}
         self._compute_type = compute_type
         self._batch_size = batch_size
         self._beam_size = beam_size
@@ -87,9 +86,11 @@ class WhisperRuntime:
         """Load the model; the language codes it speaks."""
         from faster_whisper import BatchedInferencePipeline, WhisperModel
 
+        if not (Path(self._folder) / "tokenizer.json").is_file():
+            raise NotFound(f"{self._folder} holds no tokenizer.json", fix="c500 models check, then pull it again")
         try:
             self._model = WhisperModel(self._folder, compute_type=self._compute_type, **self._where)
-        except (RuntimeError, ValueError) as error:
+        except Exception as error:  # the libraries raise whatever a wrong file makes of it
             raise load_error(error, self._folder, self._where["device"], self._compute_type) from error
         self._pipeline = BatchedInferencePipeline(self._model)
         return {"languages": self._model.supported_languages}
@@ -102,7 +103,10 @@ class WhisperRuntime:
             return []
         language, probability = request["language"], None
         if language is None:
-            language, probability = self._detect_language(request["audio"], windows)
+            try:
+                language, probability = self._detect_language(request["audio"], windows)
+            except RuntimeError as error:
+                raise _compute_error(error, 1) from error
         tasks = [
             Task(
                 audio=request["audio"],

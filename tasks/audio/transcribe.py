@@ -19,7 +19,7 @@ from tasks.audio.check import check_segments
 COPY_FRAMES = 1 << 16
 
 
-@step("transcribe", tags=("speech",))
+@step("transcribe", version=2, tags=("speech",))
 async def transcribe_step(
     folder: str,
     audio: FileRef,
@@ -81,12 +81,13 @@ def transcribe(
         for channel in range(speech.channels)
         if any(span.channel == channel for span in speech.spans)
     ]
+    fullest = max(heard, key=lambda transcript: sum(len(segment.text) for segment in transcript.segments))
     segments = sorted((s for transcript in heard for s in transcript.segments), key=lambda s: s.start_s)
     transcript = Transcript(
-        language=heard[0].language,
-        language_probability=heard[0].language_probability,
+        language=fullest.language,
+        language_probability=fullest.language_probability,
         segments=tuple(segments),
-        engine=heard[0].engine,
+        engine=fullest.engine,
         duration_s=speech.duration_s,
     )
     check_segments(transcript)

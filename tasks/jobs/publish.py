@@ -4,11 +4,12 @@ import json
 from datetime import UTC, datetime
 
 from prefect import task
+from pydantic import ValidationError
 
 from blocks import metrics, timeline
 from blocks.audio import AudioInfo, Speech
 from blocks.enhanced import Enhanced, Summary
-from blocks.errors import NotFound
+from blocks.errors import NotFound, Unsupported
 from blocks.job import Job, JobResult, Metrics, Notice, Status, job_folder
 from blocks.model import Frozen
 from blocks.progress import in_thread
@@ -34,11 +35,20 @@ class Made(Frozen):
 
 
 def read_result(files: Files, job_id: str) -> JobResult | None:
-    """The stored result of a job, None while there is none."""
+    """The stored result of a job, None while there is none.
+
+    Raises:
+        Unsupported: another version of C500 wrote it.
+    """
     try:
         return JobResult.model_validate_json(files.read_bytes(f"{job_folder(job_id)}/result.json"))
     except NotFound:
         return None
+    except ValidationError as error:
+        raise Unsupported(
+            f"the result of job {job_id} was written by another version of C500",
+            fix="process the recording again",
+        ) from error
 
 
 @task(name="find-result")

@@ -19,9 +19,6 @@ from blocks.store.files import FileRef
 from blocks.transcript import EngineInfo, Segment, Transcript
 from tasks.llm.windows import Lines, Window, any_size, fits_budget, prompt_for, windows
 
-WINDOWS_AT_ONCE = 4
-"""A server with batching answers several windows in little more time than one."""
-
 
 @step("enhance", timeout_s=3600, tags=("language",))
 async def enhance_step(
@@ -96,7 +93,7 @@ def schema_for(count: int) -> dict[str, Any]:
 
 async def _answers(cut: Sequence[Window], language: str, engine: LanguageEngine) -> list[Completion | EngineFailed]:
     """One answer a window; the schema counts lines, so each window is a request of its own."""
-    slots = asyncio.Semaphore(WINDOWS_AT_ONCE)
+    slots = asyncio.Semaphore(engine.prompts_at_once)
     stop: list[EngineUnavailable] = []
 
     async def answer(window: Window) -> Completion | EngineFailed | EngineUnavailable:

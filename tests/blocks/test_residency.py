@@ -6,16 +6,15 @@ from pathlib import Path
 import pytest
 
 from blocks.residency import keep_loaded, loaded
-from tests.fakes.gpu import CountingModel, waiting_at
+from tests.fakes.gpu import CountingModel, SimulatedGpu, waiting_at
 
 
 async def test_without_a_keeper_a_model_is_unloaded_after_each_use() -> None:
-    model = CountingModel()
-    for _ in range(2):
+    for model in (CountingModel(), CountingModel()):
         async with loaded(model) as same:
-            assert same.process.pid is not None
+            assert same is model
+            assert model.process.pid is not None
         assert model.process.pid is None
-    assert model.loads == 2
 
 
 async def test_within_a_keeper_users_of_one_kind_share_one_model() -> None:
@@ -81,3 +80,21 @@ async def test_a_user_cancelled_while_the_model_loads_leaves_nothing_behind(tmp_
         with pytest.raises(asyncio.CancelledError):
             await user
     assert model.process.pid is None
+
+
+async def test_a_model_whose_slot_was_lost_is_loaded_again(prefect_api: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prefect cancels the holder when the lease of a slot cannot be renewed."""
+    gpu = SimulatedGpu(index=6)
+    monkeypatch.setattr("blocks.residency.Gpu.of_settings", lambda: gpu)
+    model, successor = CountingModel(meter=gpu._simulated), CountingModel(meter=gpu._simulated)
+    async with keep_loaded() as resident:
+        async with loaded(model):
+            pass
+        assert resident._owner is not None
+        resident._owner.cancel()
+        await asyncio.wait([resident._owner])
+        assert model.process.pid is None
+        async with loaded(successor) as again:
+            assert again is successor
+        assert resident.loads == 2
+    assert gpu._simulated.used_bytes() == 0

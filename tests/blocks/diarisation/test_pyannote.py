@@ -3,60 +3,48 @@
 The package itself is not installed with the tests; a stand-in has the signatures of 3.3 and 4.0.
 """
 
+import json
 import os
-import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from blocks.audio import SAMPLE_RATE_HZ, Span
 from blocks.diarisation.protocol import Turn
-from blocks.diarisation.pyannote import PyannoteDiariser, turns_in
-from blocks.errors import BadInput, EngineFailed, NotFound, Stopped, Unsupported
+from blocks.diarisation.pyannote import PyannoteDiariser
+from blocks.diarisation.pyannote_runtime import turns_in
+from blocks.errors import BadInput, EngineFailed, NotFound, OutOfMemory, Stopped, Unsupported
 from blocks.settings import settings
 from tests.blocks.diarisation.conftest import write_wav
 
+ROOT = Path(__file__).parents[3]
 SPEECH = [Span(start_s=0, end_s=3)]
 LOCAL = "pipeline: {name: x.Y, params: {segmentation: $model/segmentation, clustering: VBxClustering}}"
 
 
-class Annotation:
-    """What `pyannote.core.Annotation` is asked for here."""
+@dataclass
+class FakePyannote:
+    """How the stand-in behaves, and what it noted; see `tests/fakes/pyannote_package`."""
 
-    def __init__(self, *tracks: tuple[float, float, str]) -> None:
-        self._tracks = tracks
+    control: Path
 
-    def itertracks(self, yield_label: bool) -> Any:
-        assert yield_label
-        for number, (start, end, label) in enumerate(self._tracks):
-            yield SimpleNamespace(start=start, end=end), number, label
+    def behaves(self, **how: Any) -> None:
+        """From now on; what was said before is forgotten."""
+        whole = self.control.with_suffix(".new")
+        whole.write_text(json.dumps(how))
+        whole.replace(self.control)
 
-
-class Pipeline:
-    """A stand-in that finds the same turns in any recording."""
-
-    loaded: Path | None = None
-    failure: Exception | None = None
-
-    @classmethod
-    def from_pretrained(cls, checkpoint: Path) -> "Pipeline":
-        cls.loaded = checkpoint
-        return cls()
-
-    def to(self, device: Any) -> None: ...
-
-    def __call__(self, file: dict[str, Any], num_speakers: int | None, hook: Any) -> Annotation:
-        assert tuple(file["waveform"].shape) == (1, 3 * file["sample_rate"])
-        if self.failure:
-            raise self.failure
-        for step in ("segmentation", "embeddings"):
-            for completed in range(3):
-                hook(step, None, file=file, total=2, completed=np.float64(completed))
-            hook(step, object(), file=file)
-        return Annotation(*[(float(number), number + 1.0, f"S{number}") for number in range(num_speakers or 1)])
+    def noted(self, key: str) -> list[Any]:
+        """The values of one kind of note, oldest first."""
+        log = self.control.with_suffix(".log")
+        notes = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        return [note[key] for note in notes if key in note]
 
 
 @pytest.fixture
@@ -71,17 +59,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def pipeline(monkeypatch: pytest.MonkeyPatch) -> type[Pipeline]:
-    """The stand-in, installed as `pyannote.audio`."""
+def pyannote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePyannote:
+    """The stand-in, installed for this process and its children, on the second GPU of a machine."""
     pytest.importorskip("torch")
-    package, audio = ModuleType("pyannote"), ModuleType("pyannote.audio")
-    kind = type("Pipeline", (Pipeline,), {})
-    audio.Pipeline = kind  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pyannote", package)
-    monkeypatch.setitem(sys.modules, "pyannote.audio", audio)
-    monkeypatch.setattr("blocks.diarisation.pyannote.find_spec", lambda name: object())
+    package = str(ROOT / "tests" / "fakes" / "pyannote_package")
+    monkeypatch.syspath_prepend(package)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), package]))
     monkeypatch.setenv("PYANNOTE_METRICS_ENABLED", "true")
-    return kind
+    monkeypatch.setenv("GPU_INDEX", "1")
+    settings.cache_clear()
+    fake = FakePyannote(tmp_path / "pyannote.json")
+    fake.behaves()
+    monkeypatch.setenv("C500_FAKE_PYANNOTE", str(fake.control))
+    return fake
 
 
 @pytest.fixture
@@ -93,49 +83,94 @@ def ignore(share: float) -> None:
     """Take no notice of the progress."""
 
 
+class Annotation:
+    """What `pyannote.core.Annotation` is asked for here; version 4 has NumPy's numbers in it."""
+
+    def __init__(self, *tracks: tuple[float, float, str]) -> None:
+        self._tracks = tracks
+
+    def itertracks(self, yield_label: bool) -> Any:
+        assert yield_label
+        for number, (start, end, label) in enumerate(self._tracks):
+            yield SimpleNamespace(start=np.float32(start), end=np.float32(end)), number, label
+
+
 def test_both_versions_of_its_result_are_understood() -> None:
-    overlapping = Annotation((2.0, 3.2, "B"), (-0.01, 2.5, "A"))
-    exclusive = Annotation((2.2, 3.2, "B"), (-0.01, 2.2, "A"))
+    overlapping = Annotation((2.0, 3.25, "B"), (-0.25, 2.5, "A"))
+    exclusive = Annotation((2.25, 3.25, "B"), (-0.25, 2.25, "A"))
     old = turns_in(overlapping, 3.0)
-    assert old == [Turn(start_s=0, end_s=2.5, speaker=0), Turn(start_s=2.0, end_s=3.0, speaker=1)]
+    assert old == [[0, 2.5, 0], [2.0, 3.0, 1]]
     new = SimpleNamespace(speaker_diarization=overlapping, exclusive_speaker_diarization=exclusive)
-    assert turns_in(new, 3.0)[1] == Turn(start_s=2.2, end_s=3.0, speaker=1)
+    assert turns_in(new, 3.0)[1] == [2.25, 3.0, 1]
     assert turns_in(SimpleNamespace(speaker_diarization=overlapping), 3.0) == old
     assert turns_in(Annotation(), 3.0) == []
+    assert json.dumps(old) == "[[0.0, 2.5, 0], [2.0, 3.0, 1]]"
 
 
-def test_a_recording_is_diarised_offline_and_untracked(folder: Path, pipeline: type[Pipeline], recording: Path) -> None:
+def test_a_recording_is_diarised_offline_and_untracked_on_the_gpu_of_the_settings(
+    folder: Path, pyannote: FakePyannote, recording: Path
+) -> None:
     shares: list[float] = []
     with PyannoteDiariser() as diariser:
         found = diariser.turns(recording, spans=SPEECH, speakers=2, on_progress=shares.append)
-    assert [turn.speaker for turn in found] == [0, 1]
-    assert shares == [0.0, 0.25, 0.5, 0.5, 0.75, 1.0]
-    assert {type(share) for share in shares} == {float}
-    assert pipeline.loaded == folder / "config.yaml"
-    assert os.environ["PYANNOTE_METRICS_ENABLED"] == "false"
+    assert found == [Turn(start_s=0, end_s=1, speaker=0), Turn(start_s=1, end_s=2, speaker=1)]
+    assert set(shares) <= {0.0, 1.0}
+    assert shares[-1] == 1.0
+    assert pyannote.noted("loaded") == [str(folder / "config.yaml")]
+    assert pyannote.noted("environment") == [
+        {
+            "PYANNOTE_METRICS_ENABLED": "false",
+            "HF_HUB_OFFLINE": "1",
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            "CUDA_VISIBLE_DEVICES": "1",
+        }
+    ]
 
 
 @pytest.mark.usefixtures("folder")
-def test_without_speech_nothing_is_loaded(pipeline: type[Pipeline], recording: Path) -> None:
-    assert PyannoteDiariser().turns(recording, spans=[], speakers=None, on_progress=ignore) == []
-    assert pipeline.loaded is None
+def test_without_speech_nothing_is_computed(pyannote: FakePyannote, recording: Path) -> None:
+    with PyannoteDiariser() as diariser:
+        assert diariser.turns(recording, spans=[], speakers=None, on_progress=ignore) == []
+    assert pyannote.noted("speakers") == []
 
 
 @pytest.mark.usefixtures("folder")
-def test_what_fails_within_is_typed_and_a_stop_stops(pipeline: type[Pipeline], recording: Path) -> None:
+def test_what_fails_within_is_typed_and_the_next_recording_is_diarised(pyannote: FakePyannote, recording: Path) -> None:
+    with PyannoteDiariser() as diariser:
+        pyannote.behaves(failure="no chunks")
+        with pytest.raises(EngineFailed, match="no chunks") as failed:
+            diariser.turns(recording, spans=SPEECH, speakers=None, on_progress=ignore)
+        assert failed.value.fix == "try diarise=cluster"
+        pyannote.behaves(memory="run")
+        with pytest.raises(OutOfMemory, match="does not fit"):
+            diariser.turns(recording, spans=SPEECH, speakers=None, on_progress=ignore)
+        with pytest.raises(BadInput, match="speakers is 0"):
+            diariser.turns(recording, spans=SPEECH, speakers=0, on_progress=ignore)
+        pyannote.behaves()
+        assert len(diariser.turns(recording, spans=SPEECH, speakers=None, on_progress=ignore)) == 1
+    assert len(pyannote.noted("loaded")) == 1
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_stop_stops_while_it_computes_and_leaves_no_process(
+    pyannote: FakePyannote, recording: Path, tmp_path: Path
+) -> None:
     def stop(share: float) -> None:
-        raise Stopped("cancelled", fix="start again")
+        if pyannote.noted("speakers"):
+            raise Stopped("cancelled", fix="start again")
 
+    pyannote.behaves(gate=str(tmp_path / "never"))
+    with PyannoteDiariser() as diariser, pytest.raises(Stopped, match="cancelled"):
+        diariser.turns(recording, spans=SPEECH, speakers=None, on_progress=stop)
+    assert not psutil.Process().children(recursive=True)
+
+
+def test_what_is_not_loaded_computes_nothing(recording: Path) -> None:
     with pytest.raises(Stopped):
-        PyannoteDiariser().turns(recording, spans=SPEECH, speakers=None, on_progress=stop)
-    pipeline.failure = ValueError("no chunks")
-    with pytest.raises(EngineFailed, match="no chunks"):
         PyannoteDiariser().turns(recording, spans=SPEECH, speakers=None, on_progress=ignore)
-    with pytest.raises(BadInput, match="speakers is 0"):
-        PyannoteDiariser().turns(recording, spans=SPEECH, speakers=0, on_progress=ignore)
 
 
-@pytest.mark.usefixtures("pipeline")
+@pytest.mark.usefixtures("pyannote")
 @pytest.mark.parametrize("content", [": nonsense [", "", "pipeline: 3", None])
 def test_a_damaged_configuration_is_named(folder: Path, content: str | None) -> None:
     config = folder / "config.yaml"
@@ -146,14 +181,31 @@ def test_a_damaged_configuration_is_named(folder: Path, content: str | None) -> 
         PyannoteDiariser().load()
 
 
-@pytest.mark.usefixtures("pipeline")
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("how", "error", "words"),
+    [
+        ({"unusable": True}, EngineFailed, "cannot be loaded"),
+        ({"memory": "load"}, OutOfMemory, "does not fit"),
+        ({"import_error": "torchaudio has no AudioMetaData"}, Unsupported, "AudioMetaData"),
+    ],
+)
+def test_a_pipeline_that_does_not_load_is_a_typed_error(
+    pyannote: FakePyannote, how: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    pyannote.behaves(**how)
+    with pytest.raises(error, match=words):
+        PyannoteDiariser().load()
+
+
+@pytest.mark.usefixtures("pyannote")
 def test_a_configuration_that_would_ask_the_hub_is_refused(folder: Path) -> None:
     (folder / "config.yaml").write_text("pipeline: {name: x.Y, params: {segmentation: pyannote/segmentation-3.0}}")
     with pytest.raises(NotFound, match="from the hub"):
         PyannoteDiariser().load()
 
 
-@pytest.mark.usefixtures("pipeline")
+@pytest.mark.usefixtures("pyannote")
 def test_an_absent_model_names_its_terms_and_its_pull() -> None:
     with pytest.raises(NotFound) as caught:
         PyannoteDiariser().load()
@@ -162,7 +214,10 @@ def test_an_absent_model_names_its_terms_and_its_pull() -> None:
 
 
 def test_an_absent_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blocks.diarisation.pyannote.find_spec", lambda name: None)
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("blocks.diarisation.pyannote.version", absent)
     with pytest.raises(Unsupported) as caught:
         PyannoteDiariser().load()
     assert caught.value.fix == "pip install 'c500[pyannote]'"

@@ -124,6 +124,74 @@ def test_a_crash_while_computing_is_an_error_of_the_call(loaded: Callable[..., M
         loaded().call({"numbers": [1], "crash": True}, ignore)
 
 
+def test_after_a_crash_the_request_is_tried_once_more(loaded: Callable[..., ModelProcess], tmp_path: Path) -> None:
+    process = loaded()
+    first = process.pid
+    assert process.call({"numbers": [1], "crash": str(tmp_path / "crashed")}, ignore)["doubled"] == [2]
+    assert process.pid not in (None, first)
+    assert process.call({"numbers": [5]}, ignore)["doubled"] == [10]
+
+
+def test_a_request_that_crashes_again_spares_its_neighbours(
+    loaded: Callable[..., ModelProcess], tmp_path: Path
+) -> None:
+    process = loaded()
+    gate = tmp_path / "gate"
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(process.call, {"numbers": [0], "wait_for": str(gate), "key": "alone"}, ignore)
+        wait_until(gate.with_suffix(".began").exists)
+        innocent = [pool.submit(process.call, {"numbers": [n]}, ignore) for n in (1, 2)]
+        guilty = pool.submit(process.call, {"numbers": [3], "crash": True}, ignore)
+        wait_until(lambda: len(process._answers) == 4)
+        gate.touch()
+        assert [one.result()["doubled"] for one in (first, *innocent)] == [[0], [2], [4]]
+        with pytest.raises(EngineFailed, match="SIGKILL"):
+            guilty.result()
+
+
+def test_a_request_that_fails_spares_those_in_its_batch(loaded: Callable[..., ModelProcess], tmp_path: Path) -> None:
+    process = loaded()
+    gate = tmp_path / "gate"
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(process.call, {"numbers": [0], "wait_for": str(gate), "key": "alone"}, ignore)
+        wait_until(gate.with_suffix(".began").exists)
+        innocent = [pool.submit(process.call, {"numbers": [n]}, ignore) for n in (1, 2)]
+        guilty = pool.submit(process.call, {"numbers": [3], "error": "odd audio"}, ignore)
+        wait_until(lambda: len(process._answers) == 4)
+        gate.touch()
+        assert [one.result()["doubled"] for one in (first, *innocent)] == [[0], [2], [4]]
+        with pytest.raises(EngineFailed, match="odd audio"):
+            guilty.result()
+
+
+def test_what_a_library_prints_may_be_no_text(loaded: Callable[..., ModelProcess]) -> None:
+    process = loaded()
+    for _ in range(2):
+        assert process.call({"numbers": [1], "print": "ff0a80"}, ignore)["doubled"] == [2]
+
+
+def test_a_process_that_was_stopped_does_not_start_again(loaded: Callable[..., ModelProcess]) -> None:
+    """A thread that was abandoned when its run was cancelled must not take the GPU again."""
+    process = loaded()
+    process.stop()
+    with pytest.raises(Stopped):
+        process.start()
+    with pytest.raises(Stopped):
+        process.call({"numbers": [1]}, ignore)
+    assert process.pid is None
+
+
+def test_the_share_without_work_is_known(loaded: Callable[..., ModelProcess], tmp_path: Path) -> None:
+    process = loaded()
+    gate = tmp_path / "gate"
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(process.call, {"numbers": [0], "wait_for": str(gate)}, ignore)
+        wait_until(gate.with_suffix(".began").exists)
+        gate.touch()
+        running.result()
+    assert process.idle_share is not None and 0 <= process.idle_share < 0.9
+
+
 def test_stopping_ends_a_load_in_progress(tmp_path: Path) -> None:
     process = ModelProcess("the counter", RUNTIME, lambda: {"wait_for": str(tmp_path / "never")})
     with ThreadPoolExecutor() as pool:

@@ -39,6 +39,8 @@ class Scripted:
     def info(self) -> EngineInfo:
         return EngineInfo(name="scripted", version="1")
 
+    prompts_at_once = 4
+
     def budget(self) -> TokenBudget | None:
         return None
 
