@@ -95,6 +95,7 @@ class ModelProcess:
         with self._starting:
             if self.pid is not None:
                 return
+            self._end()  # what may be left of one that died
             config = self._config()
             with self._lock:
                 if self._stopped:
@@ -135,32 +136,26 @@ class ModelProcess:
         self._end()
 
     def _end(self) -> None:
-        child = self._child
-        if child is not None and child.poll() is None:
+        while (child := self._child) is not None:
             with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
+                os.killpg(child.pid, signal.SIGKILL)  # also what a process that died has left
             child.wait()
-        with self._lock:
-            child, self._child = self._child, None
-            waiting = list(self._answers.values())
-        if child is None:
-            return
-        if child.poll() is None:  # it was started between the two looks
-            with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-        with suppress(OSError):
-            _pipe(child.stdin).close()
-        for answers in waiting:
-            answers.put({"error": _STOPPED})
-        log.info("model process ended", name=self._name, idle_share=self.idle_share, busy_s=round(self._busy_s, 3))
-        self._asked_at = None
+            with self._lock:
+                if self._child is not child:
+                    continue
+                self._child, waiting = None, list(self._answers.values())
+            with suppress(OSError):
+                _pipe(child.stdin).close()
+            for answers in waiting:
+                answers.put({"error": _STOPPED} if self._stopped else {"ended": True})
+            idle_share, self._asked_at = self.idle_share, None
+            log.info("model process ended", name=self._name, idle_share=idle_share, busy_s=round(self._busy_s, 3))
 
     def _call(self, request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
         answers: queue.SimpleQueue[Message] = queue.SimpleQueue()
         with self._lock:
             if (child := self._child) is None:
-                raise _error(_STOPPED)
+                raise _error(_STOPPED) if self._stopped or not self.facts else ProcessDied("it starts anew", fix="wait")
             self._numbers += 1
             number = self._numbers
             self._answers[number] = answers
@@ -182,7 +177,7 @@ class ModelProcess:
             if "error" in message:
                 self._end()
                 raise _error(message["error"])
-            self.facts, self._busy_s = message["ready"], 0.0
+            self.facts, self._busy_s = message["ready"] | {"pid": child.pid}, 0.0
             threading.Thread(target=self._listen, args=(child,), daemon=True).start()
             return
         died = self._died(child)
@@ -215,6 +210,8 @@ class ModelProcess:
                 message = {}
                 if child.poll() is not None and answers.empty():
                     raise self._died(child) from None
+            if "ended" in message:
+                raise ProcessDied(f"the process of {self._name} was started anew", fix="run the job again")
             if "error" in message:
                 raise _error(message["error"])
             if "answer" in message:

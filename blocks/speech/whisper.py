@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from blocks.audio import Span
-from blocks.errors import OutOfMemory, Stopped, Unsupported
+from blocks.errors import OutOfMemory, Unsupported
 from blocks.inference.process import ModelProcess
 from blocks.models.locate import locate
 from blocks.progress import OnProgress
@@ -173,10 +173,6 @@ class WhisperEngine:
             except OutOfMemory:
                 if not self._fall_back(asked):
                     raise
-            except Stopped:
-                if self._compute_type == asked:
-                    raise
-                self._process.start()  # the request of another caller ran out of memory
 
     def _fall_back(self, asked: str) -> bool:
         """Go on in the next smaller number type, if there is one and the settings allow it."""

@@ -146,9 +146,8 @@ def _decoder(on_gpu: bool) -> None:
     made = PROMPTS * NEW_TOKENS
     print(f"decoder of {parameters / 1e9:.2f}e9 weights: load {load_s:.1f} s")
     print(f"  {made / single_s:.0f} tokens/s one by one, {made / together_s:.0f} tokens/s {PROMPTS} at once")
-    print(
-        f"  memory {peak / 1e9:.2f} GB (weights {2 * parameters / 1e9:.2f} GB), residual {(_used() - before) / 1e6:.0f} MB"
-    )
+    residual, weights_gb = _used() - before, 2 * parameters / 1e9
+    print(f"  memory {peak / 1e9:.2f} GB (weights {weights_gb:.2f} GB), residual {residual / 1e6:.0f} MB")
 
 
 def _plain_loop(model: Path, audio: Path, spans: list[Any], batch_size: int, on_gpu: bool) -> list[float]:
