@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     compute_fallback: bool = Field(
         default=True, description="whether a model that runs out of memory may go on in the next smaller number type"
     )
-    look_ahead: int = Field(default=4, ge=1, le=64, description="recordings of a batch in hand at once")
+    look_ahead: int = Field(default=8, ge=1, le=64, description="recordings of a batch in hand at once")
 
     whisper_model_variant: str = Field(
         default="erax-wow-turbo", description="Whisper model: variant, hub name or folder"

@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Sequence
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -207,9 +208,9 @@ def segments_of(window: dict[str, Any]) -> list[Segment]:
             "avg_logprob": round(min(0.0, heard["avg_logprob"]), 4),
             "no_speech_prob": round(min(1.0, max(0.0, heard["no_speech_prob"])), 4),
         }
-        words = _words(heard["words"], place)
-        if words:
-            made += [segment.model_copy(update=figures) for segment in _from_words(words, place)]
+        spoken = [word for word in heard["words"] if word[2].strip()]
+        if spoken:
+            made += [segment.model_copy(update=figures) for segment in _from_words(spoken, place)]
         elif heard["text"].strip():
             start_s, end_s = place.place(heard["start_s"], heard["end_s"])
             made.append(Segment(start_s=start_s, end_s=max(start_s, end_s), text=heard["text"].strip(), **figures))
@@ -226,34 +227,32 @@ def _lasting(segment: Segment, window: Window) -> Segment:
     return segment.model_copy(update={"start_s": round(start_s, 3), "end_s": end_s})
 
 
-def _words(heard: Sequence[Sequence[Any]], window: Window) -> list[Word]:
-    """Words in order of time; the alignment may put one a little before its neighbour."""
-    words: list[Word] = []
-    for start_s, end_s, text, probability in heard:
-        first_s, last_s = window.place(start_s, max(start_s, end_s))
-        first_s = max(first_s, words[-1].end_s if words else first_s)
-        words.append(
-            Word(
-                start_s=first_s,
-                end_s=max(first_s, last_s),
-                text=text,
-                probability=round(min(1.0, max(0.0, probability)), 4),
-            )
-        )
-    return words
+RawWord = Sequence[Any]
+"""Start and end in the window, text with the space before it, probability."""
 
 
-def _from_words(words: Sequence[Word], window: Window) -> list[Segment]:
+def _from_words(spoken: Sequence[RawWord], window: Window) -> list[Segment]:
     def ends(group: Sequence[Word], word: Word) -> bool:
         if window.part_of(group[-1].end_s) != window.part_of(word.end_s):
             return True
         long = group[-1].end_s - group[0].start_s > LONGEST_SEGMENT_S
-        return long and group[-1].text.strip().endswith(SENTENCE_ENDS)
+        return long and group[-1].text.endswith(SENTENCE_ENDS)
 
     segments: list[Segment] = []
-    for group in cut_at_pauses(words, ends):
-        text = "".join(word.text for word in group).strip()
-        if text:
-            named = [word.model_copy(update={"text": word.text.strip()}) for word in group if word.text.strip()]
-            segments.append(segment_of(named, text))
+    texts = iter([text for _, _, text, _ in spoken])
+    for group in cut_at_pauses(_words(spoken, window), ends):
+        segments.append(segment_of(group, "".join(islice(texts, len(group))).strip()))
     return segments
+
+
+def _words(spoken: Sequence[RawWord], window: Window) -> list[Word]:
+    """Words in order of time; the alignment may put one a little before its neighbour."""
+    words: list[Word] = []
+    before_s = 0.0
+    for start_s, end_s, text, probability in spoken:
+        first_s, last_s = window.place(start_s, max(start_s, end_s))
+        first_s = max(first_s, before_s)
+        before_s = max(first_s, last_s)
+        figure = round(min(1.0, max(0.0, probability)), 4)
+        words.append(Word(start_s=first_s, end_s=before_s, text=text.strip(), probability=figure))
+    return words

@@ -23,7 +23,7 @@ PAUSE_S = 5.0
 def measure(quick: bool) -> float:
     """Median of the paired ratios, each without loading; the worse of the two engines."""
     with tempfile.TemporaryDirectory() as folder:
-        seconds, runs = (120, 3) if quick else (600, 9)
+        seconds, runs = (120, 3) if quick else (600, 16)
         audio = tiny.speech(Path(folder) / "speech.wav", seconds)
         return max(_whisper(Path(folder), audio, runs), _chunkformer(Path(folder), audio, runs))
 
@@ -87,10 +87,10 @@ def _ours(engine, audio: Path, spans: list) -> None:
 
 
 def _ratio(name: str, ours: Callable[[], object], own_loop: Callable[[], object], runs: int) -> float:
-    """Median of the ratios of runs in turn, after one run of each to warm up."""
+    """Median of the ratios of runs in turn, each first every other time, after one run of each to warm up."""
     ratios, times = [], ([], [])
     for turn in range(runs + 1):
-        pair = [_time(work) for work in (ours, own_loop)]
+        pair = [_time(ours), _time(own_loop)] if turn % 2 else [_time(own_loop), _time(ours)][::-1]
         if turn:
             ratios.append(pair[0] / pair[1])
             for series, took_s in zip(times, pair, strict=True):
