@@ -136,7 +136,8 @@ class ModelProcess:
 
     def stop(self) -> None:
         """End the process and all it started, for good; a caller still waiting gets `Stopped`."""
-        self._stopped = True
+        with self._lock:  # a start in progress has either seen this or has its process to end
+            self._stopped = True
         self._end()
 
     def _end(self) -> None:
