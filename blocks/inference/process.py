@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import IO, Any
 
@@ -177,8 +177,7 @@ class ModelProcess:
 
     def _load(self, child: "subprocess.Popen[str]") -> None:
         """Wait until the model is loaded, then listen to it."""
-        for line in _pipe(child.stdout):
-            message = json.loads(line)
+        for message in _messages(child):
             if "error" in message:
                 self._end()
                 raise _error(message["error"])
@@ -227,8 +226,7 @@ class ModelProcess:
 
     def _listen(self, child: "subprocess.Popen[str]") -> None:
         """Hand the messages of the process to those who wait for them."""
-        for line in _pipe(child.stdout):
-            message = json.loads(line)
+        for message in _messages(child):
             self._busy_s, self._told_at = message["busy_s"], time.perf_counter()
             if (answers := self._answers.get(message["id"])) is not None:
                 answers.put(message)
@@ -264,6 +262,13 @@ _STOPPED: Message = {
     "fix": "start the job again; finished steps are kept",
     "details": {},
 }
+
+
+def _messages(child: "subprocess.Popen[str]") -> Iterator[Message]:
+    """What the process says; a line that its end cut short is left out."""
+    for line in _pipe(child.stdout):
+        if line.endswith("\n"):
+            yield json.loads(line)
 
 
 def _pipe(pipe: IO[str] | None) -> IO[str]:
