@@ -130,7 +130,7 @@ class Settings(BaseSettings):
     )
 
     llm_enhance_model: str = Field(
-        default="data/models/qwen3-4b-instruct-2507-awq", description="model that corrects transcripts"
+        default="cpatonn/Qwen3-4B-Instruct-2507-AWQ-4bit", description="model that corrects transcripts"
     )
     llm_sum_model: str = Field(
         default="cpatonn/Qwen3-4B-Instruct-2507-AWQ-4bit", description="model that writes summaries"

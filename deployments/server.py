@@ -133,6 +133,8 @@ def _serve(database: Path, extra: dict[str, str]) -> Generator[str]:
             stdout=log,
             stderr=log,
             env=environment,
+            # Ctrl-C goes to the whole process group; without its server the process of the flow would hang at its end.
+            start_new_session=True,
         )
     try:
         url = f"http://127.0.0.1:{port}/api"

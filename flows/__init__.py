@@ -1,5 +1,11 @@
 """The job flows: `from flows import process_audio`."""
 
+import os
+
+# Before Prefect is imported: the server that it may start for a flow of ours does not phone home.
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+
 from flows.audio import process_audio, process_batch, process_text
 
 __all__ = ["process_audio", "process_batch", "process_text"]

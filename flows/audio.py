@@ -11,7 +11,7 @@ from blocks.settings import settings
 from blocks.store.files import FileRef
 from flows.running import attempt, job_run, show, show_batch
 from flows.work import Recording, Work, each, stage
-from tasks.audio.decode import damage_notices, decode_step
+from tasks.audio.decode import decode_notices, decode_step
 from tasks.audio.detect_speech import detect_speech_step
 from tasks.audio.diarise import diarise_step
 from tasks.audio.export import export_step, export_text_step
@@ -161,7 +161,7 @@ async def listen(work: Recording) -> None:
     job, asked = work.job, work.job.plan.options
     decoded = await decode_step(job.folder, job.source, work.info, asked.channels, asked.loudness_lufs)
     work.audio = decoded.audio
-    work.notices = damage_notices(decoded, work.info)
+    work.notices = decode_notices(decoded, work.info, asked.channels)
     work.speech = await detect_speech_step(job.folder, work.audio, asked.vad_threshold)
     engine = job.plan.speech_engine
     work.recognised = await transcribe_step(job.folder, work.audio, work.speech, engine, asked.language, asked.hints)

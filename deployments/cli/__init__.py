@@ -1,5 +1,6 @@
 """The command `c500`: each subcommand is a few lines over a flow."""
 
+import signal
 import sys
 from importlib import import_module
 
@@ -17,6 +18,7 @@ app = typer.Typer(
 )
 
 DEBUG = "--debug"
+ENDED = {130: "interrupted", 143: "terminated"}
 
 
 @app.callback()
@@ -33,10 +35,12 @@ def load_commands() -> None:
 
 
 def main() -> None:
-    """Run the command line; exit 0 on success, 2 bad input, 3 refused, 1 failure, 130 interrupted."""
+    """Run the command line; exit 0 on success, 2 bad input, 3 refused, 1 failure, 130 interrupted, 143 terminated."""
     load_commands()
     arguments = sys.argv[1:]
     debug = DEBUG in arguments
+    # Prefect's own handler, in force while a flow runs, ends with a call of this one.
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         app([argument for argument in arguments if argument != DEBUG])
     except C500Error as error:
@@ -44,12 +48,18 @@ def main() -> None:
             raise
         typer.echo(f"error: {error.message}\nfix: {error.fix}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; run the same command again to go on where it stopped", err=True)
-        sys.exit(130)
+    except SystemExit as end:
+        # Typer turns an interrupt into 130, _terminated a SIGTERM into 143.
+        if end.code in ENDED:
+            typer.echo(f"{ENDED[end.code]}; run the same command again to go on where it stopped", err=True)
+        raise
     except Exception as error:
         if debug:
             raise
         typer.echo(f"error: {type(error).__name__}: {error}", err=True)
         typer.echo("fix: run it again with --debug and report what it prints", err=True)
         sys.exit(1)
+
+
+def _terminated(*_: object) -> None:
+    sys.exit(143)

@@ -46,6 +46,9 @@ def result(
     if file is None:
         show_result(found, out=None, as_json=as_json)
         return
+    if file == "result.json":
+        typer.echo(found.model_dump_json(indent=2))
+        return
     if file not in found.files:
         raise NotFound(
             f"job {job} has no file {file}",

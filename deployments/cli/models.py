@@ -36,19 +36,19 @@ def pull_some(
     from blocks.settings import settings
 
     source = settings().models_mirror if mirror is None else mirror
-    failed: list[C500Error] = []
+    failed: list[tuple[str, C500Error]] = []
     for name in names or _named_and_pullable():
         try:
             with _bar(name) as on_progress:
                 manifest = pull(name, revision=revision, mirror=source, on_progress=on_progress)
         except C500Error as error:
-            failed.append(error)
+            failed.append((name, error))
         else:
             typer.echo(f"{name}: {_facts(manifest)}, in {folder_of(manifest.repo)}")
-    for error in failed[1:]:
-        typer.echo(f"error: {error.message}\nfix: {error.fix}", err=True)
+    for name, error in failed:
+        typer.echo(f"{name}: {error.message}", err=True)
     if failed:
-        raise failed[0]
+        raise failed[0][1]
 
 
 @commands.command("list")

@@ -50,9 +50,12 @@ SHORTFALL = 0.05
 """A recording this much shorter than its header says is worth a notice."""
 
 
-def damage_notices(audio: DecodedAudio, info: AudioInfo) -> tuple[Notice, ...]:
-    """What the user should know about a damaged recording."""
+def decode_notices(audio: DecodedAudio, info: AudioInfo, channels: Channels) -> tuple[Notice, ...]:
+    """What the user should know about a recording that is damaged, or lacks the channels to split."""
     notices: list[Notice] = []
+    if channels == "split" and audio.channels == 1:
+        message = "The recording has one channel: its speakers cannot be told apart by channels."
+        notices.append(Notice(step="decode", code="one_channel", message=message))
     if audio.damaged_packets:
         message = f"{audio.damaged_packets} packets of the recording are damaged and were left out."
         notices.append(Notice(step="decode", code="damaged_audio", message=message))

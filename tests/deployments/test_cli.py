@@ -2,10 +2,13 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deployments.docs import ROOT
@@ -125,3 +128,51 @@ def test_templates_are_listed_shown_and_checked(tmp_path: Path) -> None:
     bad.mkdir()
     (bad / "schema.json").write_text('{"type": "nonsense"}')
     assert c500("templates", "check", str(bad)).returncode == 2
+
+
+def test_ctrl_c_in_a_terminal_ends_the_run_and_its_server(sentence: Path, tmp_path: Path) -> None:
+    """It goes to the whole process group: the temporary server must not be in it, or the run waits for it."""
+    long = tmp_path / "long.wav"
+    loop = ["ffmpeg", "-loglevel", "error", "-stream_loop", "60", "-i", str(sentence), "-c", "copy", str(long)]
+    subprocess.run(loop, check=True)
+    run = subprocess.Popen(
+        [sys.executable, "-m", "deployments", "process", str(long), "--language", "en"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert run.stderr is not None
+    for line in run.stderr:
+        if line.startswith("detect-speech"):
+            break
+    os.killpg(run.pid, signal.SIGINT)
+    rest = run.stderr.read()
+    run.wait(timeout=60)
+    assert run.returncode == 130
+    assert rest.splitlines()[-1].startswith("interrupted")
+    assert not [process for process in psutil.process_iter() if started_by(process, run.pid)]
+
+
+def started_by(process: psutil.Process, session: int) -> bool:
+    with suppress(psutil.NoSuchProcess, ProcessLookupError):
+        return os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def test_sigterm_is_one_line(sentence: Path, tmp_path: Path) -> None:
+    long = tmp_path / "long.wav"
+    loop = ["ffmpeg", "-loglevel", "error", "-stream_loop", "60", "-i", str(sentence), "-c", "copy", str(long)]
+    subprocess.run(loop, check=True)
+    run = subprocess.Popen(
+        [sys.executable, "-m", "deployments", "process", str(long)], stderr=subprocess.PIPE, text=True
+    )
+    assert run.stderr is not None
+    for line in run.stderr:
+        if line.startswith("detect-speech"):
+            break
+    run.terminate()
+    rest = run.stderr.read()
+    run.wait(timeout=60)
+    assert run.returncode == 143
+    assert "Traceback" not in rest
+    assert rest.splitlines()[-1].startswith("terminated")
