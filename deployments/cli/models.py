@@ -45,7 +45,7 @@ def pull_some(
             failed.append((name, error))
         else:
             typer.echo(f"{name}: {_facts(manifest)}, in {folder_of(manifest.repo)}")
-    for name, error in failed:
+    for name, error in failed if len(failed) > 1 else []:
         typer.echo(f"{name}: {error.message}", err=True)
     if failed:
         raise failed[0][1]

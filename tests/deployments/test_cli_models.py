@@ -87,7 +87,8 @@ def test_one_model_that_fails_does_not_keep_the_others(hub: FakeHub) -> None:
 
 def test_what_the_settings_name_but_is_not_here_is_listed_with_its_fix(hub: FakeHub, tmp_path: Path) -> None:
     (tmp_path / "voices").mkdir()
-    listed = c500("models", "list", SPEAKER_MODEL=str(tmp_path / "voices")).stdout
+    gone = str(tmp_path / "gone")
+    listed = c500("models", "list", SPEAKER_MODEL=str(tmp_path / "voices"), LLM_ENHANCE_MODEL=gone).stdout
     assert "absent: c500 models pull erax-wow-turbo" in listed
     assert "absent: there is no such folder" in listed
     assert "a folder of your own" in listed
