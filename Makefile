@@ -15,7 +15,7 @@ $(VENV)/base.stamp: pyproject.toml requirements.lock
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/base.stamp
-	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[dev,s3]'
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[dev,s3,redis]'
 	touch $@
 
 $(VENV)/torch.stamp: $(VENV)/dev.stamp tests/torch-packages tests/torch-requirements.txt
@@ -23,7 +23,7 @@ $(VENV)/torch.stamp: $(VENV)/dev.stamp tests/torch-packages tests/torch-requirem
 	touch $@
 
 $(VENV)/system.stamp:
-	deployments/system-packages flite ffmpeg
+	deployments/system-packages flite ffmpeg redis-server postgresql chromium
 	mkdir -p $(VENV) && touch $@
 
 demo: $(VENV)/base.stamp  ## transcribe, enhance and summarise the bundled recording

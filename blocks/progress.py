@@ -24,6 +24,7 @@ Listener = Callable[[str, float], None]
 listener: ContextVar[Listener | None] = ContextVar("progress_listener", default=None)
 
 PUBLISH_EVERY_S = 1.0
+PUBLISH_TIMEOUT_S = 5.0
 
 
 async def in_thread(work: Callable[..., R], *args: Any, **kwargs: Any) -> R:
@@ -78,16 +79,31 @@ async def _publish(step: str, share: Callable[[], float]) -> None:
 
 
 async def _artifact(step: str) -> Any:
+    """The progress artifact of the step in Prefect; None outside of a run, or when the server is away."""
     from prefect.artifacts import acreate_progress_artifact
     from prefect.context import FlowRunContext
 
     if FlowRunContext.get() is None:
         return None
-    return await acreate_progress_artifact(0.0, key=f"progress-{step}", description=f"share of {step} done")
+    async with _only_informing():
+        return await acreate_progress_artifact(0.0, key=f"progress-{step}", description=f"share of {step} done")
+    return None
 
 
 async def _update(artifact: Any, share: float) -> None:
     from prefect.artifacts import aupdate_progress_artifact
 
     if artifact is not None:
-        await aupdate_progress_artifact(artifact, progress=round(share * 100, 1))
+        async with _only_informing():
+            await aupdate_progress_artifact(artifact, progress=round(share * 100, 1))
+
+
+@asynccontextmanager
+async def _only_informing() -> AsyncGenerator[None]:
+    """A server that is away does not stop a step, nor hold it up for long."""
+    import httpx
+    from prefect.exceptions import PrefectException
+
+    with suppress(httpx.HTTPError, PrefectException, TimeoutError):
+        async with asyncio.timeout(PUBLISH_TIMEOUT_S):
+            yield

@@ -183,6 +183,54 @@ class Settings(BaseSettings):
     redis_url: str = Field(
         default="redis://localhost:6379/0", pattern=r"^rediss?://", description="address of Redis, where used"
     )
+    api_host: str = Field(
+        default="127.0.0.1", min_length=1, description="address the gateway listens on; loopback unless it has keys"
+    )
+    api_port: int = Field(default=8000, ge=1, le=65_535, description="port the gateway listens on")
+    secret_api_key: SecretStr | None = Field(
+        default=None, description="an API key with all scopes, at least 32 characters; better: `c500 keys create`"
+    )
+    service_dir: Path = Field(
+        default=HOME / "service", description="folder of the service `c500 up` runs: its database, secret and lock"
+    )
+    server_postgres_url: SecretStr | None = Field(
+        default=None, description="PostgreSQL database of the Prefect server, `postgresql://…`; empty = SQLite"
+    )
+    server_redis_url: SecretStr | None = Field(
+        default=None, description="Redis that carries the Prefect server's messages, `redis://…`; empty = its memory"
+    )
+    client_idle_s: float = Field(
+        default=30, gt=0, le=3600, description="seconds a client may pause while it sends a request's body"
+    )
+    warm_modules: str = Field(
+        default="flows",
+        pattern=r"^[\w.]+(,[\w.]+)*$",
+        description="comma list of modules and packages a warm worker loads before its first run",
+    )
+    warm_runs: int = Field(
+        default=1000, ge=1, le=1_000_000, description="runs after which a warm worker loads its code afresh"
+    )
+    warm_hours: float = Field(
+        default=24, gt=0, le=8760, description="hours after which a warm worker loads its code afresh"
+    )
+    warm_memory_mb: float = Field(
+        default=1000,
+        gt=0,
+        le=1_000_000,
+        description="memory of a warm worker's loaded code, in MB of 10^6 bytes, above which it loads it afresh",
+    )
+    pending_timeout_s: float = Field(
+        default=120, ge=1, le=86_400, description="seconds a run may take to start before it is put back in the queue"
+    )
+    max_crash_retries: int = Field(
+        default=3, ge=0, le=100, description="how often a job whose process died is run again before it fails"
+    )
+    crash_retry_delay_s: float = Field(
+        default=5, ge=0, le=3600, description="seconds before the second such attempt, doubled for each further one"
+    )
+    notify_webhook_url: SecretStr | None = Field(
+        default=None, description="where JSON is posted when a job was given up after crashes; empty = nowhere"
+    )
     max_queue_depth: int = Field(
         default=50, ge=1, le=100_000, description="waiting jobs above which new ones are refused"
     )

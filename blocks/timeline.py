@@ -25,6 +25,7 @@ class Timeline:
     Attributes:
         step_time_s: Wall time of each step computed, in order.
         events: What is written to the job's `log.jsonl`.
+        step: The step that began last.
         peak_vram_bytes: Most GPU memory that a model took, None without a GPU.
         waited_s: Seconds in which the job waited for a model, its loading included.
         limit: What stops the job when it takes too long.
@@ -32,6 +33,7 @@ class Timeline:
 
     step_time_s: dict[str, float] = field(default_factory=dict[str, float])
     events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    step: str | None = None
     peak_vram_bytes: int | None = None
     waited_s: float = 0.0
     limit: asyncio.Timeout | None = None
@@ -89,6 +91,8 @@ def measure(step: str) -> Generator[None]:
     heard = on_step.get()
     if heard:
         heard(step, False)
+    if timeline := current.get():
+        timeline.step = step
     log.info("step started", step=step)
     start = time.perf_counter()
     try:

@@ -1,10 +1,11 @@
 """Is everything in place? One finding a part, each with the fix when it is not."""
 
+import asyncio
+import os
 import shutil
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 
 from blocks.errors import C500Error
 from blocks.model import Frozen
@@ -24,8 +25,10 @@ class Finding(Frozen):
 
 
 def examine() -> list[Finding]:
-    """Run every check; a check that raises is a bad finding with the error's own fix."""
-    return [_run(part, check) for part, check in CHECKS.items()]
+    """Run every check, those of the service last; a check that raises is a bad finding with the error's own fix."""
+    findings = [_run(part, check) for part, check in CHECKS.items()]
+    reachable = all(finding.good for finding in findings if finding.part in ("settings", "prefect"))
+    return findings + (_service() if reachable else [])
 
 
 def _run(part: str, check: Callable[[], str]) -> Finding:
@@ -111,12 +114,14 @@ def _gpus() -> str:
 
 
 def _templates() -> str:
-    from tasks.llm.template import check_template, list_templates
+    from tasks.llm.template import list_templates, template_problems
 
     templates = list_templates()
     for template in templates:
-        if problems := check_template(Path(template.path)):
-            raise C500Error(f"template {template.name}: {problems[0]}", fix=f"correct it in {template.path}")
+        if problems := template_problems(template):
+            raise C500Error(
+                f"template {template.name}: {problems[0]}", fix=f"correct it in {template.path or 'the store'}"
+            )
     return ", ".join(template.name for template in templates)
 
 
@@ -124,7 +129,25 @@ def _prefect() -> str:
     from deployments.server import running_server
 
     url = running_server()
-    return f"server at {url}" if url else "no server running; commands start a temporary one"
+    return f"server at {url}, admits us" if url else "no server running; commands start a temporary one"
+
+
+def _service() -> list[Finding]:
+    """What is found about the service of the running server; nothing when no server runs."""
+    from deployments.server import client_auth, running_server
+
+    url = running_server()
+    if url is None:
+        return []
+    os.environ.update({"PREFECT_API_URL": url} | client_auth(url))
+    from deployments.service.checks import check_service
+
+    return [
+        Finding(part=part, good=False, fact=found.message, fix=found.fix)
+        if isinstance(found, C500Error)
+        else Finding(part=part, good=True, fact=found)
+        for part, found in asyncio.run(check_service()).items()
+    ]
 
 
 CHECKS: dict[str, Callable[[], str]] = {

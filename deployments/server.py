@@ -16,14 +16,16 @@ import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 
 import httpx
 
-from blocks.errors import EngineUnavailable
+from blocks.errors import EngineUnavailable, NotAllowed
 from blocks.settings import HOME
 from blocks.store.local import LocalFiles
+from deployments.service.home import CLIENT_AUTH, auth_for, read_running
 
 DEFAULT_API = "http://127.0.0.1:4200/api"
 STARTUP_TIMEOUT_S = 120
@@ -66,16 +68,17 @@ uvicorn.run("prefect.server.api.server:create_app", factory=True, host="127.0.0.
 def use_server() -> Generator[str]:
     """Point Prefect at a running server or, when there is none, at a temporary one.
 
-    Call before `prefect` is imported: it sets `PREFECT_API_URL`.
+    Call before `prefect` is imported: it sets `PREFECT_API_URL` and `PREFECT_API_AUTH_STRING`.
 
     Yields:
         The API's URL.
 
     Raises:
         EngineUnavailable: `PREFECT_API_URL` is set, but no server answers there.
+        NotAllowed: it does, but refuses us.
     """
     if url := running_server():
-        with _environment({"PREFECT_API_URL": url}):
+        with _environment({"PREFECT_API_URL": url} | client_auth(url)):
             yield url
         return
     with temporary_server() as url, _environment({"PREFECT_API_URL": url}):
@@ -83,16 +86,36 @@ def use_server() -> Generator[str]:
 
 
 def running_server() -> str | None:
-    """The API's URL of the server that is configured, or that runs at the default address."""
+    """The API's URL of the server that is configured, of our own service, or at the default address.
+
+    Raises:
+        EngineUnavailable: `PREFECT_API_URL` is set, but no server answers there.
+        NotAllowed: it does, but refuses us.
+    """
     configured = _configured_url()
     if configured:
-        if _healthy(configured):
-            return configured
-        raise EngineUnavailable(
-            f"no Prefect server answers at PREFECT_API_URL={configured}",
-            fix="start it, or unset PREFECT_API_URL to work with a temporary one",
-        )
-    return DEFAULT_API if _healthy(DEFAULT_API) else None
+        if not _healthy(configured):
+            raise EngineUnavailable(
+                f"no Prefect server answers at PREFECT_API_URL={configured}",
+                fix="start it, or unset PREFECT_API_URL to work with a temporary one",
+            )
+        if not _admits(configured):
+            raise NotAllowed(
+                f"the Prefect server at {configured} wants another PREFECT_API_AUTH_STRING",
+                fix="set it to what the server's PREFECT_SERVER_API_AUTH_STRING is (`c500 up` keeps it in SERVICE_DIR)",
+            )
+        return configured
+    service = read_running()
+    for url in (service.api_url if service else None, DEFAULT_API):
+        if url and _healthy(url) and _admits(url):
+            return url
+    return None
+
+
+def client_auth(url: str) -> dict[str, str]:
+    """What a client needs in its environment to be admitted by the server of that URL."""
+    secret = auth_for(url)
+    return {CLIENT_AUTH: secret} if secret else {}
 
 
 @contextmanager
@@ -104,7 +127,7 @@ def temporary_server(extra: dict[str, str] | None = None) -> Generator[str]:
     """
     with tempfile.TemporaryDirectory(prefix="c500-prefect-") as folder:
         database = Path(folder) / "prefect.db"
-        template = _template()
+        template = migrated_template()
         if template.exists():
             shutil.copyfile(template, database)
         with _serve(database, extra or {}) as url:
@@ -163,7 +186,8 @@ def _wait_until_healthy(url: str, process: "subprocess.Popen[bytes]", log: Path)
         time.sleep(POLL_S)
 
 
-def _template() -> Path:
+def migrated_template() -> Path:
+    """An empty database with all tables, kept by the first temporary server; making the tables takes 12 s."""
     return HOME.expanduser() / "prefect" / f"empty-{version('prefect')}.db"
 
 
@@ -187,21 +211,42 @@ def _drain() -> None:
 
 
 def _configured_url() -> str | None:
-    if url := os.environ.get("PREFECT_API_URL"):
-        return url
+    return os.environ.get("PREFECT_API_URL") or _profile("PREFECT_API_URL")
+
+
+def _profile(setting: str) -> str | None:
+    """A setting from the user's Prefect profile or prefect.toml."""
     home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
     if not (home / "profiles.toml").exists() and not Path("prefect.toml").exists():
         return None
-    from prefect.settings import PREFECT_API_URL  # 1.3 s to import: only when there is a profile to read
+    import prefect.settings  # 1.3 s to import: only when there is a profile to read
 
-    return PREFECT_API_URL.value()
+    value = getattr(prefect.settings, setting).value()
+    return value.get_secret_value() if hasattr(value, "get_secret_value") else value
 
 
 def _healthy(url: str) -> bool:
+    return _answers(f"{url}/health") == HTTPStatus.OK
+
+
+def _asks_for_auth(url: str) -> bool:
+    return _answers(f"{url}/admin/version") == HTTPStatus.UNAUTHORIZED
+
+
+def _admits(url: str) -> bool:
+    """Whether the server takes our auth string; one that wants something else than such a string decides for itself."""
+    if "PREFECT_API_KEY" in os.environ or not _asks_for_auth(url):
+        return True
+    user, _, password = (auth_for(url) or _profile("PREFECT_API_AUTH_STRING") or "").partition(":")
+    return _answers(f"{url}/admin/version", auth=(user, password)) != HTTPStatus.UNAUTHORIZED
+
+
+def _answers(url: str, auth: tuple[str, str] | None = None) -> int | None:
+    """Status of a GET; None when nobody answers."""
     try:
-        return httpx.get(f"{url}/health", timeout=2, trust_env=False).is_success
+        return httpx.get(url, auth=auth, timeout=2, trust_env=False).status_code
     except httpx.HTTPError:
-        return False
+        return None
 
 
 def _free_port() -> int:

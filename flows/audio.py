@@ -5,18 +5,21 @@ from typing import Any
 from prefect import flow
 
 from blocks.batch import BatchReport
+from blocks.errors import BadInput
 from blocks.job import JobOptions, JobResult
 from blocks.residency import keep_loaded
 from blocks.settings import settings
 from blocks.store.files import FileRef
-from flows.running import attempt, job_run, show, show_batch
+from flows.names import GIVEN_TEXT, name_of_source, run_name
+from flows.running import attempt, job_run, name_job, show, show_batch
 from flows.work import Recording, Work, each, stage
 from tasks.audio.decode import decode_notices, decode_step
 from tasks.audio.detect_speech import detect_speech_step
 from tasks.audio.diarise import diarise_step
 from tasks.audio.export import export_step, export_text_step
+from tasks.audio.fetch import fetch_text
 from tasks.audio.filter import filter_step
-from tasks.audio.ingest import ingest_step
+from tasks.audio.ingest import BYTES_PER_MB, ingest_step
 from tasks.audio.pictures import draw_timing_step
 from tasks.audio.recordings import find_recordings
 from tasks.audio.transcribe import transcribe_step
@@ -34,7 +37,7 @@ TEXTS_AT_ONCE = 16
 """Texts of a batch with a language engine at once: enough windows to fill a batching server."""
 
 
-@flow(name="process-audio", persist_result=False)
+@flow(name="process-audio", flow_run_name=run_name, persist_result=False)
 async def process_audio(source: str, options: JobOptions | None = None, refresh: bool = False) -> JobResult:
     """Turn one recording into a transcript, an enhanced text and a summary.
 
@@ -42,7 +45,7 @@ async def process_audio(source: str, options: JobOptions | None = None, refresh:
     result of the first, and a run that was killed goes on where it stopped.
 
     Args:
-        source: Path, `file://`, `http(s)://` or `s3://` address of the recording.
+        source: Path, `file://`, `http(s)://`, `s3://` or `store://` address of the recording.
         options: What to do with it; None for the defaults.
         refresh: Compute again whatever is stored.
 
@@ -56,8 +59,9 @@ async def process_audio(source: str, options: JobOptions | None = None, refresh:
         TimedOut: it took longer than JOB_TIMEOUT beyond the length of the audio.
     """
     work = Recording(source=source, options=options or JobOptions(), refresh=refresh)
-    async with job_run(refresh=refresh):
+    async with job_run(work, refresh=refresh):
         await open_recording(work)
+        await name_job(work)
         async with keep_loaded():
             await listen(work)
             await tell_speakers(work)
@@ -67,7 +71,7 @@ async def process_audio(source: str, options: JobOptions | None = None, refresh:
         return await show(work.finished)
 
 
-@flow(name="process-batch", persist_result=False)
+@flow(name="process-batch", flow_run_name=run_name, persist_result=False)
 async def process_batch(sources: list[str], options: JobOptions | None = None, refresh: bool = False) -> BatchReport:
     """Process many recordings phase by phase, so that each model is loaded once.
 
@@ -106,45 +110,68 @@ async def process_batch(sources: list[str], options: JobOptions | None = None, r
         return await show_batch(report)
 
 
-@flow(name="process-text", persist_result=False)
+@flow(name="process-text", flow_run_name=run_name, persist_result=False)
 async def process_text(
-    text: str, options: JobOptions | None = None, source_name: str = "text", refresh: bool = False
+    text: str | None = None,
+    options: JobOptions | None = None,
+    source_name: str | None = None,
+    refresh: bool = False,
+    source: str | None = None,
 ) -> JobResult:
     """Enhance and summarise a text, one utterance or paragraph a line.
 
     Args:
         text: The text.
         options: What to do with it; what concerns audio is ignored.
-        source_name: What the result calls the text.
+        source_name: What the result calls the text; by default the name of its file, or `text`.
         refresh: Compute again whatever is stored.
+        source: Path or address of a text file, instead of `text`: a long text does not travel through Prefect.
 
     Returns:
         The job's result, as for a recording but without audio.
 
     Raises:
-        BadInput, Unsupported: the text is empty or too large, or an option cannot be used.
+        BadInput, Unsupported: there is no text, it is empty or too large, or an option cannot be used.
         TimedOut: it took longer than JOB_TIMEOUT.
     """
-    work = Work(source=source_name, options=options or JobOptions(template=TEXT_TEMPLATE), refresh=refresh)
+    name = source_name or (name_of_source(source) if source else GIVEN_TEXT)
+    work = Work(source=name, options=options or JobOptions(template=TEXT_TEMPLATE), refresh=refresh)
 
     @stage
     async def open_text(work: Work) -> None:
         plan = plan_job(work.options, audio=False, template_sha256=template_asked_for(work.options))
-        work.job = await ingest_text_step(text, plan, source_name)
+        work.job = await ingest_text_step(await the_text(text, source), plan, name)
         work.result = None if refresh else await find_result(work.job)
 
     @stage
     async def read_text(work: Work) -> None:
         work.transcript = await read_text_step(work.job.folder, work.job.source, work.options.language)
 
-    async with job_run(refresh=refresh):
+    async with job_run(work, refresh=refresh):
         await open_text(work)
+        await name_job(work)
         await read_text(work)
         async with keep_loaded():
             await enhance(work)
             await summarise(work)
         await finish_text(work)
         return await show(work.finished)
+
+
+async def the_text(text: str | None, source: str | None) -> str:
+    """The text that was given, or that lies at the address.
+
+    Raises:
+        BadInput: neither was given, or both were.
+    """
+    if (text is None) == (source is None):
+        what = "neither a text nor a source" if text is None else "both a text and a source"
+        raise BadInput(f"{what} is given", fix="give either `text` or `source`", field="text")
+    if source is None:
+        return text or ""
+    limits = settings()
+    max_bytes = int(limits.max_file_size_mb * BYTES_PER_MB)
+    return (await fetch_text(source, max_bytes=max_bytes, allow_private=limits.allow_private_sources))[1]
 
 
 @stage

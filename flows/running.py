@@ -1,11 +1,16 @@
 """What every job flow has around its stages."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
 from typing import TypeVar
+from uuid import UUID
 
+import httpx
 import structlog
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
+from prefect.client.orchestration import get_client
+from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_TASKS_REFRESH_CACHE, temporary_settings
 
@@ -13,21 +18,65 @@ from blocks.batch import BatchReport
 from blocks.errors import C500Error, Stopped, TimedOut
 from blocks.job import JobResult, Notice
 from blocks.logs import configure_logs
+from blocks.runs.record import ERROR, INTERNAL_ERROR, JOB_ID, SEE_LOG, STAGE_OF_STEP, RunError
 from flows.work import Work
 from tasks.jobs.report import batch_markdown, metrics_rows, summary_markdown
 
 T = TypeVar("T")
 
+log = structlog.stdlib.get_logger("c500")
+
+TELL_TIMEOUT_S = 10.0
+LONGEST_MESSAGE = 1000
+"""Characters of an error's message that a label keeps."""
+
 
 @asynccontextmanager
-async def job_run(*, refresh: bool) -> AsyncGenerator[None]:
-    """Log the steps within under the flow run's id and, on refresh, compute each again."""
+async def job_run(work: Work | None = None, *, refresh: bool) -> AsyncGenerator[None]:
+    """Log the steps within under the flow run's id and, on refresh, compute each again.
+
+    A failure is also written on the flow run, so that whoever asks for its status sees code and fix.
+
+    Args:
+        work: The job, where the run has only one.
+        refresh: Whether to compute again whatever is stored.
+    """
     configure_logs()
     with (
         structlog.contextvars.bound_contextvars(flow_run_id=flow_run.id),
         temporary_settings({PREFECT_TASKS_REFRESH_CACHE: refresh}),
     ):
-        yield
+        try:
+            yield
+        except Exception as error:
+            await label_run({ERROR: run_error(error, work and work.timeline.step).model_dump_json()})
+            raise
+
+
+async def name_job(work: Work) -> None:
+    """Write on the flow run which job it is."""
+    await label_run({JOB_ID: work.job.job_id})
+
+
+async def label_run(labels: dict[str, str]) -> None:
+    """Put labels on the flow run in hand, if there is one.
+
+    Waits for a server that is away as long as the run itself does: clients find results by the job's id.
+    """
+    run_id: str | None = flow_run.id
+    if run_id is None:
+        return
+    async with only_informing("labels", within_s=None), get_client() as client:
+        await client.update_flow_run_labels(UUID(run_id), dict(labels))
+
+
+def run_error(error: Exception, step: str | None = None) -> RunError:
+    """What a flow run tells of the error that ended it; `step` is the one in hand."""
+    stage = STAGE_OF_STEP.get(step) if step else None
+    if isinstance(error, C500Error):
+        return RunError(code=error.code, message=error.message[:LONGEST_MESSAGE], fix=error.fix, stage=stage)
+    message = f"{type(error).__name__}: {error}"[:LONGEST_MESSAGE]
+    return RunError(code=INTERNAL_ERROR, message=message, fix=SEE_LOG, stage=stage)
 
 
 async def attempt(step: str, made: Awaitable[T], work: Work) -> T | None:
@@ -49,16 +98,27 @@ async def attempt(step: str, made: Awaitable[T], work: Work) -> T | None:
 
 async def show(result: JobResult) -> JobResult:
     """Show the result in the Prefect UI: the summary as Markdown, the metrics as a table."""
-    await acreate_markdown_artifact(
-        key=f"summary-{result.job_id}", markdown=summary_markdown(result), description=result.source_name
-    )
-    await acreate_table_artifact(
-        key=f"metrics-{result.job_id}", table=metrics_rows(result), description=result.source_name
-    )
+    name = result.source_name
+    async with only_informing("summary and metrics"):
+        await acreate_markdown_artifact(
+            key=f"summary-{result.job_id}", markdown=summary_markdown(result), description=name
+        )
+        await acreate_table_artifact(key=f"metrics-{result.job_id}", table=metrics_rows(result), description=name)
     return result
 
 
 async def show_batch(report: BatchReport) -> BatchReport:
     """Show the report in the Prefect UI."""
-    await acreate_markdown_artifact(key=f"batch-{report.batch_id}", markdown=batch_markdown(report))
+    async with only_informing("report"):
+        await acreate_markdown_artifact(key=f"batch-{report.batch_id}", markdown=batch_markdown(report))
     return report
+
+
+@asynccontextmanager
+async def only_informing(what: str, within_s: float | None = TELL_TIMEOUT_S) -> AsyncGenerator[None]:
+    """Tell Prefect something about the run; a server that is away does not stop the job, nor hold it up for long."""
+    try:
+        async with asyncio.timeout(within_s):
+            yield
+    except (httpx.HTTPError, PrefectException, TimeoutError) as error:
+        log.warning("not shown in Prefect", what=what, error=str(error), kind=type(error).__name__)

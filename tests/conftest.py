@@ -9,6 +9,9 @@ import pytest
 
 from blocks.settings import settings
 from deployments.server import temporary_server
+from tests.databases import postgres_url, redis_url
+
+__all__ = ["postgres_url", "redis_url"]
 
 # Before Prefect is imported anywhere: the tests' own profile and a quiet console.
 os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
@@ -25,6 +28,7 @@ def private_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("AUDIO_DIR", str(tmp_path / "store"))
     monkeypatch.setenv("LOG_DIR", str(tmp_path / "logs"))
+    monkeypatch.setenv("SERVICE_DIR", str(tmp_path / "service"))
     settings.cache_clear()
     yield
     settings.cache_clear()

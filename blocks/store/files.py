@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol, runtime_checkable
 
@@ -40,8 +41,8 @@ class Files(Protocol):
         """The whole content. Raises `NotFound`."""
         ...
 
-    def open(self, key: str) -> BinaryIO:
-        """The content as a readable binary stream. Raises `NotFound`."""
+    def open(self, key: str, start: int = 0) -> BinaryIO:
+        """The content from a byte before its end on, as a readable binary stream. Raises `NotFound`."""
         ...
 
     def put_bytes(self, key: str, content: bytes, media_type: str = ...) -> FileRef:
@@ -69,6 +70,10 @@ class Files(Protocol):
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """All keys that begin with the prefix, sorted."""
+        ...
+
+    def modified(self, key: str) -> datetime:
+        """When the file was written, in UTC. Raises `NotFound`."""
         ...
 
     def delete(self, key: str) -> None:

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +15,7 @@ from blocks.store.scratch import Scratch, locked
 
 OCTETS = "application/octet-stream"
 CHUNK_BYTES = 1 << 20
+MOVE_TRIES = 20
 
 
 class LocalFiles:
@@ -50,11 +52,13 @@ class LocalFiles:
         with self.open(key) as stream:
             return stream.read()
 
-    def open(self, key: str) -> BinaryIO:
-        """The content as a readable binary stream. Raises `NotFound`."""
+    def open(self, key: str, start: int = 0) -> BinaryIO:
+        """The content from a byte on, as a readable binary stream. Raises `NotFound`."""
         path = self._path(key)
         try:
-            return path.open("rb")
+            stream = path.open("rb")
+            stream.seek(start)
+            return stream
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise _no_such_file(key) from error
 
@@ -74,8 +78,7 @@ class LocalFiles:
                 return self.put_file(key, temporary, media_type)
         with _disk_errors(key):
             digest, size_bytes = _sync_and_hash(path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(target)
+            _move(path, target)
             _sync_folder(target.parent)
         return FileRef(key=key, sha256=digest, size_bytes=size_bytes, media_type=media_type)
 
@@ -89,9 +92,8 @@ class LocalFiles:
                 raise _no_such_file(source.key) from error
             except OSError:  # no hard links on this file system
                 shutil.copyfile(self._path(source.key), temporary)
-            target.parent.mkdir(parents=True, exist_ok=True)
             # rename() of two links to one file does nothing and leaves both, so unlink covers it.
-            temporary.replace(target)
+            _move(temporary, target)
         return source.model_copy(update={"key": key})
 
     def read_version(self, key: str) -> tuple[bytes, str] | None:
@@ -119,6 +121,13 @@ class LocalFiles:
             if path.is_file() and path.relative_to(self.root).parts[0] not in (".scratch", ".locks")
         )
         yield from sorted(key for key in found if key.startswith(prefix))
+
+    def modified(self, key: str) -> datetime:
+        """When the file was written, in UTC. Raises `NotFound`."""
+        path = self._path(key)
+        if not path.is_file():
+            raise _no_such_file(key)
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
     def delete(self, key: str) -> None:
         """Remove the file; no error when it is gone already. Empty folders above it go too."""
@@ -176,6 +185,18 @@ def _sync_and_hash(path: Path) -> tuple[str, int]:
             digest.update(chunk)
         os.fsync(stream.fileno())
         return digest.hexdigest(), stream.tell()
+
+
+def _move(path: Path, target: Path) -> None:
+    """Give the file its name, in a folder that `delete` of its last file may remove at any moment."""
+    for tries_left in reversed(range(MOVE_TRIES)):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.replace(target)
+            return
+        except FileNotFoundError:
+            if not tries_left or not path.exists():
+                raise
 
 
 def _sync_folder(folder: Path) -> None:

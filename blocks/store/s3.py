@@ -4,6 +4,7 @@ import hashlib
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -67,10 +68,11 @@ class S3Files:
         with self.open(key) as stream:
             return stream.read()
 
-    def open(self, key: str) -> BinaryIO:
-        """The content as a readable binary stream. Raises `NotFound`."""
+    def open(self, key: str, start: int = 0) -> BinaryIO:
+        """The content from a byte before its end on, as a readable binary stream. Raises `NotFound`."""
+        part = {"Range": f"bytes={start}-"} if start else {}
         with _s3_errors(key):
-            answer = self._client.get_object(Bucket=self.bucket, Key=self._name(key))
+            answer = self._client.get_object(Bucket=self.bucket, Key=self._name(key), **part)
         return cast(BinaryIO, answer["Body"])
 
     def put_bytes(self, key: str, content: bytes, media_type: str = OCTETS) -> FileRef:
@@ -123,6 +125,12 @@ class S3Files:
                     key = str(item["Key"]).removeprefix(self.prefix)
                     if not key.startswith(".locks/"):
                         yield key
+
+    def modified(self, key: str) -> datetime:
+        """When the object was written, in UTC. Raises `NotFound`."""
+        with _s3_errors(key):
+            answer = self._client.head_object(Bucket=self.bucket, Key=self._name(key))
+        return answer["LastModified"]
 
     def delete(self, key: str) -> None:
         """Remove the object; no error when it is gone already."""

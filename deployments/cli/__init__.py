@@ -30,7 +30,7 @@ def options(
 
 def load_commands() -> None:
     """Import the modules that define commands; each registers its own."""
-    for module in ("inspect", "models", "process", "templates"):
+    for module in ("inspect", "keys", "models", "process", "status", "templates", "up", "worker"):
         import_module(f"deployments.cli.{module}")
 
 

@@ -1,5 +1,6 @@
 """`c500 templates`: what summaries can look like."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -26,8 +27,9 @@ def show(name: Annotated[str, typer.Argument(help="Name of a template.")]) -> No
     from tasks.llm.template import load_template
 
     template = load_template(name)
-    for file in ("schema.json", "prompt.jinja", "example.json"):
-        typer.echo(f"--- {file}\n{(Path(template.path) / file).read_text(encoding='utf-8').rstrip()}")
+    schema, example = (json.dumps(part, ensure_ascii=False, indent=2) for part in (template.schema_, template.example))
+    for file, content in {"schema.json": schema, "prompt.jinja": template.prompt, "example.json": example}.items():
+        typer.echo(f"--- {file}\n{content.rstrip()}")
 
 
 @commands.command("check")

@@ -12,9 +12,10 @@ from urllib.parse import unquote_to_bytes
 from blocks.errors import BadAudio, BadInput, NotFound, TimedOut
 from blocks.model import Frozen
 from blocks.progress import in_thread
+from blocks.store import open_store
 from tasks.audio.sink import CHUNK_BYTES, Sink
 
-SCHEMES = ("file", "http", "https", "s3")
+SCHEMES = ("file", "http", "https", "s3", "store")
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 """What begins like this is an address; anything else is a path."""
 
@@ -40,7 +41,7 @@ async def fetch(source: str, target: Path, *, max_bytes: int, allow_private: boo
     """Copy a recording to a local file.
 
     Args:
-        source: Path, `file://`, `http(s)://` or `s3://bucket/key`.
+        source: Path, `file://`, `http(s)://`, `s3://bucket/key`, or `store://key` for a file in our own store.
         target: The file to write.
         max_bytes: Longest file taken; more is refused while it streams in.
         allow_private: Whether http addresses may lead to private networks and this machine.
@@ -72,6 +73,22 @@ async def fetch(source: str, target: Path, *, max_bytes: int, allow_private: boo
     return Fetched(name=name, sha256=digest, size_bytes=sink.size_bytes)
 
 
+async def fetch_text(source: str, *, max_bytes: int, allow_private: bool = False) -> tuple[str, str]:
+    """Name and content of a text file, from wherever it is; `fetch` says which errors it raises.
+
+    Raises:
+        BadInput: it is no UTF-8.
+    """
+    with open_store().scratch("text") as path:
+        fetched = await fetch(source, path, max_bytes=max_bytes, allow_private=allow_private)
+        try:
+            return fetched.name, (await in_thread(path.read_bytes)).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise BadInput(
+                f"{fetched.name!r} is no text in UTF-8", fix="save it as plain text in UTF-8", field="source"
+            ) from error
+
+
 def _open(source: str, max_bytes: int, allow_private: bool) -> tuple[str, AsyncGenerator[bytes]]:
     """The name of a source, and its content in pieces."""
     address = ADDRESS.match(source)
@@ -85,6 +102,10 @@ def _open(source: str, max_bytes: int, allow_private: bool) -> tuple[str, AsyncG
         from tasks.audio.fetch_s3 import read_object
 
         return source.rsplit("/", 1)[-1], read_object(source, max_bytes)
+    if scheme == "store":
+        from tasks.audio.fetch_store import name_of_key, read_stored
+
+        return name_of_key(source), read_stored(source)
     if scheme in SCHEMES:
         from tasks.audio.fetch_http import name_of, read_url
 

@@ -1,19 +1,23 @@
-"""Summary templates: a folder each with `schema.json`, `prompt.jinja` and `example.json`."""
+"""Summary templates: a folder each with `schema.json`, `prompt.jinja` and `example.json`, or the same in the store."""
 
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from blocks.errors import BadInput, NotFound
 from blocks.job import JobOptions
 from blocks.model import Frozen
 from blocks.settings import settings
+from tasks.llm.prompt_rules import prompt_problems
+from tasks.llm.stored_templates import PARTS, Parts, read_stored, stored_names
 
 OURS = Path(__file__).parent / "templates"
-FILES = ("schema.json", "prompt.jinja", "example.json")
+SCHEMA, PROMPT, EXAMPLE = PARTS
 NAME = re.compile(r"[A-Za-z0-9_-]+")
+REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 class Template(Frozen):
@@ -25,9 +29,9 @@ class Template(Frozen):
         language: ISO 639-1 code of its field names and prompt, from the schema's `x-language`.
         schema_: JSON Schema of the summary.
         prompt: Jinja source of the prompt.
-        example: A summary that fits the schema.
+        example: A summary that fits the schema; None when a template of the store has none.
         sha256: Hash over its three files and the base they extend.
-        path: The folder.
+        path: The folder, None for a template of the store.
     """
 
     name: str
@@ -37,33 +41,34 @@ class Template(Frozen):
     prompt: str
     example: Any
     sha256: str
-    path: str
+    path: str | None
 
 
 def list_templates() -> list[Template]:
-    """All templates by name; one of the user's hides one of ours."""
-    names = {
-        folder.name
-        for root in _roots()
-        if root.is_dir()
-        for folder in root.iterdir()
-        if NAME.fullmatch(folder.name) and (folder / FILES[0]).is_file() and not folder.name.startswith("_")
-    }
-    return [load_template(name) for name in sorted(names)]
+    """All templates by name; one of the user's folders hides one of ours."""
+    names = {folder.name for root in _roots() if root.is_dir() for folder in root.iterdir() if _is_template(folder)}
+    return [load_template(name) for name in sorted(names.union(filter(NAME.fullmatch, stored_names())))]
 
 
 def load_template(name: str) -> Template:
-    """The template of that name.
+    """The template of that name: the user's own folder, else ours, else the store's.
 
     Raises:
         NotFound: there is none.
-        BadInput: its files are missing or no JSON.
+        BadInput: its files are missing or no JSON, or its prompt does what those of the store may not.
     """
     if NAME.fullmatch(name):
         for root in _roots():
-            if (root / name / FILES[0]).is_file():
+            if _is_template(root / name):
                 return _load(root / name)
+        if (stored := read_stored(name)) is not None:
+            return checked_template(name, stored[0])
     raise NotFound(f"there is no template {name!r}", fix="choose one of `c500 templates list`", field="template")
+
+
+def is_fixed(name: str) -> bool:
+    """Whether the template lies in a folder of this machine, and so cannot be changed over the network."""
+    return any(_is_template(root / name) for root in _roots())
 
 
 def template_asked_for(options: JobOptions) -> str | None:
@@ -73,45 +78,86 @@ def template_asked_for(options: JobOptions) -> str | None:
 
 def render(template: Template, transcript: str, language: str) -> str:
     """The prompt for a text."""
+    example = "-" if template.example is None else json.dumps(template.example, ensure_ascii=False, indent=2)
     return (
-        _environment(Path(template.path))
+        _environment(template.path)
         .from_string(template.prompt)
         .render(
             transcript=transcript.replace("</", "< /"),  # it cannot close the marks around it
             language=language,
             schema=json.dumps(template.schema_, ensure_ascii=False, indent=2),
-            example=json.dumps(template.example, ensure_ascii=False, indent=2),
+            example=example,
         )
     )
 
 
 def check_template(folder: Path) -> list[str]:
-    """What is wrong with a template, one line each; empty when it can be used."""
-    from jinja2 import TemplateError
-    from jsonschema import SchemaError
-    from jsonschema.validators import validator_for
-
+    """What is wrong with a template in a folder, one line each; empty when it can be used."""
     if not NAME.fullmatch(folder.name):
         return [f"{folder.name!r}: a name may hold letters, digits, _ and - only"]
     try:
-        template = _load(folder)
+        return template_problems(_load(folder))
     except BadInput as error:
         return [f"{error.message} ({error.fix})"]
-    problems: list[str] = []
-    try:
-        validator_for(template.schema_).check_schema(template.schema_)
-        faults = validator_for(template.schema_)(template.schema_).iter_errors(template.example)
-        problems += [f"example.json: {fault.message}" for fault in faults]
-    except SchemaError as error:
-        problems.append(f"schema.json is no JSON Schema: {error.message}")
+
+
+def template_problems(template: Template) -> list[str]:
+    """What is wrong with a template, one line each; empty when it can be used."""
+    return [*_schema_problems(template), *_prompt_problems(template)]
+
+
+def checked_template(name: str, parts: Parts) -> Template:
+    """The template of files that came over the network. Raises `BadInput` where its prompt breaks the rules."""
+    template = _template(name, parts, None)
+    if problems := prompt_problems(template.prompt):
+        raise BadInput(f"template {name}: {problems[0]}", fix="see `prompt_rules`", problems=problems)
+    return template
+
+
+def _schema_problems(template: Template) -> list[str]:
+    from jsonschema import SchemaError
+    from jsonschema.validators import validator_for
+
+    validator: Any = validator_for(template.schema_)
+    problems = [f"schema.json: {ref} leads out of it" for ref in _references(template.schema_) if ref[:1] != "#"]
     if template.schema_.get("type") != "object":
         problems.append("schema.json: a summary must be of type object")
     try:
-        if "A line." not in render(template, "A line.", "en"):
-            problems.append("prompt.jinja does not contain the transcript")
-    except TemplateError as error:
-        problems.append(f"prompt.jinja cannot be rendered: {error.message or type(error).__name__}")
+        validator.check_schema(template.schema_)
+        if not problems and (template.path or template.example is not None):
+            faults = validator(template.schema_).iter_errors(template.example)
+            problems += [f"example.json: {fault.message}" for fault in faults]
+    except SchemaError as error:
+        problems.append(f"schema.json is no JSON Schema: {error.message}")
+    except Exception as error:  # noqa: BLE001 - a reference into nothing, or one that turns in circles
+        problems.append(f"schema.json cannot be used: {type(error).__name__}: {error}")
     return problems
+
+
+def _references(schema: Any) -> Iterator[str]:
+    """All references in a schema; one to somewhere else would be fetched from there."""
+    waiting = [schema]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            fields = cast(dict[str, Any], part)
+            yield from (ref for name, ref in fields.items() if name in REFERENCES and isinstance(ref, str))
+            waiting += fields.values()
+        elif isinstance(part, list):
+            waiting += cast(list[Any], part)
+
+
+def _prompt_problems(template: Template) -> list[str]:
+    from jinja2 import TemplateError
+
+    try:
+        if b"A line." not in render(template, "A line.", "en").encode():
+            return ["prompt.jinja does not contain the transcript"]
+    except TemplateError as error:
+        return [f"prompt.jinja cannot be rendered: {error.message or type(error).__name__}"]
+    except Exception as error:  # noqa: BLE001 - whatever an expression raises: a division, a number too long
+        return [f"prompt.jinja cannot be rendered: {type(error).__name__}: {error}"]
+    return []
 
 
 def _roots() -> list[Path]:
@@ -120,41 +166,50 @@ def _roots() -> list[Path]:
     return [own.expanduser(), OURS] if own else [OURS]
 
 
+def _is_template(folder: Path) -> bool:
+    return NAME.fullmatch(folder.name) is not None and folder.name[0] != "_" and (folder / SCHEMA).is_file()
+
+
 def _load(folder: Path) -> Template:
-    contents: dict[str, bytes] = {}
-    for file in FILES:
+    contents: Parts = {}
+    for file in PARTS:
         path = folder / file
         if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
             raise BadInput(f"template {folder.name} has no {file}", fix=f"add {file} to {folder}")
         contents[file] = path.read_bytes()
+    return _template(folder.name, contents, folder)
+
+
+def _template(name: str, contents: Parts, folder: Path | None) -> Template:
     try:
-        schema, example = (json.loads(contents[file]) for file in (FILES[0], FILES[2]))
-        prompt = contents[FILES[1]].decode()
-    except ValueError as error:
-        raise BadInput(f"template {folder.name}: {error}", fix="correct its JSON") from error
+        schema, example = (json.loads(contents[file]) for file in (SCHEMA, EXAMPLE))
+        prompt = contents[PROMPT].decode()
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"template {name}: {error}", fix="correct its JSON") from error
     if not isinstance(schema, dict):
-        raise BadInput(f"template {folder.name}: schema.json is no object", fix="give a JSON Schema")
+        raise BadInput(f"template {name}: schema.json is no object", fix="give a JSON Schema")
     fields: dict[str, Any] = schema  # pyright: ignore[reportUnknownVariableType]
+    language = fields.get("x-language")
     base = b"".join(path.read_bytes() for path in sorted((OURS / "_base").glob("*.jinja")))
     return Template(
-        name=folder.name,
+        name=name,
         description=str(fields.get("description", "")),
-        language=fields.get("x-language"),
+        language=language if isinstance(language, str) else None,
         schema_=fields,
         prompt=prompt,
         example=example,
-        sha256=hashlib.sha256(b"\0".join([*contents.values(), base])).hexdigest(),
-        path=str(folder),
+        sha256=hashlib.sha256(b"\0".join([*(contents[file] for file in PARTS), base])).hexdigest(),
+        path=str(folder) if folder else None,
     )
 
 
-def _environment(folder: Path) -> Any:
+def _environment(folder: str | None) -> Any:
     """Jinja that can do no harm and calls a missing variable an error."""
     from jinja2 import FileSystemLoader, StrictUndefined
     from jinja2.sandbox import SandboxedEnvironment
 
     return SandboxedEnvironment(
-        loader=FileSystemLoader([folder, OURS / "_base"]),
+        loader=FileSystemLoader([*([folder] if folder else []), OURS / "_base"]),
         undefined=StrictUndefined,
         autoescape=False,
         trim_blocks=True,

@@ -1,0 +1,19 @@
+"""Jobs as Prefect knows them: submitted, read, cancelled and counted without any record of our own."""
+
+from blocks.runs.calls import cancel_run, read_run, read_runs, submit_run
+from blocks.runs.queue import service_rate, waiting_by_owner
+from blocks.runs.record import JOB_TAG, JobRun, RunError, RunStatus, Stage
+
+__all__ = [
+    "JOB_TAG",
+    "JobRun",
+    "RunError",
+    "RunStatus",
+    "Stage",
+    "cancel_run",
+    "read_run",
+    "read_runs",
+    "service_rate",
+    "submit_run",
+    "waiting_by_owner",
+]

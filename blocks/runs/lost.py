@@ -1,0 +1,93 @@
+"""Which job runs nobody works on any more, although they are not finished."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter, EventResourceFilter
+
+from blocks.runs.record import JOB_TAG
+from blocks.settings import settings
+
+JOB_FLOWS = ("process-audio", "process-text", "process-batch")
+"""Flows whose deployed runs are jobs, whoever started them."""
+
+HEARTBEAT = "prefect.flow-run.heartbeat"
+HEARTBEAT_S = 30
+"""Seconds between two heartbeats of a run: the least that Prefect takes."""
+
+SILENCES = 5.0
+"""Heartbeats missed after which a run counts as dead. The automation on the server comes first, after 4; this is for
+runs it does not know: those whose first heartbeat was lost with the server."""
+
+MOST_RUNS = 200
+"""Runs looked at in one go, the oldest first; the next go takes the next."""
+
+
+async def lost_runs(client: PrefectClient) -> list[FlowRun]:
+    """Deployed job runs that crashed, were not started or went silent, the oldest first."""
+    wanted = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(is_null_=False),
+        state=FlowRunFilterState(
+            type=FlowRunFilterStateType(any_=[StateType.CRASHED, StateType.PENDING, StateType.RUNNING])
+        ),
+    )
+    flows = FlowFilter(name=FlowFilterName(any_=list(JOB_FLOWS)))
+    runs = await client.read_flow_runs(
+        flow_filter=flows, flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_ASC, limit=MOST_RUNS
+    )
+    heard = await asyncio.gather(*(last_heartbeat(client, run) for run in runs))
+    return [run for run, last in zip(runs, heard, strict=True) if is_lost(run, last)]
+
+
+async def is_job(client: PrefectClient, run: FlowRun) -> bool:
+    """Whether it is a deployed run of a job: submitted through the gateway, or of one of the job flows."""
+    if run.deployment_id is None:
+        return False
+    return JOB_TAG in run.tags or (await client.read_flow(run.flow_id)).name in JOB_FLOWS
+
+
+async def last_heartbeat(client: PrefectClient, run: FlowRun) -> datetime | None:
+    """When a run that has been running for a while was last heard of; None for all other runs."""
+    began = run.state and run.state.timestamp
+    longest = _longest_silence()
+    if run.state_type != StateType.RUNNING or began is None or datetime.now(UTC) - began < longest:
+        return None
+    wanted = EventFilter(
+        occurred=EventOccurredFilter.model_validate({"since": datetime.now(UTC) - longest}),
+        event=EventNameFilter(name=[HEARTBEAT]),
+        resource=EventResourceFilter(id=[f"prefect.flow-run.{run.id}"]),
+    )
+    events = (await client.read_events(wanted, limit=1)).events
+    return events[0].occurred if events else None
+
+
+def is_lost(run: FlowRun, heard: datetime | None) -> bool:
+    """Whether nobody works on the run any more.
+
+    Args:
+        run: As it is now.
+        heard: Its last heartbeat of late, if any.
+    """
+    if run.state is None:
+        return False
+    age = datetime.now(UTC) - max(run.state.timestamp, heard or run.state.timestamp)
+    if run.state_type == StateType.PENDING:
+        return age > timedelta(seconds=settings().pending_timeout_s)
+    if run.state_type == StateType.RUNNING:
+        return age > _longest_silence()
+    return run.state_type == StateType.CRASHED
+
+
+def _longest_silence() -> timedelta:
+    return timedelta(seconds=SILENCES * HEARTBEAT_S)

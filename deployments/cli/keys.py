@@ -1,0 +1,119 @@
+"""`c500 keys`: who may use the gateway."""
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deployments.cli import app
+
+if TYPE_CHECKING:
+    from blocks.keys import ApiKey, KeyRing, Scope
+
+commands = typer.Typer(help="API keys of the gateway.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(commands, name="keys")
+
+KeyId = Annotated[str, typer.Argument(metavar="ID", help="Id of a key; see `c500 keys list`.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+SHOWN_ONCE = "this is the only time the secret is shown; clients send it in the header X-API-Key"
+
+
+@commands.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="Whose key it is.")],
+    scopes: Annotated[
+        str, typer.Option(help="Comma list of submit, read, admin (all jobs and templates), approve.")
+    ] = "submit,read",
+    requests_per_min: Annotated[int | None, typer.Option(min=1, help="Most requests a minute.")] = None,
+    bytes_per_day: Annotated[int | None, typer.Option(min=0, help="Most bytes uploaded in a day (UTC).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key and print its secret, once."""
+    secret, key = _ring().create(
+        name[:200], _scopes(scopes), requests_per_min=requests_per_min, bytes_per_day=bytes_per_day
+    )
+    _show_secret(secret, key, as_json=as_json)
+
+
+@commands.command("list")
+def list_all(as_json: Json = False) -> None:
+    """List all keys, also revoked ones; secrets are not kept and so not shown."""
+    keys = _ring().list()
+    if as_json:
+        typer.echo(json.dumps([_facts(key) for key in keys], indent=2, ensure_ascii=False))
+        return
+    for key in keys:
+        limits = f"{_limit(key.requests_per_min)} requests/min, {_limit(key.bytes_per_day)} bytes/day"
+        typer.echo(f"{key.key_id}  {_state(key):28}  {','.join(key.scopes):26}  {limits}  {_plain(key.name)}")
+    if not keys:
+        typer.echo("there are no keys yet; make one with `c500 keys create NAME`", err=True)
+
+
+@commands.command("revoke")
+def revoke(key_id: KeyId, as_json: Json = False) -> None:
+    """Withdraw a key; a running gateway refuses it within a second."""
+    key = _ring().revoke(key_id)
+    typer.echo(json.dumps(_facts(key), indent=2, ensure_ascii=False) if as_json else f"{key_id}: revoked")
+
+
+@commands.command("rotate")
+def rotate(
+    key_id: KeyId,
+    grace_s: Annotated[float, typer.Option(min=0, max=366 * 86_400, help="Seconds the old secret stays valid.")] = (
+        86_400
+    ),
+    as_json: Json = False,
+) -> None:
+    """Give a key a new secret and print it, once; its jobs and quotas stay its own."""
+    secret, key = _ring().rotate(key_id, grace_s=grace_s)
+    _show_secret(secret, key, as_json=as_json)
+
+
+def _ring() -> "KeyRing":
+    from blocks.keys import KeyRing
+    from blocks.store import open_store
+
+    return KeyRing(open_store())
+
+
+def _scopes(text: str) -> tuple["Scope", ...]:
+    from blocks.errors import BadInput
+    from blocks.keys import SCOPES
+
+    wanted = {part.strip() for part in text.split(",")}
+    if unknown := wanted - set(SCOPES):
+        raise BadInput(f"there is no scope {sorted(unknown)[0]!r}", fix=f"use a comma list of {', '.join(SCOPES)}")
+    return tuple(scope for scope in SCOPES if scope in wanted)
+
+
+def _show_secret(secret: str, key: "ApiKey", *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(_facts(key) | {"secret": secret}, indent=2, ensure_ascii=False))
+        return
+    typer.echo(secret)
+    typer.echo(f"key {key.key_id} ({', '.join(key.scopes)}); {SHOWN_ONCE}", err=True)
+
+
+def _facts(key: "ApiKey") -> dict[str, Any]:
+    return key.model_dump(mode="json", exclude={"secrets"}) | {"state": _state(key)}
+
+
+def _state(key: "ApiKey") -> str:
+    if key.revoked_at:
+        return f"revoked {_day(key.revoked_at)}"
+    ends = [one.expires_at for one in key.secrets if one.expires_at and not one.expired]
+    return f"valid, old until {max(ends):%m-%d %H:%M}" if ends else f"valid since {_day(key.created_at)}"
+
+
+def _day(moment: datetime) -> str:
+    return moment.date().isoformat()
+
+
+def _limit(value: int | None) -> str:
+    return "any" if value is None else str(value)
+
+
+def _plain(name: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in name)

@@ -1,0 +1,33 @@
+"""`c500 worker`: let this machine work for a service that runs elsewhere."""
+
+import os
+import socket
+import sys
+from typing import Annotated
+
+import typer
+
+from deployments.cli import app
+
+
+@app.command()
+def worker(
+    pool: Annotated[str, typer.Argument(help="Work pool: cpu, agents, gpu-0, …")],
+    name: Annotated[str | None, typer.Option(help="Name of the worker; default is host and pool.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Jobs at once; default is the pool's limit.")] = None,
+) -> None:
+    """Work for the service whose Prefect server PREFECT_API_URL names, with the same store."""
+    import asyncio
+
+    from deployments.service.join import check_joining, joined_environment, service_api
+    from deployments.service.plan import KEPT_FROM_OTHERS, worker_command
+
+    api_url = service_api()
+    os.environ.update(joined_environment(api_url))
+    for secret in KEPT_FROM_OTHERS:
+        os.environ.pop(secret, None)
+    typer.echo(asyncio.run(check_joining(pool)))
+
+    command = worker_command(pool, name or f"{socket.gethostname()}-{pool}-{os.getpid()}", limit)
+    sys.stdout.flush()
+    os.execv(command[0], command)  # noqa: S606 - our own command

@@ -1,0 +1,1 @@
+"""The REST gateway: recordings in over HTTP, status and results out."""

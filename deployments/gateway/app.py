@@ -1,0 +1,140 @@
+"""The gateway's application: its routes, what they depend on, and how errors are answered."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from importlib.metadata import version
+
+from litestar import Litestar, Request, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
+from prefect.client.orchestration import PrefectClient, get_client
+
+from blocks.keys import ApiKey, KeyRing
+from blocks.logs import configure_logs
+from blocks.settings import settings
+from blocks.store import open_store
+from blocks.store.files import Files
+from deployments.gateway.auth import OPEN, Slowdown, authorise, check_routes
+from deployments.gateway.described import ReferencePage, describe, operation_id
+from deployments.gateway.health import Probes
+from deployments.gateway.load import Load
+from deployments.gateway.problems import HANDLERS
+from deployments.gateway.queue import Queue
+from deployments.gateway.quotas import Quotas
+from deployments.gateway.watch import Watcher
+
+ROUTES = (
+    "process",
+    "jobs",
+    "status",
+    "results",
+    "events",
+    "models",
+    "templates",
+    "openai",
+    "health",
+    "metrics",
+    "page",
+)
+"""Modules of this package; each has the list `handlers`."""
+
+
+def create_app() -> Litestar:
+    """The application, for an ASGI server; `PREFECT_API_URL` says where its Prefect server is."""
+    configure_logs()
+    handlers = [handler for name in ROUTES for handler in import_module(f"deployments.gateway.{name}").handlers]
+    app = Litestar(
+        handlers,
+        lifespan=[connections],
+        guards=[authorise],
+        dependencies={
+            "prefect": Provide(provide_prefect, sync_to_thread=False),
+            "files": Provide(provide_files, sync_to_thread=False),
+            "key": Provide(provide_key, sync_to_thread=False),
+            "quotas": Provide(provide_quotas, sync_to_thread=False),
+            "queue": Provide(provide_queue, sync_to_thread=False),
+            "watcher": Provide(provide_watcher, sync_to_thread=False),
+            "load": Provide(provide_load, sync_to_thread=False),
+            "probes": Provide(provide_probes, sync_to_thread=False),
+        },
+        exception_handlers=HANDLERS,
+        openapi_config=OpenAPIConfig(
+            title="C500",
+            version=version("c500"),
+            operation_id_creator=operation_id,
+            render_plugins=[ReferencePage()],
+            openapi_router=Router("/docs", route_handlers=[], opt=OPEN, include_in_schema=False),
+            security=[{"key": []}, {"bearer": []}],
+            components=Components(
+                security_schemes={
+                    "key": SecurityScheme(type="apiKey", name="X-API-Key", security_scheme_in="header"),
+                    "bearer": SecurityScheme(type="http", scheme="bearer"),
+                }
+            ),
+        ),
+        # Uploads have their own limit, kept while they stream in; see `uploads`.
+        request_max_body_size=None,
+    )
+    check_routes(app)
+    describe(app)
+    return app
+
+
+@asynccontextmanager
+async def connections(app: Litestar) -> AsyncGenerator[None]:
+    """Connect with Prefect and the store for as long as the application runs."""
+    app.state.files = open_store()
+    app.state.key_ring = KeyRing(app.state.files, settings().secret_api_key)
+    app.state.quotas = Quotas(app.state.files)
+    app.state.slowdown = Slowdown()
+    async with get_client() as client:
+        app.state.prefect = client
+        app.state.watcher = Watcher(client)
+        app.state.queue = Queue(client)
+        app.state.load = Load(client)
+        app.state.probes = Probes(app.state.files, app.state.load)
+        yield
+        await app.state.watcher.close()
+
+
+def provide_prefect(state: State) -> PrefectClient:
+    """The connection with the Prefect server."""
+    return state.prefect
+
+
+def provide_files(state: State) -> Files:
+    """The store."""
+    return state.files
+
+
+def provide_key(request: Request[None, ApiKey, State]) -> ApiKey:
+    """The key that the request came with, checked by `authorise`."""
+    return request.auth
+
+
+def provide_quotas(state: State) -> Quotas:
+    """The quotas of the keys."""
+    return state.quotas
+
+
+def provide_queue(state: State) -> Queue:
+    """The gateway's places in the queue."""
+    return state.queue
+
+
+def provide_watcher(state: State) -> Watcher:
+    """Who waits for runs to change, waits here."""
+    return state.watcher
+
+
+def provide_load(state: State) -> Load:
+    """How busy the service is."""
+    return state.load
+
+
+def provide_probes(state: State) -> Probes:
+    """How the service is."""
+    return state.probes

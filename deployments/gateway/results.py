@@ -1,0 +1,141 @@
+"""`GET /v1/results/{task_id}/{name}`: what a finished task made, streamed from the store."""
+
+from typing import Annotated, Any
+
+from litestar import Request, Response, get
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import Parameter
+from prefect.client.orchestration import PrefectClient
+
+from blocks.errors import Conflict, NotFound
+from blocks.job import JobResult
+from blocks.keys import ApiKey
+from blocks.progress import in_thread
+from blocks.runs import JobRun
+from blocks.store.files import FileRef, Files
+from deployments.gateway.answer import error_code, public_model
+from deployments.gateway.auth import needs
+from deployments.gateway.finished import read_finished
+from deployments.gateway.ownership import TaskId, expired, own_run
+from deployments.gateway.serving import served
+
+JSON = "json"
+AUDIO = "audio"
+SHORT_NAMES = {form: f"transcript.{form}" for form in ("txt", "srt", "vtt", "tsv", "md")}
+"""Forms of the transcript, by what a client asks for."""
+
+RETRY_AFTER_S = 2
+
+
+class NotFinished(Conflict):
+    """The task has not come to its end. Details: `status`, `retry_after_s`."""
+
+    code = "TASK_NOT_FINISHED"
+
+
+class TaskFailed(Conflict):
+    """The task failed: there is no result. Details: `error_code`, `stage`."""
+
+    code = "TASK_FAILED"
+
+
+@get(
+    "/v1/results/{task_id:str}/{name:str}",
+    opt=needs("read"),
+    operation_id="readResult",
+    summary="A file of a finished task",
+    responses={
+        200: ResponseSpec(
+            bytes, media_type="application/octet-stream", generate_examples=False, description="The file."
+        )
+    },
+)
+async def read_file(
+    task_id: TaskId,
+    name: Annotated[
+        str,
+        Parameter(
+            description="`json` (the result), `txt`, `srt`, `vtt`, `tsv`, `md` (the transcript), `audio` (the "
+            "recording, with HTTP ranges), or a file of the result by its name, such as `waveform.png`."
+        ),
+    ],
+    request: Request[Any, Any, Any],
+    prefect: PrefectClient,
+    files: Files,
+    key: ApiKey,
+) -> Response[Any]:
+    """Read the result of a finished task in one of its forms."""
+    run = await own_run(prefect, key, task_id)
+    _check_complete(run)
+    result = await read_finished(prefect, files, run)
+    if name == JSON:
+        return Response(public_result(run, result))
+    ref = _file(result, name)
+    if not await in_thread(files.exists, ref.key):
+        raise expired(run)
+    return served(request, files, ref, download_name(result.source_name, ref))
+
+
+def public_result(run: JobRun, result: JobResult) -> dict[str, Any]:
+    """The result as JSON, with addresses of this gateway in place of names in the store."""
+    content = result.model_dump(mode="json", exclude={"source", "files"})
+    for engine in ("speech", "diarisation", "language"):
+        _without_addresses(content["versions"][engine])
+    content["files"] = {
+        name: {
+            "url": f"/v1/results/{run.run_id}/{name}",
+            "size_bytes": ref.size_bytes,
+            "sha256": ref.sha256,
+            "media_type": ref.media_type,
+        }
+        for name, ref in result.files.items()
+    }
+    return content
+
+
+def download_name(source_name: str, ref: FileRef) -> str:
+    """What a browser calls a file: after the recording, where the file is a form of it."""
+    name = ref.key.rsplit("/", 1)[-1]
+    stem = source_name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    if name.startswith("source."):
+        return source_name.rsplit("/", 1)[-1]
+    return f"{stem}.{name.split('.', 1)[1]}" if name in SHORT_NAMES.values() else f"{stem}.{name}"
+
+
+def _check_complete(run: JobRun) -> None:
+    if not run.finished:
+        raise NotFinished(
+            f"task {run.run_id} is {run.status}",
+            fix="wait for it with /v1/status/…?wait=60 or /v1/events/…",
+            task_status=run.status,
+            retry_after_s=RETRY_AFTER_S,
+        )
+    if run.error is not None:
+        raise TaskFailed(
+            f"task {run.run_id} failed: {run.error.message}",
+            fix=run.error.fix,
+            error_code=error_code(run.error),
+            stage=run.error.stage,
+        )
+
+
+def _file(result: JobResult, name: str) -> FileRef:
+    if name == AUDIO and result.source is not None and result.audio is not None:
+        return result.source
+    ref = result.files.get(SHORT_NAMES.get(name, name))
+    if ref is None:
+        there = [JSON, *(form for form, file in SHORT_NAMES.items() if file in result.files), *result.files]
+        raise NotFound(
+            f"this task has no {name[:64]!r}", fix=f"choose one of {', '.join([*there, AUDIO])}", available=there
+        )
+    return ref
+
+
+def _without_addresses(engine: dict[str, Any] | None) -> None:
+    if engine is None:
+        return
+    engine["model"] = public_model(engine.get("model"))
+    engine["settings"] = {name: value for name, value in engine["settings"].items() if name != "url"}
+
+
+handlers = [read_file]

@@ -1,0 +1,136 @@
+"""The folder of the service: its secret, its lock, and where its parts can be reached.
+
+Light to import: every command of ours looks here for a running service.
+"""
+
+import fcntl
+import os
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from secrets import token_urlsafe
+
+import psutil
+from pydantic import ValidationError
+
+from blocks.errors import Conflict, StoreFailed
+from blocks.model import Frozen
+from blocks.settings import settings
+
+SERVER_AUTH = "PREFECT_SERVER_API_AUTH_STRING"
+CLIENT_AUTH = "PREFECT_API_AUTH_STRING"
+AUTH_USER = "c500"
+
+
+class Running(Frozen):
+    """A service that was started, and has not said that it ended.
+
+    Attributes:
+        pid: The supervisor.
+        api_url: The Prefect server's API.
+        gateway_url: The gateway, without a slash at the end.
+        pools: Work pools with workers of its own.
+    """
+
+    pid: int
+    api_url: str
+    gateway_url: str
+    pools: tuple[str, ...] = ()
+    started_at: datetime
+
+
+def service_dir() -> Path:
+    """The folder of the service, for this user only."""
+    return settings().service_dir.expanduser().absolute()
+
+
+def auth_for(api_url: str) -> str | None:
+    """What a client shows to the Prefect server of that URL, as far as the environment and our own service say.
+
+    The service's secret goes to the service's server only.
+    """
+    if given := os.environ.get(CLIENT_AUTH):
+        return given
+    service = read_running()
+    return _kept_auth() if service and service.api_url == api_url else None
+
+
+def make_auth_string() -> str:
+    """The secret of the service's Prefect server: that of the environment, or one made once and kept for its owner."""
+    if given := os.environ.get(SERVER_AUTH) or _kept_auth():
+        return given
+    prepare()
+    with suppress(FileExistsError):
+        handle = os.open(_auth_file(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="ascii") as opened:
+            opened.write(f"{AUTH_USER}:{token_urlsafe(32)}\n")
+    return _auth_file().read_text(encoding="ascii").strip()
+
+
+def prepare() -> Path:
+    """Make the folder, closed to others.
+
+    Raises:
+        StoreFailed: it cannot be made.
+    """
+    folder = service_dir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise StoreFailed(
+            f"{folder} cannot be used: {error.strerror}", fix="set SERVICE_DIR to a folder of yours"
+        ) from error
+    return folder
+
+
+def read_running() -> Running | None:
+    """The service of this folder, if its supervisor lives."""
+    try:
+        found = Running.model_validate_json(_state_file().read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+    return found if psutil.pid_exists(found.pid) else None
+
+
+def write_running(running: Running) -> None:
+    """Tell the other commands where the service is."""
+    temporary = _state_file().with_suffix(".new")
+    temporary.write_text(running.model_dump_json(indent=2))
+    temporary.replace(_state_file())
+
+
+def forget_running() -> None:
+    """Tell them that it ended."""
+    _state_file().unlink(missing_ok=True)
+
+
+@contextmanager
+def only_one() -> Generator[None]:
+    """Hold the service's lock; the system takes it back when this process ends, however it does.
+
+    Raises:
+        Conflict: another process holds it.
+    """
+    with (prepare() / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict("another `c500 up` runs with this SERVICE_DIR", fix="stop it first") from None
+        yield
+
+
+def _kept_auth() -> str | None:
+    try:
+        return _auth_file().read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return None
+
+
+def _auth_file() -> Path:
+    return service_dir() / "auth"
+
+
+def _state_file() -> Path:
+    return service_dir() / "service.json"

@@ -1,0 +1,167 @@
+"""Accepted uploads per second at 20 clients, a bare handler that only stores the file over ours."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+from deployments.docs import ROOT
+from deployments.server import TUNING, temporary_server
+from tests.deployments.gateway.conftest import Gateway, free_port, start_gateway
+from tests.deployments.gateway.submitting import ask, clear, deploy
+
+NAME = "uploads"
+UNIT = "x slower"
+GOAL = 2.0
+
+CLIENTS = 20
+SECONDS = {True: 8, False: 20}
+ROUNDS = {True: 2, False: 3}
+WAV = b"RIFF$\x42\x0f\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x80>\x00\x00\x00}\x00\x00\x02\x00\x10\x00data\x00\x42\x0f\x00"
+MEGABYTE = 1_000_000
+
+BARE = '''
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import uuid4
+import os, anyio, uvicorn
+from litestar import Litestar, post
+from litestar.datastructures import UploadFile
+from litestar.enums import RequestEncodingType
+from litestar.params import Body
+
+@dataclass
+class Form:
+    file: UploadFile
+    features: str
+
+@post("/v1/process", status_code=202)
+async def store(data: Annotated[Form, Body(media_type=RequestEncodingType.MULTI_PART)]) -> dict[str, str]:
+    name = uuid4().hex
+    await anyio.Path(os.environ["AUDIO_DIR"], name).write_bytes(await data.file.read())
+    return {"task_id": name, "status": "PENDING"}
+
+
+uvicorn.run(Litestar([store], request_max_body_size=None), port=int(os.environ["API_PORT"]), http="h11",
+            log_level="error", access_log=False)
+'''
+
+
+@dataclass
+class Round:
+    """What one server did in one round."""
+
+    per_s: float
+    p95_ms: float
+    cpu_ms: float
+
+    def __str__(self) -> str:
+        return f"{self.per_s:7.1f}/s  p95 {self.p95_ms:6.0f} ms  CPU {self.cpu_ms:5.1f} ms a request"
+
+
+def measure(quick: bool) -> float:
+    """Bare rate / our rate, the median of rounds that take turns."""
+    os.environ.update(TUNING | {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PYTHONPATH": str(ROOT)})
+    with tempfile.TemporaryDirectory() as folder, temporary_server() as url:
+        ask(url, deploy)
+        ratios: list[float] = []
+        with bare(Path(folder)) as simple, gateway(url, Path(folder)) as ours:
+            for _ in range(ROUNDS[quick]):
+                plain, full = once(simple, SECONDS[quick]), once(ours, SECONDS[quick])
+                print(f"bare {plain}\nours {full}", flush=True)
+                ratios.append(plain.per_s / full.per_s)
+                ask(url, clear)
+    return sorted(ratios)[len(ratios) // 2]
+
+
+@contextmanager
+def bare(folder: Path) -> Iterator[Gateway]:
+    """A Litestar application that stores files, on the same server software."""
+    (folder / "bare").mkdir()
+    port = free_port()
+    environment = {**os.environ, "AUDIO_DIR": str(folder / "bare"), "API_PORT": str(port)}
+    process = subprocess.Popen([sys.executable, "-c", BARE], env=environment)
+    running = Gateway(f"http://127.0.0.1:{port}", "none", process)
+    until(lambda: answers(running.url))
+    try:
+        yield running
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def gateway(url: str, folder: Path) -> Iterator[Gateway]:
+    """Ours, with a queue that takes all."""
+    running = start_gateway(url, log=folder / "log", AUDIO_DIR=str(folder / "ours"), MAX_QUEUE_DEPTH="100000")
+    try:
+        yield running
+    finally:
+        running.process.terminate()
+        running.process.wait()
+
+
+def once(server: Gateway, seconds: int) -> Round:
+    """Clients that upload one file after another, in a process of their own."""
+    process = psutil.Process(server.process.pid)
+    asyncio.run(load(server, 2))  # everything is loaded
+    before = sum(process.cpu_times()[:2])
+    began = time.perf_counter()
+    times = asyncio.run(load(server, seconds))
+    wall_s = time.perf_counter() - began
+    cpu_s = sum(process.cpu_times()[:2]) - before
+    return Round(len(times) / wall_s, 1000 * sorted(times)[int(len(times) * 0.95)], 1000 * cpu_s / len(times))
+
+
+async def load(server: Gateway, seconds: int) -> list[float]:
+    """Seconds that each accepted upload took."""
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+
+    async def one(client: httpx.AsyncClient) -> None:
+        while (began := time.perf_counter()) < end:
+            answer = await client.post("/v1/process", content=form(os.urandom(16)), headers=headers)
+            assert answer.status_code in (201, 202), answer.text
+            times.append(time.perf_counter() - began)
+
+    headers = {"X-API-Key": server.secret, "Content-Type": "multipart/form-data; boundary=b"}
+    limits = httpx.Limits(max_connections=1)
+    clients = [httpx.AsyncClient(base_url=server.url, timeout=120, trust_env=False, limits=limits) for _ in range(CLIENTS)]
+    await asyncio.gather(*(one(client) for client in clients))
+    for client in clients:
+        await client.aclose()
+    return times
+
+
+FEATURES = b'--b\r\nContent-Disposition: form-data; name="features"\r\n\r\nraw_transcript\r\n'
+FILE = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\n'
+SOUND = bytes(MEGABYTE - len(WAV) - 16)
+
+
+def form(seed: bytes) -> bytes:
+    """A form with a WAV of 1 MB, no two alike."""
+    return b"".join((FEATURES, FILE, WAV, SOUND, seed, b"\r\n--b--\r\n"))
+
+
+def answers(url: str) -> bool:
+    try:
+        httpx.get(url, trust_env=False)
+    except httpx.HTTPError:
+        return False
+    return True
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,143 @@
+"""What tests of submissions share: deployments without workers, a gateway for a whole module, and its queue."""
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import httpx
+import pytest
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Completed, Failed
+
+from blocks.keys import KeyRing
+from blocks.runs import JOB_TAG
+from blocks.store import LocalFiles
+from tests.conftest import ROOT
+from tests.deployments.gateway.conftest import Gateway, start_gateway
+
+T = TypeVar("T")
+DEPTH = 50
+
+
+def ask(url: str, question: Callable[[PrefectClient], Awaitable[T]]) -> T:
+    """Ask the Prefect server at that address."""
+
+    async def answer() -> T:
+        with temporary_settings({PREFECT_API_URL: url}):
+            async with get_client() as client:
+                return await question(client)
+
+    return asyncio.run(answer())
+
+
+async def deploy(client: PrefectClient) -> None:
+    """The job flows as deployments in the pool `cpu`, which nobody serves."""
+    from flows import process_audio, process_text
+
+    pools = {pool.name for pool in await client.read_work_pools()}
+    if "cpu" not in pools:
+        from prefect.client.schemas.actions import WorkPoolCreate
+
+        await client.create_work_pool(WorkPoolCreate(name="cpu", type="process"))
+    for flow in (process_audio, process_text):
+        made = await flow.ato_deployment(flow.name, work_pool_name="cpu")
+        made.entrypoint = f"{flow.fn.__module__}.{flow.fn.__name__}"
+        await made.aapply()
+
+
+async def job_runs(client: PrefectClient) -> list[Any]:
+    """All runs of jobs."""
+    wanted = FlowRunFilter(tags=FlowRunFilterTags(all_=[JOB_TAG]))
+    runs: list[Any] = []
+    while page := await client.read_flow_runs(flow_run_filter=wanted, offset=len(runs)):
+        runs += page
+    return runs
+
+
+async def clear(client: PrefectClient) -> None:
+    """Remove the runs of all jobs."""
+    for run in await job_runs(client):
+        await client.delete_flow_run(run.id)
+
+
+def ended(url: str, run_id: str, *, well: bool) -> None:
+    """Let a run end, as a worker would."""
+    state = Completed() if well else Failed()
+    ask(url, lambda client: client.set_flow_run_state(UUID(run_id), state, force=True))
+
+
+@pytest.fixture(scope="module")
+def deployed(running_prefect_server: str) -> str:
+    """A server with the deployments."""
+    ask(running_prefect_server, deploy)
+    return running_prefect_server
+
+
+@pytest.fixture(scope="module")
+def store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("gateway") / "store"
+
+
+@pytest.fixture(scope="module")
+def stranger(store_path: Path) -> str:
+    """The secret of another key."""
+    return KeyRing(LocalFiles(store_path)).create("stranger", ["submit", "read"])[0]
+
+
+@pytest.fixture(scope="module")
+def standing_gateway(deployed: str, store_path: Path, stranger: str) -> Iterator[Gateway]:
+    """A gateway for all tests of a module: it gives clients two seconds and takes files of 5 MB."""
+    running = start_gateway(
+        deployed,
+        log=store_path.parent / "gateway.log",
+        PYTHONPATH=str(ROOT),
+        AUDIO_DIR=str(store_path),
+        LOG_DIR=str(store_path.parent / "logs"),
+        CLIENT_IDLE_S="2",
+        MAX_FILE_SIZE_MB="5",
+        MAX_QUEUE_DEPTH=str(DEPTH),
+    )
+    yield running
+    running.process.terminate()
+    running.process.wait(timeout=30)
+
+
+@pytest.fixture
+def submitting(standing_gateway: Gateway, deployed: str, store_path: Path) -> Iterator[Gateway]:
+    """The module's gateway with an empty queue and no uploads; nothing but whole uploads may be left behind."""
+    shutil.rmtree(store_path / "uploads", ignore_errors=True)
+    yield standing_gateway
+    assert standing_gateway.process.poll() is None, "the gateway died"
+    assert leftovers(store_path) == []
+    ask(deployed, clear)
+
+
+def leftovers(store: Path) -> list[str]:
+    """Partial files in the store."""
+    return [path.name for path in (store / ".scratch").glob("*")]
+
+
+def uploads(store: Path) -> list[str]:
+    """Keys of the uploads in the store."""
+    return list(LocalFiles(store).list("uploads/"))
+
+
+RECORDING = b"RIFF$\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x80>\x00\x00\x00}\x00\x00\x02\x00\x10\x00data"
+
+
+def recording(seed: str = "") -> bytes:
+    """A short WAV, another for every seed."""
+    return RECORDING + b"\x08\x00\x00\x00" + seed.encode().ljust(8)[:8]
+
+
+def submit(client: httpx.Client, content: bytes | None = None, name: str = "call.wav", **fields: Any) -> httpx.Response:
+    """Submit a recording as clients do; raw transcript unless the fields say otherwise."""
+    data = {"features": "raw_transcript", **fields}
+    files = {"file": (name, recording() if content is None else content, "audio/wav")}
+    headers = data.pop("headers", {})
+    return client.post("/v1/process", data=data, files=files, headers=headers)

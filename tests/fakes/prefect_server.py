@@ -1,0 +1,73 @@
+"""A Prefect server that can be killed and started again on its database."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+from deployments.server import TEMPORARY
+
+STARTUP_S = 120
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class KillableServer:
+    """A server with its own SQLite file and a fixed port.
+
+    Args:
+        folder: Where it keeps everything.
+        template: An empty database with all tables.
+        extra: More environment variables.
+    """
+
+    def __init__(self, folder: Path, template: Path, extra: dict[str, str]) -> None:
+        folder.mkdir(parents=True)
+        self._folder = folder
+        self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}/api"
+        database = folder / "prefect.db"
+        if template.exists():
+            database.write_bytes(template.read_bytes())
+        own = {
+            "PREFECT_HOME": str(folder),
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}",
+        }
+        known = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_API")}
+        self._environment = known | TEMPORARY | own | extra
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+        command += ["--host", "127.0.0.1", "--port", str(self._port), "--log-level", "critical"]
+        with (self._folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + STARTUP_S
+        while not self._answers():
+            assert self._process.poll() is None, (self._folder / "server.log").read_text()[-2000:]
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """Kill it, with whatever it has in memory."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/health", timeout=2, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
