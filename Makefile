@@ -42,9 +42,8 @@ lint: $(VENV)/dev.stamp  ## formatting, one-way imports, types
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
-deploy: $(VENV)/base.stamp  ## make the work pool and all deployments on the server of PREFECT_API_URL
-	$(BIN)/prefect work-pool create cpu --type process --overwrite
-	$(BIN)/prefect deploy --all --no-prompt
+deploy: $(VENV)/base.stamp  ## make pools, limits, deployments and automations on the server of PREFECT_API_URL
+	$(BIN)/python -m deployments.service.definitions
 
 format: $(VENV)/dev.stamp  ## put the formatting right
 	$(BIN)/ruff check --fix .

@@ -1,4 +1,4 @@
-"""The job flows: `from flows import process_audio`."""
+"""The flows: `from flows import process_audio`."""
 
 import os
 
@@ -7,5 +7,6 @@ os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
 from flows.audio import process_audio, process_batch, process_text
+from flows.recovery import recover_runs, retry_crashed, sweep_uploads
 
-__all__ = ["process_audio", "process_batch", "process_text"]
+__all__ = ["process_audio", "process_batch", "process_text", "recover_runs", "retry_crashed", "sweep_uploads"]

@@ -10,8 +10,8 @@ import httpx
 import structlog
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.client.orchestration import get_client
-from prefect.exceptions import PrefectException
-from prefect.runtime import flow_run
+from prefect.exceptions import PrefectException, PrefectHTTPStatusError
+from prefect.runtime import deployment, flow_run
 from prefect.settings import PREFECT_TASKS_REFRESH_CACHE, temporary_settings
 
 from blocks.batch import BatchReport
@@ -35,7 +35,8 @@ LONGEST_MESSAGE = 1000
 async def job_run(work: Work | None = None, *, refresh: bool) -> AsyncGenerator[None]:
     """Log the steps within under the flow run's id and, on refresh, compute each again.
 
-    A failure is also written on the flow run, so that whoever asks for its status sees code and fix.
+    A failure is also written on the flow run, so that whoever asks for its status sees code and fix. A server that
+    was away for too long is no failure of the job: its run crashes, and is run again.
 
     Args:
         work: The job, where the run has only one.
@@ -49,8 +50,23 @@ async def job_run(work: Work | None = None, *, refresh: bool) -> AsyncGenerator[
         try:
             yield
         except Exception as error:
+            if deployment.id is not None and is_server_lost(error):
+                raise ServerLost(f"Prefect's server did not come back: {error}") from error
             await label_run({ERROR: run_error(error, work and work.timeline.step).model_dump_json()})
             raise
+
+
+class ServerLost(BaseException):
+    """Prefect's server was away for longer than its client waits; Prefect takes what is no Exception for a crash."""
+
+
+def is_server_lost(error: BaseException | None) -> bool:
+    """Whether an error comes from Prefect's server being away or broken."""
+    if error is None or isinstance(error, C500Error):
+        return False
+    if isinstance(error, PrefectHTTPStatusError):
+        return error.response.is_server_error
+    return isinstance(error, httpx.TransportError) or is_server_lost(error.__cause__)
 
 
 async def name_job(work: Work) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import DeploymentFlowRunCreate
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
@@ -59,17 +60,21 @@ async def submit_run(
         NotFound: there is no such deployment.
     """
     labels = {OWNER: owner, SOURCE_NAME: source_name, UPLOAD: upload}
+    wanted = DeploymentFlowRunCreate(
+        parameters=parameters,
+        # Half of the server's time for a run (measured), and the flow checks its parameters itself.
+        enforce_parameter_schema=False,
+        name=name,
+        tags=[JOB_TAG, f"{OWNER_TAG}{owner}"],
+        idempotency_key=idempotency_key,
+        work_queue_name=queue,
+        labels={label: value for label, value in labels.items() if value is not None},
+    ).model_dump(mode="json", exclude_unset=True)
 
     async def create(deployment_id: UUID) -> FlowRun:
-        return await client.create_flow_run_from_deployment(
-            deployment_id,
-            parameters=parameters,
-            name=name,
-            tags=[JOB_TAG, f"{OWNER_TAG}{owner}"],
-            idempotency_key=idempotency_key,
-            work_queue_name=queue,
-            labels={label: value for label, value in labels.items() if value is not None},
-        )
+        path = "/deployments/{id}/create_flow_run"
+        response = await client.request("POST", path, path_params={"id": deployment_id}, json=wanted)
+        return FlowRun.model_validate(response.json())
 
     try:
         run = await create(await _deployment_id(client, deployment))

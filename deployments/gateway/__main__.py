@@ -1,5 +1,6 @@
 """`python -m deployments.gateway`: serve the gateway on API_HOST and API_PORT."""
 
+import os
 import sys
 
 import uvicorn
@@ -18,6 +19,8 @@ def main() -> None:
     except C500Error as error:
         sys.stderr.write(f"error: {error.message}\nfix: {error.fix}\n")
         sys.exit(error.exit_code)
+    # Prefect's client would try five times over a minute: a client of ours is better told after some seconds.
+    os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "2")
     uvicorn.run(
         "deployments.gateway.wire:create",
         factory=True,

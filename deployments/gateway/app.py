@@ -61,6 +61,8 @@ def create_app() -> Litestar:
             "probes": Provide(provide_probes, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,
+        # Litestar's own would print every request to Prefect; see `configure_logs` for ours.
+        logging_config=None,
         openapi_config=OpenAPIConfig(
             title="C500",
             version=version("c500"),

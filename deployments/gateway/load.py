@@ -21,7 +21,8 @@ from blocks.runs.record import WAITING
 
 FRESH_S = 1.0
 COUNTS_FRESH_S = 10.0
-PATIENCE_S = 2.0
+PATIENCE_S = 5.0
+"""A machine that works hard answers late; that is no reason to send its clients away."""
 
 T = TypeVar("T")
 

@@ -98,7 +98,9 @@ class TranscriptionOperation(Operation):
     summary="Transcribe a recording, as OpenAI's API does",
     tags=["jobs"],
     operation_class=TranscriptionOperation,
-    responses={200: ResponseSpec(dict[str, Any], description="The transcript in the form asked for.")},
+    responses={
+        200: ResponseSpec(dict[str, Any], generate_examples=False, description="The transcript in the form asked for.")
+    },
 )
 async def transcribe(
     request: Request[Any, Any, Any],

@@ -44,11 +44,7 @@ class TaskFailed(Conflict):
     opt=needs("read"),
     operation_id="readResult",
     summary="A file of a finished task",
-    responses={
-        200: ResponseSpec(
-            bytes, media_type="application/octet-stream", generate_examples=False, description="The file."
-        )
-    },
+    responses={200: ResponseSpec(bytes, media_type="*/*", generate_examples=False, description="The file.")},
 )
 async def read_file(
     task_id: TaskId,

@@ -10,6 +10,7 @@ from litestar import Request, Response
 from litestar.response import Stream
 
 from blocks.store.files import FileRef, Files
+from deployments.gateway.problems import problem
 
 PIECE_BYTES = 256 * 1024
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -41,7 +42,9 @@ def served(request: Request[Any, Any, Any], files: Files, ref: FileRef, name: st
     )
     part = _part(asked, ref.size_bytes)
     if part is None:
-        return Response(None, status_code=416, headers=headers | {"Content-Range": f"bytes */{ref.size_bytes}"})
+        beyond = problem(416, "RANGE_NOT_SATISFIABLE", f"the file has {ref.size_bytes} bytes", fix="ask for less")
+        beyond.headers["Content-Range"] = f"bytes */{ref.size_bytes}"
+        return beyond
     headers["Content-Length"] = str(len(part))
     partial = len(part) < ref.size_bytes
     if partial:

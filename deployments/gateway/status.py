@@ -30,6 +30,7 @@ LONGEST_WAIT_S = 60
     responses={
         200: ResponseSpec(
             TaskStatus | dict[str, Any],
+            generate_examples=False,
             description="The status; results once it is COMPLETE. With `keys=vi` the same with Vietnamese names.",
         )
     },

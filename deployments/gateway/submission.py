@@ -125,14 +125,15 @@ async def _run(prefect: PrefectClient, place: Place, job: Submission, key: str) 
     }
     if job.flow == "process-text":
         parameters["source_name"] = job.name
-    return await submit_run(
-        prefect,
-        deployment=goal.deployment,
-        parameters=parameters,
-        name=job.name,
-        owner=place.owner,
-        idempotency_key=key,
-        source_name=job.name,
-        upload=job.upload,
-        queue=place.work_queue if goal.queued else None,
-    )
+    async with place.turn:
+        return await submit_run(
+            prefect,
+            deployment=goal.deployment,
+            parameters=parameters,
+            name=job.name,
+            owner=place.owner,
+            idempotency_key=key,
+            source_name=job.name,
+            upload=job.upload,
+            queue=place.work_queue if goal.queued else None,
+        )

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from litestar import Response, delete, get, post, put
+from litestar import MediaType, Response, delete, get, post, put
 from litestar.openapi.datastructures import ResponseSpec
 from pydantic import Field
 
@@ -98,7 +98,11 @@ async def read_one(template_id: str) -> TemplateDetail:
     operation_id="readTemplateSchema",
     summary="The JSON Schema of a template",
     tags=["templates"],
-    responses={200: ResponseSpec(dict, media_type="application/schema+json", description="The schema.")},
+    responses={
+        200: ResponseSpec(
+            dict, generate_examples=False, media_type="application/schema+json", description="The schema."
+        )
+    },
 )
 async def read_schema(template_id: str) -> Response[dict[str, Any]]:
     """Read the schema that summaries by this template fit."""
@@ -156,12 +160,14 @@ async def change(data: TemplateChange, template_id: str, files: Files) -> Templa
     operation_id="removeTemplate",
     summary="Remove a template",
     tags=["templates"],
+    responses={200: ResponseSpec(None, generate_examples=False, description="It is gone.")},
 )
-async def remove(template_id: str, files: Files) -> None:
+async def remove(template_id: str, files: Files) -> Response[bytes]:
     """Remove a template that was added here; what was made with it stays."""
     _check_changeable(template_id)
     await _load(template_id)
     await in_thread(delete_stored, template_id, files)
+    return Response(b"", media_type=MediaType.TEXT)  # empty, as the reference has it; None would become `null`
 
 
 async def _load(template_id: str) -> Template:

@@ -24,7 +24,7 @@ multipart: Any = import_module("multipart")
 that passes on to this one."""
 
 BYTES_PER_MB = 1_000_000
-BATCH_BYTES = 1 << 18
+BATCH_BYTES = 1 << 19
 """Bytes gathered before a thread parses, hashes and writes them: large enough that the change of threads is nothing
 beside the work, small enough that a thousand uploads fit the memory."""
 

@@ -5,9 +5,9 @@ from blocks.runs.lost import HEARTBEAT_S
 RUN_ENVIRONMENT = {
     # A run says that it lives; an automation marks those crashed that fall silent. 30 s is Prefect's minimum.
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
-    # A server that is gone for a minute stops no run: a call is tried again after 2, 4, 8, … s, 126 s in all.
-    # The default, 5, gives up after 62 s; the next, 7, would leave a run idle for two minutes after a short absence.
-    "PREFECT_CLIENT_MAX_RETRIES": "6",
+    # A server that is gone for a minute or three stops no run: a call is tried again after 2, 4, 8, … s, 254 s in
+    # all. The default, 5, gives up after 62 s. A run that gives up crashes, and recovery runs it again.
+    "PREFECT_CLIENT_MAX_RETRIES": "7",
     # While its database is away the server answers 500; 408, 429, 502 and 503 are tried again anyway.
     "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500,504",
     # Log lines without a run (of libraries, at exit) are no error.

@@ -4,6 +4,7 @@ import os
 import site
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 Fingerprint = frozenset[tuple[str, int, int]]
@@ -11,51 +12,45 @@ Fingerprint = frozenset[tuple[str, int, int]]
 
 
 def roots() -> list[str]:
-    """Folders of the loaded top-level packages (files of the modules) that are not installed, and site-packages.
+    """Folders of the loaded modules that are not installed ones, and site-packages.
 
-    All files of a package count, also those that are loaded later: they must fit those that are.
+    All modules of a folder count, also those that are loaded later: they must fit those that are.
     """
-    installed = tuple(str(Path(prefix).resolve()) for prefix in (*site.getsitepackages(), _standard_library()))
-    found = set(site.getsitepackages())
-    for name in {name.partition(".")[0] for name in sys.modules}:
-        file = getattr(sys.modules.get(name), "__file__", None)
-        folders = list(getattr(sys.modules.get(name), "__path__", []))
-        for place in folders or ([file] if file else []):
-            if not str(Path(place).resolve()).startswith(installed):
-                found.add(str(place))
-    return sorted(found)
+    installed = tuple(f"{Path(folder).resolve()}{os.sep}" for folder in (*site.getsitepackages(), _standard_library()))
+    files = {str(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
+    folders = {str(Path(file).resolve().parent) for file in files}
+    return sorted({folder for folder in folders if not f"{folder}{os.sep}".startswith(installed)} | _site_packages())
 
 
-def fingerprint(places: list[str]) -> Fingerprint:
-    """What the code at these places looks like now."""
-    return frozenset(entry for place in places for entry in _entries(place))
+def fingerprint(folders: list[str]) -> Fingerprint:
+    """What the code in these folders looks like now."""
+    return frozenset(entry for folder in folders for entry in _entries(folder))
 
 
-def _entries(place: str) -> Iterator[tuple[str, int, int]]:
-    if place in site.getsitepackages():
-        yield from _stat(place)  # installing anything changes the folder itself
-    elif Path(place).is_dir():
-        yield from _sources(place)
-    else:
-        yield from _stat(place)
-
-
-def _sources(folder: str) -> Iterator[tuple[str, int, int]]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.endswith(".py"):
-                status = entry.stat()
-                yield entry.path, status.st_mtime_ns, status.st_size
-            elif not entry.name.startswith((".", "__pycache__")) and entry.is_dir(follow_symlinks=False):
-                yield from _sources(entry.path)
-
-
-def _stat(path: str) -> Iterator[tuple[str, int, int]]:
+def _entries(folder: str) -> Iterator[tuple[str, int, int]]:
+    if folder in _site_packages():
+        yield from _seen(folder)  # installing anything changes the folder itself
+        return
     try:
-        status = os.stat(path)  # noqa: PTH116
+        names = os.listdir(folder)  # noqa: PTH208 - before every run
     except OSError:
         return
+    for name in names:
+        if name.endswith(".py"):
+            yield from _seen(f"{folder}{os.sep}{name}")
+
+
+def _seen(path: str) -> Iterator[tuple[str, int, int]]:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - before every run
+    except OSError:  # it was removed just now
+        return
     yield path, status.st_mtime_ns, status.st_size
+
+
+@cache
+def _site_packages() -> set[str]:
+    return {str(Path(folder).resolve()) for folder in site.getsitepackages()}
 
 
 def _standard_library() -> str:

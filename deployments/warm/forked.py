@@ -41,7 +41,8 @@ def settle(start: Start, *, parent: int, folder: str, loaded_with: dict[str, str
     if start.folder is None:
         Path(folder).mkdir(mode=0o700)
     os.chdir(folder)
-    sys.path.insert(0, folder)  # as `python -m` does
+    if not sys.flags.safe_path:
+        sys.path.insert(0, folder)  # as `python -m` does
     _reseed()
     if _settings(start.environment) != _settings(loaded_with) or _has_settings(Path(folder)):
         _refresh_prefect()

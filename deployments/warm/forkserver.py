@@ -50,7 +50,7 @@ class Child:
     start: Start
     folder: str
     exit_code: int | None = None
-    kill_at: float = field(default=0.0)
+    ended_at: float = 0.0
 
 
 @dataclass
@@ -152,13 +152,15 @@ class Forkserver:
                 self._say(Ended(key=child.start.key, code=child.exit_code))
 
     def _swept(self, pid: int, child: Child) -> bool:
+        """Whether nothing of an ended run is left; what is gets SIGTERM, and SIGKILL after a grace."""
         left = kin.kin([child.start.run_id] if child.start.work == "engine" else [], [pid])
-        if not child.kill_at:
+        now = time.monotonic()
+        if not child.ended_at:
+            child.ended_at = now
             kin.send(left, signal.SIGTERM)
-            child.kill_at = time.monotonic() + LEFTOVER_GRACE_S
-        elif time.monotonic() > child.kill_at:
+        elif now > child.ended_at + LEFTOVER_GRACE_S:
             kin.send(left, signal.SIGKILL)
-        return not left
+        return not left or now > child.ended_at + END_ALL_S
 
     def _end_all(self) -> None:
         """Kill what the worker has left, and what appears meanwhile."""

@@ -38,7 +38,10 @@ class Forkservers:
         """The forkserver to use now, kept as long as it is used; None when none can be started."""
         async with self.lock:
             if why := await self._unfit():
-                await self._replace(why)
+                former, self.current = self.current, None
+                if former:
+                    self._dismiss(former)
+                self.current = await self._open(why)
             leased = self.current
             if leased:
                 leased.held += 1
@@ -66,16 +69,26 @@ class Forkservers:
         for preloaded in self.alive:
             preloaded.popen.kill()
 
+    async def renew(self) -> None:
+        """Replace the forkserver when it needs it, before a run has to wait for that."""
+        async with self.lease() as present:
+            why = present and self._worn(present)
+        if why and (opened := await self._open(why)):
+            async with self.lock:
+                former, self.current = self.current, opened
+                if former:
+                    self._dismiss(former)
+
     async def _unfit(self) -> str | None:
-        """Why the present forkserver cannot be used for another run."""
+        """Why the present forkserver must not serve another run."""
         present = self.current
         if present is None:
             return "the worker starts"
         if present.dead:
-            return "it ended"
+            return "the one before it ended"
         if await asyncio.to_thread(code.fingerprint, present.ready.roots) != present.fingerprint:
             return "code has changed"
-        return self._worn(present)
+        return None
 
     def _worn(self, present: Preloaded) -> str | None:
         if present.forked >= self.settings.warm_runs:
@@ -86,23 +99,20 @@ class Forkservers:
             return f"it takes {present.memory_bytes / 1e6:.0f} MB"
         return None
 
-    async def _replace(self, why: str) -> None:
-        former, self.current = self.current, None
-        if former:
-            self._dismiss(former)
+    async def _open(self, why: str) -> Preloaded | None:
         environment = os.environ | get_current_settings().to_environment_variables(exclude_unset=True)
         try:
             opened = await open_preloaded(self.settings.warm_modules.split(","), environment=environment)
         except EngineUnavailable as error:
-            self.log.error("no forkserver (%s): %s", why, error)
-            return
-        self.current = opened
+            self.log.error("no forkserver, runs start in fresh interpreters: %s", error)
+            return None
         self.alive[opened] = asyncio.create_task(self._listen(opened))
         for run_id in self.tethered:
             opened.tether(run_id, on=True)
-        self.log.info("forkserver %d is ready (%s)", opened.popen.pid, why)
+        self.log.info("forkserver %d is ready: %s", opened.popen.pid, why)
         for module, reason in opened.ready.failed.items():
             self.log.warning("runs of %s start in fresh interpreters: %s", module, reason)
+        return opened
 
     def _dismiss(self, former: Preloaded) -> None:
         """Let a forkserver that was replaced end after its last run."""

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from asyncio import Future, StreamReader, StreamWriter
+from asyncio import StreamReader, StreamWriter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -42,8 +42,8 @@ class Process:
     start: Start
     pid: int | None = None
     returncode: int | None = None
-    started: "Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    ended: "Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(eq=False)
@@ -73,7 +73,7 @@ class Preloaded:
             self.processes[start.key] = process
             self.forked += 1
             self.send(start)
-            await process.started
+            await process.started.wait()
         if process.pid is None:
             raise EngineUnavailable(
                 "no process could be forked for the run",
@@ -129,7 +129,7 @@ class Preloaded:
             case Started(key=key, pid=pid):
                 process = self.processes[key]
                 process.pid = pid
-                process.started.set_result(None)
+                process.started.set()
             case Ended(key=key, code=exit_code):
                 _end(self.processes.pop(key), exit_code)
             case Ready():
@@ -171,9 +171,8 @@ async def open_preloaded(modules: Sequence[str], *, environment: dict[str, str])
 def _end(process: Process, exit_code: int) -> None:
     if process.pid is not None:
         process.returncode = exit_code
-    for future in (process.started, process.ended):
-        if not future.done():
-            future.set_result(None)
+    process.started.set()
+    process.ended.set()
 
 
 async def _lose(process: Process) -> None:

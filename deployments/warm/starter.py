@@ -106,7 +106,7 @@ class WarmStarter:
         try:
             # The handle asks its process for two things only: pid and returncode.
             task_status.started(ProcessHandle(cast(SpawnProcess, process), termination_scope=group))
-            await process.ended
+            await process.ended.wait()
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await _stop(group)
@@ -140,7 +140,7 @@ class WarmHooks:
         start = self.prepared.start(flow_run, {})
         hook_input = (flow_run.model_dump_json(), state.model_dump_json())
         process = await self.preloaded.fork(start.model_copy(update={"work": work, "hook_input": hook_input}))
-        await process.ended
+        await process.ended.wait()
 
 
 async def _stop(group: Group) -> None:
@@ -151,5 +151,5 @@ async def _stop(group: Group) -> None:
         except ProcessLookupError:
             return
         with anyio.move_on_after(STOP_GRACE_S):
-            await group.process.ended
+            await group.process.ended.wait()
             return

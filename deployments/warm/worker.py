@@ -191,8 +191,8 @@ class WarmWorker(ProcessWorker):
 
     async def _keep_fresh(self) -> None:
         while True:
-            async with self._forkservers.lease():
-                await asyncio.sleep(TEND_S)
+            await self._forkservers.renew()
+            await asyncio.sleep(TEND_S)
 
     async def _hear_of_runs(self) -> None:
         while self._work_pool is None:  # noqa: ASYNC110 - Prefect sets it and tells nobody

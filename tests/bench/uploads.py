@@ -17,7 +17,7 @@ import psutil
 from deployments.docs import ROOT
 from deployments.server import TUNING, temporary_server
 from tests.deployments.gateway.conftest import Gateway, free_port, start_gateway
-from tests.deployments.gateway.submitting import ask, clear, deploy
+from tests.deployments.gateway.submitting import RECORDING, ask, clear, deploy
 
 NAME = "uploads"
 UNIT = "x slower"
@@ -26,10 +26,10 @@ GOAL = 2.0
 CLIENTS = 20
 SECONDS = {True: 8, False: 20}
 ROUNDS = {True: 2, False: 3}
-WAV = b"RIFF$\x42\x0f\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x80>\x00\x00\x00}\x00\x00\x02\x00\x10\x00data\x00\x42\x0f\x00"
+WAV = RECORDING
 MEGABYTE = 1_000_000
 
-BARE = '''
+BARE = """
 from dataclasses import dataclass
 from typing import Annotated
 from uuid import uuid4
@@ -53,7 +53,7 @@ async def store(data: Annotated[Form, Body(media_type=RequestEncodingType.MULTI_
 
 uvicorn.run(Litestar([store], request_max_body_size=None), port=int(os.environ["API_PORT"]), http="h11",
             log_level="error", access_log=False)
-'''
+"""
 
 
 @dataclass
@@ -134,8 +134,7 @@ async def load(server: Gateway, seconds: int) -> list[float]:
             times.append(time.perf_counter() - began)
 
     headers = {"X-API-Key": server.secret, "Content-Type": "multipart/form-data; boundary=b"}
-    limits = httpx.Limits(max_connections=1)
-    clients = [httpx.AsyncClient(base_url=server.url, timeout=120, trust_env=False, limits=limits) for _ in range(CLIENTS)]
+    clients = [httpx.AsyncClient(base_url=server.url, timeout=120, trust_env=False) for _ in range(CLIENTS)]
     await asyncio.gather(*(one(client) for client in clients))
     for client in clients:
         await client.aclose()

@@ -17,7 +17,7 @@ from prefect.exceptions import ObjectAlreadyExists
 from prefect.states import Pending
 
 POOL = "test-pool"
-DEADLINE_S = 90
+DEADLINE_S = 200
 
 
 async def deploy(client: PrefectClient, flow: str, entrypoint: str, pool: str = POOL) -> str:

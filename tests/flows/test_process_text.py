@@ -1,5 +1,7 @@
 """The text job."""
 
+from pathlib import Path
+
 import pytest
 
 from blocks.errors import BadInput
@@ -43,3 +45,29 @@ async def test_the_same_text_is_one_job(prefect_api: str) -> None:
 async def test_an_empty_text_is_refused(prefect_api: str) -> None:
     with pytest.raises(BadInput, match="empty"):
         await process_text(" \n ")
+
+
+async def test_a_text_travels_by_reference(prefect_api: str) -> None:
+    given = await process_text(MEETING)
+    open_store().put_bytes("uploads/1/meeting.txt", MEETING.encode())
+    found = await process_text(source="store://uploads/1/meeting.txt")
+    assert found.job_id == given.job_id
+    other = await process_text(source="store://uploads/1/meeting.txt", options=JobOptions(template="meeting_notes"))
+    assert other.source_name == "meeting.txt"
+
+
+async def test_a_text_file_of_this_machine_is_read(prefect_api: str, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("\ufeff" + MEETING)
+    assert (await process_text(source=str(tmp_path / "notes.txt"))).source_name == "notes.txt"
+
+
+@pytest.mark.parametrize("given", [{}, {"text": MEETING, "source": "notes.txt"}])
+async def test_a_text_is_given_in_one_way(prefect_api: str, given: dict[str, str]) -> None:
+    with pytest.raises(BadInput, match=r"(neither|both) a text"):
+        await process_text(**given)
+
+
+async def test_what_is_no_text_is_refused(prefect_api: str, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_bytes(b"\xff\xfe\x00a")
+    with pytest.raises(BadInput, match="no text in UTF-8"):
+        await process_text(source=str(tmp_path / "notes.txt"))

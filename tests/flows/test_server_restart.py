@@ -1,19 +1,23 @@
 """A Prefect server that dies in the middle of a run: the run ends complete, and no slot stays taken."""
 
 import asyncio
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter, EventResourceFilter
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Crashed
 from prefect.types._datetime import now
 
 from blocks.runs import read_run, submit_run
 from blocks.runs.lost import HEARTBEAT
 from deployments.server import migrated_template
 from deployments.service.environment import RUN_ENVIRONMENT, SERVER_ENVIRONMENT
+from flows.recovery import retry_crashed
 from tests.fakes.deployed import deploy, start, until, until_ended
 from tests.fakes.patient import GO, REACHED, SLOT
 from tests.fakes.prefect_server import KillableServer
@@ -35,24 +39,30 @@ async def slots_taken(client: PrefectClient) -> int:
     return (await client.read_global_concurrency_limit_by_name(SLOT)).active_slots
 
 
-async def outlive(server: KillableServer, down_s: float, back_before_the_end: bool) -> None:
-    async with get_client() as client:
-        await client.upsert_global_concurrency_limit_by_name(SLOT, limit=1)
-        deployment = await deploy(client, "process-text", "tests.fakes.patient.process_text")
-        run = await submit_run(
-            client,
-            deployment=deployment,
-            parameters={"text": TEXT},
-            name="notes.txt",
-            owner="anna",
-            idempotency_key="one",
-        )
-        process = await start(client, run.run_id, Path("run.log"), **RUN_ENVIRONMENT)
+async def begin(client: PrefectClient, **environment: str) -> tuple[UUID, "subprocess.Popen[bytes]"]:
+    """A run that waits in the middle of its work."""
+    await client.upsert_global_concurrency_limit_by_name(SLOT, limit=1)
+    deployment = await deploy(client, "process-text", "tests.fakes.patient.process_text")
+    run = await submit_run(
+        client,
+        deployment=deployment,
+        parameters={"text": TEXT},
+        name="notes.txt",
+        owner="anna",
+        idempotency_key="one",
+    )
+    process = await start(client, run.run_id, Path("run.log"), **RUN_ENVIRONMENT | environment)
 
     async def reached() -> bool:
         return REACHED.exists()
 
     await until(reached)
+    return run.run_id, process
+
+
+async def outlive(server: KillableServer, down_s: float, back_before_the_end: bool) -> None:
+    async with get_client() as client:
+        run_id, process = await begin(client)
     server.kill()
     if not back_before_the_end:
         GO.touch()
@@ -62,11 +72,11 @@ async def outlive(server: KillableServer, down_s: float, back_before_the_end: bo
     came_back = now("UTC")
     async with get_client() as client:
         if back_before_the_end:
-            await until(lambda: heard_since(client, run.run_id, came_back))
+            await until(lambda: heard_since(client, run_id, came_back))
             GO.touch()
         assert await until_ended(process) == 0, Path("run.log").read_text()[-3000:]
-        read = await read_run(client, run.run_id)
-        assert (read.status, read.attempts) == ("COMPLETE", 1)
+        read = await read_run(client, run_id)
+        assert (read.status, read.attempts) == ("COMPLETE", 1), Path("run.log").read_text()[-3000:]
         assert read.job_id is not None
         assert await slots_taken(client) == 0
 
@@ -82,6 +92,20 @@ async def heard_since(client: PrefectClient, run_id: object, since: object) -> b
 
 async def test_a_run_outlives_its_server(server: KillableServer) -> None:
     await outlive(server, down_s=3, back_before_the_end=False)
+
+
+async def test_a_run_whose_server_is_away_for_too_long_crashes_and_is_run_again(server: KillableServer) -> None:
+    async with get_client() as client:
+        run_id, process = await begin(client, PREFECT_CLIENT_MAX_RETRIES="1")
+    server.kill()
+    GO.touch()
+    assert await until_ended(process) != 0
+    server.start()
+    async with get_client() as client:
+        assert (await read_run(client, run_id)).status == "PREPROCESSING"
+        await client.set_flow_run_state(run_id, Crashed(message="as the worker says"))
+        assert await retry_crashed(run_id) == {str(run_id): "retried"}
+        assert (await client.read_flow_run(run_id)).state_name == "AwaitingRetry"
 
 
 @pytest.mark.soak

@@ -106,7 +106,8 @@ function showSummary(summary) {
 function valueNode(value) {
   if (Array.isArray(value)) return make("ul", {}, ...value.map((one) => make("li", {}, valueNode(one))));
   if (value === null || typeof value !== "object") return make("p", { dir: "auto", textContent: String(value ?? "–") });
-  const rows = Object.entries(value).flatMap(([name, one]) => [
+  const told = Object.entries(value).filter(([, one]) => one !== null && one !== "" && one.length !== 0);
+  const rows = told.flatMap(([name, one]) => [
     make("dt", { textContent: name.replaceAll("_", " ") }),
     make("dd", {}, valueNode(one)),
   ]);

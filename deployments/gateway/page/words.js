@@ -40,7 +40,6 @@ const VIETNAMESE = {
   "failed": "thất bại",
   "cancelled": "đã hủy",
   "not found with this key": "không tìm thấy với khóa này",
-  "attempt": "lần thử",
   "The audio is being fetched.": "Đang tải âm thanh.",
   "The audio cannot be played here.": "Không phát được âm thanh ở đây.",
   "recording": "bản ghi âm",

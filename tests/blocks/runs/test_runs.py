@@ -1,6 +1,8 @@
 """Jobs through Prefect's API: submitted once, read as they are, cancelled, counted."""
 
 import asyncio
+import os
+import signal
 import uuid
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from blocks.errors import Conflict, NotFound
 from blocks.runs import JobRun, cancel_run, read_run, read_runs, service_rate, submit_run, waiting_by_owner
 from blocks.runs.record import ERROR
 from blocks.store import open_store
-from tests.fakes.deployed import deploy, start, until_ended
+from tests.fakes.deployed import deploy, start, until, until_ended
 
 TEXT = "We decided to approve the budget. Maria will call David on Friday."
 
@@ -88,6 +90,28 @@ async def test_a_job_that_ran_tells_its_job_id(client: PrefectClient, deployment
     assert open_store().exists(f"jobs/{read.job_id}/result.json")
 
 
+async def test_a_running_job_tells_its_step(client: PrefectClient, tmp_path: Path) -> None:
+    deployment = await deploy(client, "process-audio", "tests.fakes.stepping.process_audio")
+    waits_in = tmp_path / "waits-in"
+    run_id = (await submit(client, deployment, parameters={"waits_in": str(waits_in)})).run_id
+    for step, status in (("transcribe", "PROCESSING_ASR"), ("detect-speech", "PREPROCESSING")):
+        waits_in.write_text(step)
+        process = await start(client, run_id, tmp_path / "run.log")
+
+        async def shown(step: str = step) -> bool:
+            read = await read_run(client, run_id)
+            return (read.step, read.share) == (step, 0.4)
+
+        await until(shown)
+        assert (await read_run(client, run_id)).status == status  # that of this attempt, whatever the last one reached
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        await client.set_flow_run_state(run_id, Crashed())
+        assert (await read_run(client, run_id)).step is None
+        await client.set_flow_run_state(run_id, AwaitingRetry())
+    assert (await read_run(client, run_id)).attempts == 2
+
+
 async def test_a_job_that_failed_tells_why(client: PrefectClient, deployment: str, tmp_path: Path) -> None:
     submitted = await submit(client, deployment, parameters={"text": "  "})
     await until_ended(await start(client, submitted.run_id, tmp_path / "run.log"))
@@ -95,6 +119,17 @@ async def test_a_job_that_failed_tells_why(client: PrefectClient, deployment: st
     assert read.status == "FAILED"
     assert read.error is not None
     assert (read.error.code, read.error.message, read.error.fix) == ("BAD_INPUT", "the text is empty", "give some text")
+
+
+async def test_a_failed_recording_tells_at_which_stage(client: PrefectClient, tmp_path: Path) -> None:
+    deployment = await deploy(client, "process-audio", "flows.audio.process_audio")
+    (tmp_path / "noise.wav").write_bytes(b"no audio at all")
+    submitted = await submit(client, deployment, parameters={"source": str(tmp_path / "noise.wav")})
+    await until_ended(await start(client, submitted.run_id, tmp_path / "run.log"))
+    read = await read_run(client, submitted.run_id)
+    assert read.name == "noise.wav"
+    assert read.error is not None
+    assert (read.error.code, read.error.stage) == ("AUDIO_DECODE_ERROR", "preprocessing")
 
 
 async def test_a_run_that_failed_before_it_began_shows_what_prefect_says(

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,13 @@ def test_keys_are_listed_by_prefix_and_sorted(files: Files) -> None:
     assert list(files.list("b/")) == ["b/1", "b/2"]
     assert list(files.list("b")) == ["b/1", "b/2", "bb/1"]
     assert list(files.list("nothing/")) == []
+
+
+def test_a_file_says_when_it_was_written(files: Files) -> None:
+    files.put_bytes("a/x", b"1")
+    assert abs((datetime.now(UTC) - files.modified("a/x")).total_seconds()) < 60
+    with pytest.raises(NotFound):
+        files.modified("a/y")
 
 
 def test_what_is_missing_is_not_found(files: Files) -> None:

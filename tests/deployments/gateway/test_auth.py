@@ -189,7 +189,7 @@ def test_a_missing_scope_is_named(shared_gateway: SharedGateway) -> None:
 def test_refusals_are_logged_with_the_address_and_never_with_the_secret(shared_gateway: SharedGateway) -> None:
     secret, key = shared_gateway.key("read")
     wrong = secret[:-4] + ("AAAA" if not secret.endswith("AAAA") else "BBBB")
-    answer = shared_gateway.client(wrong).get(READ)
+    answer = shared_gateway.client(wrong).get(READ, headers={"X-Forwarded-For": "10.9.8.7"})
     shared_gateway.client("some-other-secret-that-is-no-key-of-ours").get(READ)
     lines = (shared_gateway.logs / "c500.jsonl").read_text().splitlines()
     refused = [event for event in map(json.loads, lines) if event["event"] == "api key refused"]

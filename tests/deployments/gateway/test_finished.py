@@ -167,7 +167,9 @@ def test_a_player_can_seek(
     assert answer.headers["content-range"] == f"bytes {start}-{start + len(expected) - 1}/{len(content)}"
 
 
-@pytest.mark.parametrize("asked", ["bytes=5-2", "bytes=-", "bytes=a-b", "lines=0-1", "bytes=0-1,5-6", "bytes=" + "9" * 50])
+@pytest.mark.parametrize(
+    "asked", ["bytes=5-2", "bytes=-", "bytes=a-b", "lines=0-1", "bytes=0-1,5-6", "bytes=" + "9" * 50]
+)
 def test_a_range_nobody_understands_gives_all(client: httpx.Client, task: str, recording: Path, asked: str) -> None:
     answer = client.get(f"/v1/results/{task}/audio", headers={"Range": asked})
     assert answer.status_code == 200
@@ -264,7 +266,11 @@ def test_a_recording_that_cannot_be_decoded_says_so(client: httpx.Client, deploy
     task_id = process(client, broken, features="raw_transcript")
     run_job(deployed, task_id, store_path)
     answer = client.get(f"/v1/status/{task_id}").json()
-    assert (answer["status"], answer["error_code"], answer["stage"]) == ("FAILED", "AUDIO_DECODE_ERROR", "preprocessing")
+    assert (answer["status"], answer["error_code"], answer["stage"]) == (
+        "FAILED",
+        "AUDIO_DECODE_ERROR",
+        "preprocessing",
+    )
     assert answer["error"] and answer["fix"]
     assert answer["results"] is None
     refused = client.get(f"/v1/results/{task_id}/txt")

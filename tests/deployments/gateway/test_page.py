@@ -1,6 +1,5 @@
 """The status page in a real Chromium: as a person uses it, with a mouse, with a keyboard, and with hostile names."""
 
-import os
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from tests.deployments.gateway.working import stored_gateway, working
 __all__ = ["deployed", "store_path"]
 
 CHROMIUM = Path("/usr/bin/chromium")
-JOB_MS = 120_000
+JOB_MS = 300_000
 HOSTILE = '"><img src=x onerror="window.hacked=1">&lt;b&gt;.wav'
 SLOW_BYTES_PER_S = 300_000
 
@@ -135,15 +134,9 @@ def test_from_upload_to_a_click_on_a_time(
     expect(page.get_by_role("button", name=two_sentences.name).first).to_be_visible()
     page.get_by_role("button", name=two_sentences.name).first.press("Enter")
     expect(page.get_by_role("status")).to_have_text("done")
-    if folder := os.environ.get("SHOTS"):
-        page.screenshot(path=f"{folder}/wide.png", full_page=True)
-        page.emulate_media(color_scheme="dark")
-        page.screenshot(path=f"{folder}/dark.png", full_page=True)
     page.set_viewport_size({"width": 320, "height": 640})
     expect(times.first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
-    if folder := os.environ.get("SHOTS"):
-        page.screenshot(path=f"{folder}/narrow.png", full_page=True)
 
 
 def until_playing(page: Page, start: int) -> None:

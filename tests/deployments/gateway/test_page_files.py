@@ -25,7 +25,9 @@ def test_every_file_comes_with_a_policy_that_forbids_inline_and_foreign_code(sha
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("name", ["%2e%2e", "..%2fauth.py", "%2e%2e%2fauth.py", "auth.py", "main.js%00", "", "x" * 5000])
+@pytest.mark.parametrize(
+    "name", ["%2e%2e", "..%2fauth.py", "%2e%2e%2fauth.py", "auth.py", "main.js%00", "", "x" * 5000]
+)
 def test_nothing_else_is_served(shared_gateway: SharedGateway, name: str) -> None:
     answer = httpx.get(f"{shared_gateway.url}/page/{name}", trust_env=False)
     assert answer.status_code == 404
@@ -74,4 +76,4 @@ def test_every_word_has_its_vietnamese() -> None:
     said |= set(re.findall(r'^  [A-Z_]+: "([a-z ]+)",$', css("jobs.js"), re.MULTILINE))
     known = set(re.findall(r'^  "([^"]+)":', css("words.js"), re.MULTILINE))
     assert said - known - {"English"} == set()
-    assert known - said <= {"attempt"}
+    assert known - said == set()

@@ -24,6 +24,8 @@ from tests.deployments.gateway.submitting import (
 
 __all__ = ["deployed", "standing_gateway", "store_path", "stranger", "submitting"]
 
+JSON_LIST = '["raw_transcript", "clean_transcript"]'
+
 
 def error(response: Any, status: int) -> dict[str, Any]:
     assert response.status_code == status, response.text
@@ -47,7 +49,11 @@ def test_a_recording_becomes_a_run_that_can_read_it(submitting: Gateway, deploye
 
 @pytest.mark.parametrize(
     "features",
-    [["clean_transcript", "raw_transcript"], "raw_transcript,clean_transcript", '["raw_transcript","clean_transcript"]'],
+    [
+        ["clean_transcript", "raw_transcript"],
+        "clean_transcript,raw_transcript",
+        '["raw_transcript", "clean_transcript"]',
+    ],
     ids=["repeated", "comma list", "JSON list"],
 )
 def test_every_way_to_list_features_is_the_same_job(submitting: Gateway, features: Any) -> None:
@@ -196,9 +202,7 @@ def test_a_wrong_text_is_refused(submitting: Gateway, body: bytes, status: int) 
         error(client.post("/v1/process_text", content=body, headers={"Content-Type": "application/json"}), status)
 
 
-def test_a_waiting_job_can_be_cancelled_once_and_by_its_owner_only(
-    submitting: Gateway, stranger: str
-) -> None:
+def test_a_waiting_job_can_be_cancelled_once_and_by_its_owner_only(submitting: Gateway, stranger: str) -> None:
     with submitting.client() as client, submitting.client(stranger) as other:
         task = submit(client).json()["task_id"]
         unknown = error(other.delete(f"/v1/jobs/{task}"), 404)

@@ -157,7 +157,7 @@ async def refusal(queue: Queue) -> float:
 
 
 def test_later_jobs_of_a_key_go_behind() -> None:
-    levels = [Place("a", ahead).work_queue for ahead in (0, 1, 2, 3, 6, 7, 14, 15, 1000)]
+    levels = [Place("a", ahead, asyncio.Lock()).work_queue for ahead in (0, 1, 2, 3, 6, 7, 14, 15, 1000)]
     assert levels == [f"fair-{level}" for level in (0, 1, 1, 2, 2, 3, 3, 4, 4)]
 
 

@@ -184,10 +184,12 @@ def test_a_malformed_form_is_refused(submitting: Gateway, store_path: Path, body
     assert uploads(store_path) == []
 
 
+WITHOUT_BOUNDARY = ("", "; boundary=", "; boundary=" + "b" * 1000, "; boundary=a\t")
+
+
 @pytest.mark.parametrize(
     "content_type",
-    ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=" + "b" * 1000]
-    + ["application/json", "text/plain", "\xff", ""],
+    ["", "\xff", "text/plain", "application/json", *(f"multipart/form-data{end}" for end in WITHOUT_BOUNDARY)],
 )
 def test_what_is_no_form_is_refused(submitting: Gateway, content_type: str) -> None:
     body = FEATURES + file_part() + END

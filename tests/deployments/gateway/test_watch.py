@@ -59,7 +59,7 @@ async def new_run(client: PrefectClient) -> JobRun:
 
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
-        while not true():
+        while not true():  # noqa: ASYNC110 - what is waited for is no event of ours
             await asyncio.sleep(0.01)
 
 
@@ -67,9 +67,7 @@ async def set_state(client: PrefectClient, run_id: UUID, state: Any) -> None:
     await client.set_flow_run_state(run_id, state, force=True)
 
 
-async def test_who_waits_is_told_of_the_next_status(
-    counted: tuple[Watcher, list[str]], direct: PrefectClient
-) -> None:
+async def test_who_waits_is_told_of_the_next_status(counted: tuple[Watcher, list[str]], direct: PrefectClient) -> None:
     watcher, _ = counted
     run = await new_run(direct)
     waiting = asyncio.create_task(watcher.wait_for_status(run, 60))
@@ -78,9 +76,7 @@ async def test_who_waits_is_told_of_the_next_status(
     assert (await waiting).status == "PREPROCESSING"
 
 
-async def test_without_news_the_run_is_told_as_it_is(
-    counted: tuple[Watcher, list[str]], direct: PrefectClient
-) -> None:
+async def test_without_news_the_run_is_told_as_it_is(counted: tuple[Watcher, list[str]], direct: PrefectClient) -> None:
     run = await new_run(direct)
     assert await counted[0].wait_for_status(run, 0.01) == run
     assert counted[0].watching == 0
@@ -100,9 +96,7 @@ async def test_two_hundred_waiters_cost_one_question_each_time(
     assert len(asked) < 50
 
 
-async def test_nothing_is_asked_while_nobody_waits(
-    counted: tuple[Watcher, list[str]], direct: PrefectClient
-) -> None:
+async def test_nothing_is_asked_while_nobody_waits(counted: tuple[Watcher, list[str]], direct: PrefectClient) -> None:
     watcher, asked = counted
     run = await new_run(direct)
     waiting = asyncio.create_task(watcher.wait_for_end(run))

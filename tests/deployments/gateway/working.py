@@ -76,5 +76,3 @@ def process(client: httpx.Client, recording: Path, **fields: Any) -> str:
     answer = client.post("/v1/process", data=fields, files={"file": (recording.name, recording.read_bytes())})
     assert answer.status_code == 202, answer.text
     return str(answer.json()["task_id"])
-
-

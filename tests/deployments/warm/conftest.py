@@ -27,13 +27,13 @@ DEADLINE_S = 90
 MODULE = "warm_flows"
 
 
-def eventually(what: Callable[[], Any], because: Callable[[], str] = str) -> Any:
+def eventually(what: Callable[[], Any], because: Callable[[], str] = str, *, every_s: float = 0.05) -> Any:
     """What the call gives once it is true."""
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
         if found := what():
             return found
-        time.sleep(0.05)
+        time.sleep(every_s)
     raise AssertionError(f"it did not happen in time\n{because()}")
 
 
@@ -114,7 +114,7 @@ class Pool:
 
     def reaches(self, run_id: UUID, *states: str) -> FlowRun:
         """The run, once it is in one of the states."""
-        eventually(lambda: self.state(run_id) in states, lambda: f"{self.run(run_id).state!r}")
+        eventually(lambda: self.state(run_id) in states, lambda: f"{self.run(run_id).state!r}", every_s=0.2)
         return self.run(run_id)
 
     def states(self, run_id: UUID) -> list[str]:

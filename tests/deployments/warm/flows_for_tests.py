@@ -34,6 +34,7 @@ async def report(out: str) -> None:
         "version": VERSION,
         "level": PREFECT_LOGGING_LEVEL.value(),
         "sigint_ignored": signal.getsignal(signal.SIGINT) == signal.SIG_IGN,
+        "parent": os.getppid(),
         "parent_command": Path(f"/proc/{os.getppid()}/cmdline").read_text(),
     }
     write(out, facts)
@@ -54,7 +55,7 @@ async def end_with(code: int) -> None:
 async def hang(out: str) -> None:
     """Start a process in this group and one in a session of its own, then wait for ever."""
     sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
-    children = [subprocess.Popen(sleep), subprocess.Popen(sleep, start_new_session=True)]
+    children = [subprocess.Popen(sleep), subprocess.Popen(sleep, start_new_session=True)]  # noqa: ASYNC220
     write(out, {"pids": [os.getpid(), *(child.pid for child in children)]})
     await asyncio.sleep(600)
 
@@ -62,8 +63,16 @@ async def hang(out: str) -> None:
 @flow
 async def leave(out: str) -> None:
     """End well, but leave a process behind."""
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])  # noqa: ASYNC220
     write(out, {"pids": [child.pid]})
+
+
+@flow
+async def until(out: str, there: str) -> None:
+    """Wait until a file is there."""
+    write(out, {"pids": [os.getpid()]})
+    while not Path(there).exists():  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
 
 
 @flow(timeout_seconds=1)

@@ -2,9 +2,12 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from prefect.states import Cancelling
 
 from tests.deployments.warm.conftest import MODULE, Pool, Worker, alive, eventually, facts
 
@@ -58,10 +61,11 @@ def test_output_reaches_the_worker_unless_turned_off(shared_pool: Pool, shared_w
     assert shared_worker.text.count("a line of the run") == before + 1
 
 
-@pytest.mark.parametrize(("code", "said"), [(3, "3"), (-signal.SIGKILL, "-9"), (-signal.SIGSEGV, "-11")])
-def test_exit_codes_are_reported_as_by_the_process_worker(shared_pool: Pool, code: int, said: str) -> None:
-    run = shared_pool.reaches(shared_pool.submit("end_with", code=code), "CRASHED")
-    assert run.state and f"status code: {said}." in (run.state.message or "")
+def test_exit_codes_are_reported_as_by_the_process_worker(shared_pool: Pool) -> None:
+    runs = {code: shared_pool.submit("end_with", code=code) for code in (3, -signal.SIGKILL, -signal.SIGSEGV)}
+    for code, run_id in runs.items():
+        state = shared_pool.reaches(run_id, "CRASHED").state
+        assert state and f"status code: {int(code)}." in (state.message or "")
 
 
 def test_a_cancelled_run_takes_all_its_processes_along(shared_pool: Pool, tmp_path: Path) -> None:
@@ -79,7 +83,7 @@ def test_a_run_that_ends_leaves_no_process_behind(shared_pool: Pool, tmp_path: P
 
 def test_hooks_run_outside_the_worker(shared_pool: Pool, shared_worker: Worker, tmp_path: Path) -> None:
     cancelled = shared_pool.submit("hooked", out=str(tmp_path / "cancelled"))
-    crashed = shared_pool.submit("hooked", out=str(tmp_path / "crashed"))
+    shared_pool.submit("hooked", out=str(tmp_path / "crashed"))
     facts(tmp_path / "cancelled")
     cancel(shared_pool, cancelled)
     os.kill(facts(tmp_path / "crashed")["pids"][0], signal.SIGKILL)
@@ -93,21 +97,21 @@ def test_a_timeout_of_the_flow_holds(shared_pool: Pool) -> None:
     assert run.state and run.state.name == "TimedOut"
 
 
-@pytest.mark.parametrize("why", ["module", "interpreter", "command"])
-def test_what_the_forkserver_cannot_serve_starts_in_a_fresh_interpreter(
-    shared_pool: Pool, tmp_path: Path, why: str
-) -> None:
-    module = MODULE
-    variables = {"interpreter": {"env": {"PYTHONHASHSEED": "7"}}, "command": {"command": "python -m prefect.engine"}}
-    if why == "module":
-        module = "not_loaded"
-        (shared_pool.folder / "not_loaded.py").write_text((shared_pool.folder / f"{MODULE}.py").read_text())
-    run_id = shared_pool.submit("report", module=module, variables=variables.get(why), out=str(tmp_path / "out"))
-    shared_pool.reaches(run_id, "COMPLETED")
-    assert "deployments.warm.forkserver" not in facts(tmp_path / "out")["parent_command"]
+def test_what_the_forkserver_cannot_serve_starts_in_a_fresh_interpreter(shared_pool: Pool, tmp_path: Path) -> None:
+    (shared_pool.folder / "not_loaded.py").write_text((shared_pool.folder / f"{MODULE}.py").read_text())
+    runs = {
+        "module": shared_pool.submit("report", module="not_loaded", out=str(tmp_path / "module")),
+        "interpreter": shared_pool.submit(
+            "report", variables={"env": {"PYTHONHASHSEED": "7"}}, out=str(tmp_path / "interpreter")
+        ),
+        "command": shared_pool.submit(
+            "report", variables={"command": f"{sys.executable} -m prefect.engine"}, out=str(tmp_path / "command")
+        ),
+    }
+    for name, run_id in runs.items():
+        shared_pool.reaches(run_id, "COMPLETED")
+        assert "deployments.warm.forkserver" not in facts(tmp_path / name)["parent_command"]
 
 
-def cancel(pool: Pool, run_id: object) -> None:
-    from prefect.states import Cancelling
-
-    pool.client.set_flow_run_state(run_id, Cancelling(), force=True)  # type: ignore[arg-type]
+def cancel(pool: Pool, run_id: UUID) -> None:
+    pool.client.set_flow_run_state(run_id, Cancelling(), force=True)

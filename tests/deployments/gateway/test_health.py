@@ -1,0 +1,121 @@
+"""Health and metrics, with everything there and with parts away."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from blocks.keys import KeyRing
+from blocks.store import LocalFiles
+from tests.deployments.gateway.conftest import Gateway, free_port, start_gateway, until
+from tests.deployments.gateway.proxy import Proxy
+
+
+@pytest.fixture
+def way(prefect_server: str) -> Proxy:
+    return Proxy(prefect_server)
+
+
+@pytest.fixture
+def gateway(way: Proxy, tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway whose way to Prefect can be closed."""
+    running = start_gateway(way.url, log=tmp_path / "gateway.log")
+    yield running
+    running.process.terminate()
+    running.process.wait(timeout=30)
+
+
+def get(gateway: Gateway, path: str, **headers: str) -> httpx.Response:
+    return httpx.get(f"{gateway.url}{path}", headers=headers, timeout=30, trust_env=False)
+
+
+def ready(gateway: Gateway) -> int:
+    return get(gateway, "/health/ready").status_code
+
+
+def test_health_has_every_field_of_the_reference(gateway: Gateway) -> None:
+    until(lambda: ready(gateway) == 200)
+    health = get(gateway, "/health").json()
+    assert health.keys() == {"status", "version", "redis_connected", "queue_depth", "worker_active", "parts"}
+    assert health["queue_depth"] == 0
+    assert health["redis_connected"] is True
+    assert {"prefect", "store", "disk", "workers"} == health["parts"].keys()
+    assert all(health["parts"][part]["ok"] for part in ("prefect", "store"))
+    assert get(gateway, "/health/live").json() == {"status": "live"}
+    assert get(gateway, "/health/ready").json() == {"status": "ready"}
+
+
+def test_without_prefect_it_lives_but_is_not_ready(gateway: Gateway, way: Proxy) -> None:
+    until(lambda: ready(gateway) == 200)
+    way.close()
+    until(lambda: ready(gateway) == 503)
+    answer = get(gateway, "/health/ready")
+    assert answer.json()["error"]["details"]["parts"].keys() == {"prefect"}
+    assert "retry-after" in answer.headers
+    health = get(gateway, "/health")
+    assert (health.status_code, health.json()["status"], health.json()["worker_active"]) == (200, "unhealthy", False)
+    assert get(gateway, "/health/live").status_code == 200
+    assert "c500_prefect_up 0.0" in get(gateway, "/metrics").text
+    away = get(gateway, "/v1/status/00000000-0000-4000-8000-000000000000", **{"X-API-Key": gateway.secret})
+    assert away.status_code == 503
+    assert away.json()["error"]["code"] == "PREFECT_UNAVAILABLE"
+    way.open()
+    until(lambda: ready(gateway) == 200)
+
+
+def test_without_its_store_it_is_not_ready(gateway: Gateway, tmp_path: Path) -> None:
+    until(lambda: ready(gateway) == 200)
+    (tmp_path / "store").rename(tmp_path / "gone")
+    until(lambda: ready(gateway) == 503)
+    assert get(gateway, "/health").json()["parts"]["store"]["ok"] is False
+    shutil.move(tmp_path / "gone", tmp_path / "store")
+    until(lambda: ready(gateway) == 200)
+
+
+def test_redis_is_a_part_where_messages_go_by_it(prefect_server: str, tmp_path: Path) -> None:
+    running = start_gateway(
+        prefect_server,
+        log=tmp_path / "redis.log",
+        PREFECT_MESSAGING_BROKER="prefect_redis.messaging",
+        PREFECT_REDIS_MESSAGING_URL=f"redis://user:hidden@127.0.0.1:{free_port()}/0",
+    )
+    try:
+        answer = get(running, "/health")
+        assert answer.json()["redis_connected"] is False
+        assert answer.json()["parts"]["redis"]["ok"] is False
+        assert "hidden" not in answer.text
+    finally:
+        running.process.terminate()
+        running.process.wait(timeout=30)
+
+
+def test_requests_are_counted_by_route_not_by_path(gateway: Gateway) -> None:
+    for number in range(20):
+        get(gateway, f"/v1/status/{number}", **{"X-API-Key": gateway.secret})
+        get(gateway, f"/nothing/{number}")
+    get(gateway, "/v1/models", **{"X-API-Key": "x" * 40})
+    text = get(gateway, "/metrics").text
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    counted = {
+        (sample.labels["route"], sample.labels["status"]): sample.value
+        for sample in families["c500_http_requests"].samples
+        if sample.name.endswith("_total")
+    }
+    assert counted["/v1/status/{task_id}", "404"] == 20
+    assert counted["none", "404"] == 20
+    assert counted["/v1/models", "401"] == 1
+    assert "/v1/status/3" not in text
+    assert families["c500_http_request_seconds"].samples
+    assert families["c500_gateway_resident_memory_bytes"].samples[0].value > 1e7
+    assert "c500_queue_depth" in families
+
+
+def test_metrics_by_way_of_a_proxy_need_an_administrator(gateway: Gateway, tmp_path: Path) -> None:
+    proxied = {"X-Forwarded-For": "203.0.113.7"}
+    assert get(gateway, "/metrics", **proxied).status_code == 401
+    secret, _ = KeyRing(LocalFiles(tmp_path / "store")).create("reader", ["read"])
+    until(lambda: get(gateway, "/metrics", **proxied, **{"X-API-Key": secret}).status_code == 403)
+    assert get(gateway, "/metrics", **proxied, **{"X-API-Key": gateway.secret}).status_code == 200

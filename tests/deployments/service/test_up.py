@@ -1,0 +1,192 @@
+"""`c500 up` as an operator sees it."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from deployments.service.plan import MARK
+from tests.databases import free_port
+from tests.deployments.service.conftest import Service, start_service
+
+DEADLINE_S = 120
+
+
+def parts_of(folder: Path) -> list[psutil.Process]:
+    """All processes of the service in that folder, whoever their parents are."""
+    mark = str(folder / "service")
+    found: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def part(service: Service, command: str) -> psutil.Process:
+    return next(one for one in parts_of(service.folder) if command in " ".join(one.cmdline()))
+
+
+def test_the_prefect_server_wants_the_secret_that_only_the_owner_can_read(service: Service) -> None:
+    file = service.folder / "service" / "auth"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert httpx.get(f"{service.api_url}/admin/version").status_code == 401
+    assert httpx.get(f"{service.api_url}/admin/version", auth=tuple(service.auth.split(":"))).status_code == 200  # type: ignore[arg-type]
+
+
+def test_no_secret_is_on_a_command_line_or_in_a_log(service: Service) -> None:
+    secret = service.auth.split(":")[1]
+    for process in parts_of(service.folder):
+        assert secret not in " ".join(process.cmdline())
+    for log in (service.folder / "logs").rglob("*.log*"):
+        assert secret not in log.read_text(), log
+    assert secret not in service.screen.read_text()
+
+
+def test_the_first_key_opens_the_gateway(service: Service) -> None:
+    answer = httpx.get(f"{service.gateway_url}/v1/models", headers={"X-API-Key": service.first_key})
+    assert answer.status_code == 200
+    assert service.screen.read_text().count("shown this once") == 1
+
+
+def test_starting_it_twice_says_that_it_runs(service: Service) -> None:
+    again = service.c500("up")
+    assert again.returncode == 0
+    assert f"C500 already runs as process {service.process.pid}: {service.gateway_url}" in again.stdout
+
+
+def test_a_command_finds_the_service_and_its_server_by_itself(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("We decided to approve the budget. Maria will call David on Friday.")
+    run = service.c500("text", str(tmp_path / "note.txt"), "--json")
+    assert run.returncode == 0, run.stderr
+    done = json.loads(run.stdout)
+    assert (service.folder / "store" / "jobs" / done["job_id"] / "result.json").exists()
+    status = json.loads(service.c500("status", "--json").stdout)
+    assert status["runs"]["COMPLETED"] >= 1
+
+
+def test_a_job_goes_through_gateway_and_worker(service: Service) -> None:
+    with httpx.Client(base_url=service.gateway_url, headers={"X-API-Key": service.first_key}, timeout=60) as client:
+        sent = client.post(
+            "/v1/process_text", json={"text": "Maria will call David on Friday.", "features": ["clean_transcript"]}
+        )
+        assert sent.is_success, sent.text
+        task = sent.json()["task_id"]
+        deadline = time.monotonic() + DEADLINE_S
+        while (status := client.get(f"/v1/status/{task}", params={"wait": 20}).json()["status"]) != "COMPLETE":
+            assert status != "FAILED"
+            assert time.monotonic() < deadline
+
+
+def test_status_shows_pools_workers_store_and_gateway(service: Service) -> None:
+    shown = service.c500("status")
+    assert shown.returncode == 0, shown.stderr
+    status = json.loads(service.c500("status", "--json").stdout)
+    pools = {pool["name"]: pool for pool in status["pools"]}
+    assert set(pools) == {"cpu", "agents"}
+    assert pools["cpu"]["online"]
+    assert pools["cpu"]["type"] == "warm"
+    assert status["gateway"] == {"url": service.gateway_url, "answers": True, "detail": "healthy"}
+    assert status["store"]["free_bytes"] > 0
+    for text in (service.api_url, "cpu", "agents", pools["cpu"]["online"][0], "healthy"):
+        assert text in shown.stdout
+
+
+def test_status_without_a_service_says_how_to_start_one(tmp_path: Path, service: Service) -> None:
+    asked = service.c500("status", SERVICE_DIR=str(tmp_path), PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert asked.returncode == 1
+    assert "no Prefect server answers" in asked.stderr
+
+
+def test_doctor_finds_the_service_well(service: Service) -> None:
+    run = service.c500("doctor")
+    assert run.returncode == 0, run.stdout
+    for part in ("pools", "deployments", "automations", "workers", "heartbeat", "gateway", "shared store", "api keys"):
+        assert f"ok   {part}" in run.stdout
+
+
+def test_a_killed_gateway_comes_back(service: Service) -> None:
+    before = part(service, "deployments.gateway")
+    before.kill()
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        assert time.monotonic() < deadline
+        try:
+            if httpx.get(f"{service.gateway_url}/health/live").is_success:
+                break
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    assert part(service, "deployments.gateway").pid != before.pid
+    assert "gateway: was killed by SIGKILL" in service.screen.read_text()
+
+
+@pytest.mark.parametrize("name", ["API_PORT", "PREFECT_SERVER_API_PORT"])
+def test_a_taken_port_is_named_with_its_setting(service: Service, tmp_path: Path, name: str) -> None:
+    free = {"API_PORT": str(free_port()), "PREFECT_SERVER_API_PORT": str(free_port())}
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        run = service.c500("up", **free | {name: port, "SERVICE_DIR": str(tmp_path / "other")})
+    assert run.returncode == 2
+    assert f"{name}={port} cannot be used on 127.0.0.1: Address already in use" in run.stderr
+    assert f"set {name} to a free port" in run.stderr
+
+
+def test_nothing_survives_a_killed_supervisor_and_the_next_start_goes_on(tmp_path: Path) -> None:
+    with start_service(tmp_path, "--no-worker") as service:
+        key = service.first_key
+        left = parts_of(tmp_path)
+        assert len(left) == 2  # server and gateway
+        # A run of a worker that was killed has its own session and other parents.
+        orphan = subprocess.Popen(
+            [sys.executable, "-c", "import time; time.sleep(600)"],
+            env={MARK: str(tmp_path / "service")},
+            start_new_session=True,
+        )
+        service.process.kill()
+        service.process.wait()
+        _, alive = psutil.wait_procs(left, timeout=30)
+        assert not alive
+        assert orphan.poll() is None
+    with start_service(tmp_path, "--no-worker") as again:
+        assert orphan.wait(timeout=30) == -signal.SIGKILL
+        assert "shown this once" not in again.screen.read_text()
+        headers = {"X-API-Key": key}
+        assert httpx.get(f"{again.gateway_url}/v1/models", headers=headers).status_code == 200
+        again.process.send_signal(signal.SIGINT)
+        assert again.process.wait(timeout=90) == 0
+    assert not parts_of(tmp_path)
+    assert not (tmp_path / "service" / "service.json").exists()
+    assert again.screen.read_text().splitlines()[-2:] == ["gateway: stopped", "server: stopped"]
+
+
+def test_a_foreign_server_is_used_but_not_run(service: Service, tmp_path: Path) -> None:
+    elsewhere = {"PREFECT_API_URL": service.api_url, "PREFECT_API_AUTH_STRING": service.auth}
+    shared = {"AUDIO_DIR": service.environment["AUDIO_DIR"]}
+    with start_service(tmp_path, "--no-worker", **elsewhere, **shared) as second:
+        assert [" ".join(one.cmdline()[1:]) for one in parts_of(tmp_path)] == ["-m deployments.gateway"]
+        answer = httpx.get(f"{second.gateway_url}/v1/models", headers={"X-API-Key": service.first_key})
+        assert answer.status_code == 200
+    assert httpx.get(f"{service.api_url}/health").is_success
+
+
+def test_settings_of_the_start_folder_reach_the_parts(service: Service) -> None:
+    environment = part(service, "worker start --pool cpu").environ()
+    assert environment["AUDIO_DIR"] == service.environment["AUDIO_DIR"]
+    assert environment["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
+    assert "PREFECT_SERVER_API_AUTH_STRING" not in environment
+    assert "PREFECT_SERVER_API_AUTH_STRING" in part(service, "server start").environ()
+    assert os.environ["HOME"] == environment["HOME"]

@@ -1,0 +1,72 @@
+"""`c500 keys`: made, listed, rotated and withdrawn from the command line."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from blocks.errors import NotAllowed
+from blocks.keys import KeyRing
+from blocks.store import open_store
+from tests.deployments.test_cli import c500
+
+
+def test_a_secret_is_printed_once_and_opens_its_key() -> None:
+    made = c500("keys", "create", "Ann", "--scopes", "read,admin", "--requests-per-min", "9", "--bytes-per-day", "5")
+    assert made.returncode == 0, made.stderr
+    secret = made.stdout.strip()
+    key = KeyRing(open_store()).check(secret)
+    assert (key.name, key.scopes, key.requests_per_min, key.bytes_per_day) == ("Ann", ("read", "admin"), 9, 5)
+    listed = c500("keys", "list").stdout + c500("keys", "list", "--json").stdout
+    assert key.key_id in listed
+    assert secret.split("_", 2)[2] not in listed + made.stderr
+    assert key.secrets[0].hash not in listed
+
+
+def test_json_tells_the_secret_with_its_key() -> None:
+    made = json.loads(c500("keys", "create", "Ann", "--json").stdout)
+    assert KeyRing(open_store()).check(made["secret"]).key_id == made["key_id"]
+    assert made["scopes"] == ["submit", "read"]
+    assert "secrets" not in made
+
+
+def test_rotate_gives_a_new_secret_to_the_same_key_and_revoke_ends_both() -> None:
+    made = json.loads(c500("keys", "create", "Ann", "--json").stdout)
+    rotated = json.loads(c500("keys", "rotate", made["key_id"], "--grace-s", "60", "--json").stdout)
+    assert rotated["key_id"] == made["key_id"]
+    ring = KeyRing(open_store())
+    assert ring.check(made["secret"]) == ring.check(rotated["secret"])
+    assert "revoked" in c500("keys", "revoke", made["key_id"]).stdout
+    for secret in (made["secret"], rotated["secret"]):
+        with pytest.raises(NotAllowed):
+            KeyRing(open_store()).check(secret)
+    assert c500("keys", "rotate", made["key_id"]).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("revoke", "nobody"), "no API key nobody"),
+        (("rotate", "nobody"), "no API key nobody"),
+        (("create", "Ann", "--scopes", "read,everything"), "'everything'"),
+        (("create", "Ann", "--scopes", ""), "scope"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_a_fix(arguments: tuple[str, ...], said: str) -> None:
+    run = c500("keys", *arguments)
+    assert run.returncode == 2
+    assert said in run.stderr
+    assert "fix:" in run.stderr
+
+
+def test_commands_at_the_same_time_lose_no_key() -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda number: c500("keys", "create", f"client {number}"), range(8)))
+    assert [run.returncode for run in made] == [0] * 8
+    ring = KeyRing(open_store())
+    assert len({ring.check(run.stdout.strip()).key_id for run in made}) == 8
+
+
+def test_a_name_cannot_move_the_cursor_of_whoever_lists_it() -> None:
+    c500("keys", "create", "Ann\x1b[2J")
+    assert "\x1b" not in c500("keys", "list").stdout
