@@ -23,6 +23,20 @@ POSTGRES_PROGRAMS = Path("/usr/lib/postgresql")
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
+    """URL of a running Redis server."""
+    with redis_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """URL of a running PostgreSQL server, with the empty database `postgres`; see also `new_database`."""
+    with postgres_server() as url:
+        yield url
+
+
+@contextmanager
+def redis_server() -> Iterator[str]:
     """A Redis server that keeps nothing; with a password."""
     program = shutil.which("redis-server")
     if program is None:
@@ -34,12 +48,9 @@ def redis_url() -> Iterator[str]:
             yield f"redis://:{PASSWORD}@127.0.0.1:{port}/0"
 
 
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """A PostgreSQL server with the empty database `postgres`; its superuser `postgres` has a password.
-
-    For a database of your own, see `new_database`.
-    """
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """A PostgreSQL server with the empty database `postgres`; its superuser `postgres` has a password."""
     programs = postgres_programs()
     port = free_port()
     with server_folder("c500-postgres-", owner=postgres_user()) as folder:

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.actions import DeploymentFlowRunCreate
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
@@ -22,6 +21,7 @@ from prefect.client.schemas.responses import SetStateStatus
 from prefect.client.schemas.sorting import ArtifactSort, TaskRunSort
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Cancelled, Cancelling
+from pydantic_core import to_jsonable_python
 
 from blocks.errors import Conflict, NotFound
 from blocks.runs.record import FINISHED, IN_HAND, JOB_TAG, OWNER, OWNER_TAG, SOURCE_NAME, UPLOAD, JobRun, job_run
@@ -60,16 +60,16 @@ async def submit_run(
         NotFound: there is no such deployment.
     """
     labels = {OWNER: owner, SOURCE_NAME: source_name, UPLOAD: upload}
-    wanted = DeploymentFlowRunCreate(
-        parameters=parameters,
+    wanted = {
+        "parameters": to_jsonable_python(parameters),
         # Half of the server's time for a run (measured), and the flow checks its parameters itself.
-        enforce_parameter_schema=False,
-        name=name,
-        tags=[JOB_TAG, f"{OWNER_TAG}{owner}"],
-        idempotency_key=idempotency_key,
-        work_queue_name=queue,
-        labels={label: value for label, value in labels.items() if value is not None},
-    ).model_dump(mode="json", exclude_unset=True)
+        "enforce_parameter_schema": False,
+        "name": name,
+        "tags": [JOB_TAG, f"{OWNER_TAG}{owner}"],
+        "idempotency_key": idempotency_key,
+        "work_queue_name": queue,
+        "labels": {label: value for label, value in labels.items() if value is not None},
+    }
 
     async def create(deployment_id: UUID) -> FlowRun:
         path = "/deployments/{id}/create_flow_run"

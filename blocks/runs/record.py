@@ -99,6 +99,7 @@ class JobRun(Frozen):
         attempts: How often it began to run.
         submitted_at, started_at, completed_at: When; None for what has not happened.
         upload: Store key of its upload.
+        cancelling: Whether it was cancelled and its process is still to end.
     """
 
     run_id: UUID
@@ -115,6 +116,7 @@ class JobRun(Frozen):
     started_at: datetime | None = None
     completed_at: datetime | None = None
     upload: str | None = None
+    cancelling: bool = False
 
     @property
     def finished(self) -> bool:
@@ -146,6 +148,7 @@ def job_run(run: FlowRun, tasks: list[TaskRun], artifacts: list[Artifact]) -> Jo
         started_at=run.start_time,
         completed_at=run.end_time if finished else None,
         upload=label(run, UPLOAD),
+        cancelling=state == StateType.CANCELLING,
     )
 
 

@@ -153,7 +153,7 @@ def task_status(run: JobRun, result: JobResult | None, files: Files) -> TaskStat
         return status
     return status.model_copy(
         update={
-            "versions": _versions(result.versions),
+            "versions": shown_versions(result.versions),
             "metrics": _metrics(result.metrics, with_edit_rate="enhancement_metrics" in result.options.features),
             "results": _results(result, files),
             "notices": result.notices,
@@ -185,7 +185,8 @@ def _failure(error: RunError) -> dict[str, Any]:
     return {"error": error.message, "error_code": error_code(error), "stage": error.stage, "fix": error.fix}
 
 
-def _versions(versions: Versions) -> TaskVersions:
+def shown_versions(versions: Versions) -> TaskVersions:
+    """Engines and models by name; addresses and folders of this machine are left out."""
     return TaskVersions(
         pipeline_version=versions.pipeline,
         asr_backend=_asr(versions.speech) if versions.speech else None,

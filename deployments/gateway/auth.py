@@ -20,6 +20,7 @@ from blocks.errors import BadInput, LimitReached, NotAllowed
 from blocks.keys import SHAPE, ApiKey, KeyRing, Scope
 from blocks.settings import Settings
 from blocks.store import open_store
+from deployments.gateway.counters import AUTH_FAILURES
 from deployments.gateway.problems import Unauthenticated
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -77,6 +78,7 @@ async def _key_of(connection: Connection) -> ApiKey:
     except NoKey as error:
         raise Unauthenticated(error.message, fix=error.fix) from None
     except NotAllowed as error:
+        AUTH_FAILURES.inc()
         await connection.app.state.slowdown.wrong_key(_address(connection), secret, error.message)
         raise Unauthenticated(error.message, fix=error.fix) from None
 

@@ -23,6 +23,7 @@ from blocks.errors import (
     TooLarge,
     Unsupported,
 )
+from deployments.gateway.counters import REFUSED
 
 STATUS: dict[type[C500Error], int] = {
     TooLarge: 413,
@@ -125,6 +126,8 @@ def problem_content(status: int, code: str, message: str, *, fix: str | None = N
 
 def c500_problem(_: Request[Any, Any, Any], error: C500Error) -> Response[dict[str, Any]]:
     """Answer one of our errors."""
+    if isinstance(error, LimitReached):
+        REFUSED.labels(error.code).inc()
     details = {name: value for name, value in error.details.items() if name not in ("status", "code", "message", "fix")}
     return problem(status_of(error), CODES.get(error.code, error.code), error.message, fix=error.fix, **details)
 

@@ -16,6 +16,7 @@ from blocks.model import Frozen
 from blocks.progress import in_thread
 from blocks.runs import JobRun, submit_run
 from blocks.store.files import Files
+from deployments.gateway.counters import SUBMITTED
 from deployments.gateway.destinations import destination
 from deployments.gateway.problems import KeyReused
 from deployments.gateway.queue import Place
@@ -76,6 +77,7 @@ async def submit(prefect: PrefectClient, files: Files, place: Place, job: Submis
     if job.idempotency_key is None:
         run = await _anew(prefect, files, place, job, run)
     place.taken = True
+    SUBMITTED.labels(job.flow).inc()
     if run.upload != job.upload or run.status == "COMPLETE":
         await in_thread(files.delete, job.upload)  # the run has its own, or needs none any more
     if job.idempotency_key is not None and not (run.upload or "").startswith(f"{UPLOADS}/{job.identity}/"):
@@ -98,7 +100,7 @@ async def _anew(prefect: PrefectClient, files: Files, place: Place, job: Submiss
 
 async def _spent(files: Files, run: JobRun) -> bool:
     """Whether the run can give nobody a result any more."""
-    if run.status == "FAILED":
+    if run.status == "FAILED" or run.cancelling:
         return True
     if run.status != "COMPLETE" or run.job_id is None:
         return False

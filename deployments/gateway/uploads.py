@@ -16,6 +16,7 @@ from blocks.errors import BadInput, TooLarge
 from blocks.progress import in_thread
 from blocks.settings import settings
 from blocks.store.files import Files
+from deployments.gateway.counters import UPLOADED
 from deployments.gateway.file_names import check_format, safe_name
 from tasks.audio.sink import Sink
 
@@ -111,6 +112,7 @@ async def _pour(chunks: AsyncIterable[bytes], intake: "Intake", count: Count) ->
     size_bytes = BATCH_BYTES  # the first piece goes at once: it holds what most refusals are about
     async for chunk in chunks:
         count(len(chunk))
+        UPLOADED.inc(len(chunk))
         batch.append(chunk)
         size_bytes += len(chunk)
         if size_bytes >= BATCH_BYTES:

@@ -77,7 +77,7 @@ def refuse_ambiguous(app: ASGIApp) -> ASGIApp:
 def create() -> ASGIApp:
     """The gateway's application as uvicorn serves it."""
     from deployments.gateway.app import create_app
-    from deployments.gateway.metrics import measured
+    from deployments.gateway.counters import measured
 
     return measured(refuse_ambiguous(patient(create_app())))
 

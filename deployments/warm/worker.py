@@ -29,7 +29,7 @@ from deployments.warm.starter import WarmHooks, WarmStarter
 from deployments.warm.trust import share_trust_store
 from deployments.warm.wake import hear
 
-POLL_S = 0.5
+POLL_S = 1.0
 """How often a worker asks for runs when PREFECT_WORKER_QUERY_SECONDS is not set; as a rule events come first."""
 
 AGAIN_S = (0.0, 0.05, 0.2)

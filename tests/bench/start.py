@@ -24,7 +24,7 @@ GOAL = 1.0
 P50_S = 0.8
 FASTER = 4.0
 
-FLOW = "tests.bench.first_line"
+FLOW = "tests.fakes.first_line"
 DEADLINE_S = 120
 POLL_S = 0.01
 

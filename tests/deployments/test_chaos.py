@@ -1,10 +1,6 @@
 """A job that was accepted is never lost: the whole service, its parts killed in turn while clients submit."""
 
-import os
 import random
-import signal
-import subprocess
-import sys
 import threading
 import time
 import wave
@@ -21,65 +17,27 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.deployments.gateway.conftest import free_port, live
+from tests.service import Service, start_service
 
 RATE_HZ = 16_000
 KEY = "chaos-key-with-all-scopes-0123456789abcdef"
-AUTH = "c500:chaos"
 PARTS = ("prefect server start", "prefect worker start --pool cpu", "deployments.gateway")
 
 
-@dataclass
-class Service:
-    """`c500 up` in a folder of its own."""
-
-    process: "subprocess.Popen[bytes]"
-    url: str
-    api_url: str
-    log: Path
-
-    def part(self, command: str) -> psutil.Process | None:
-        """The running process of a part, by its command line."""
-        with suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(self.process.pid).children(recursive=True):
-                with suppress(psutil.NoSuchProcess):
-                    if command in " ".join(child.cmdline()) and child.status() != psutil.STATUS_ZOMBIE:
-                        return child
-        return None
-
-
 @pytest.fixture
-def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    port, prefect_port = free_port(), free_port()
-    environment = {
-        **os.environ,
-        "SERVICE_DIR": str(tmp_path / "service"),
-        "SECRET_API_KEY": KEY,
-        "PREFECT_SERVER_API_PORT": str(prefect_port),
-        "PREFECT_SERVER_API_AUTH_STRING": AUTH,
-        "PREFECT_HOME": str(tmp_path / "prefect"),
-        "MAX_QUEUE_DEPTH": "60",
-    }
-    environment.pop("PREFECT_API_URL", None)
-    log = tmp_path / "up.log"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "deployments", "up", "--port", str(port)],
-        env=environment,
-        stdout=log.open("wb"),
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    running = Service(process, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{prefect_port}/api", log)
-    try:
-        wait_for(lambda: live(running.url) and running.part(PARTS[1]) is not None, "the service to start", 180)
+def service(tmp_path: Path) -> Iterator[Service]:
+    with start_service(tmp_path, SECRET_API_KEY=KEY, MAX_QUEUE_DEPTH="60") as running:
         yield running
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=60)
-        finally:
-            process.kill()
-        print(log.read_text(errors="replace")[-3000:])
+
+
+def part(service: Service, command: str) -> psutil.Process | None:
+    """The running process of a part, by its command line."""
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(service.process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if command in " ".join(child.cmdline()) and child.status() != psutil.STATUS_ZOMBIE:
+                    return child
+    return None
 
 
 @dataclass
@@ -127,13 +85,13 @@ def kill_in_turn(service: Service, kills: int, done: threading.Event) -> int:
     for command in cycle(PARTS):
         if done.is_set() or killed == kills:
             return killed
-        victim = service.part(command)
+        victim = part(service, command)
         if victim is None:
             done.wait(0.1)
             continue
         victim.kill()
         killed += 1
-        wait_for(lambda c=command, v=victim: is_another(service.part(c), v), f"{command} to run again", 120)
+        wait_for(lambda c=command, v=victim: is_another(part(service, c), v), f"{command} to run again", 120)
         done.wait(random.uniform(0.5, 4.0))
     raise AssertionError
 
@@ -152,7 +110,7 @@ def wait_for(holds: Callable[[], bool], what: str, limit_s: float) -> None:
 def statuses(service: Service, ids: list[str]) -> dict[str, str]:
     """The status of each job, as a client reads it."""
     found: dict[str, str] = {}
-    with httpx.Client(base_url=service.url, headers={"X-API-Key": KEY}, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=service.gateway_url, headers={"X-API-Key": KEY}, timeout=30, trust_env=False) as client:
         for task in ids:
             with suppress(httpx.HTTPError):
                 answer = client.get(f"/v1/status/{task}")
@@ -164,7 +122,7 @@ async def histories(service: Service, ids: list[str]) -> dict[str, list[str]]:
     """The states that each run went through."""
     from prefect.client.orchestration import PrefectClient
 
-    async with PrefectClient(service.api_url, auth_string=AUTH) as client:
+    async with PrefectClient(service.api_url, auth_string=service.auth) as client:
         return {task: [state.type.value for state in await client.read_flow_run_states(UUID(task))] for task in ids}
 
 
@@ -173,7 +131,7 @@ async def histories(service: Service, ids: list[str]) -> dict[str, list[str]]:
     [pytest.param(12, 4, 3, id="small"), pytest.param(500, 20, 30, id="full", marks=pytest.mark.soak)],
 )
 async def test_every_accepted_job_ends_complete_once(service: Service, jobs: int, clients: int, kills: int) -> None:
-    client = Client(service.url)
+    client = Client(service.gateway_url)
     done = threading.Event()
     with ThreadPoolExecutor(clients + 1) as pool:
         killing = pool.submit(kill_in_turn, service, kills, done)

@@ -12,14 +12,15 @@ from flows.audio import process_text as job
 from flows.names import run_name
 
 REACHED, GO = Path("reached"), Path("go")
+LEASE_S = 300.0
 SLOT = "patient"
 """A concurrency limit; the test makes it."""
 
 
 @flow(name="process-text", flow_run_name=run_name, persist_result=False)
-async def process_text(text: str, lease_s: float = 300) -> JobResult:
+async def process_text(text: str) -> JobResult:
     """As the job of that name."""
-    async with concurrency(SLOT, lease_duration=lease_s, strict=True), progress("wait") as on_progress:
+    async with concurrency(SLOT, lease_duration=LEASE_S, strict=True), progress("wait") as on_progress:
         REACHED.touch()
         share = 0.0
         while not GO.exists():

@@ -31,7 +31,7 @@ class KillableServer:
 
     def __init__(self, folder: Path, template: Path, extra: dict[str, str]) -> None:
         folder.mkdir(parents=True)
-        self._folder = folder
+        self.folder = folder
         self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}/api"
         database = folder / "prefect.db"
@@ -49,7 +49,7 @@ class KillableServer:
         """Start it and wait until it answers."""
         command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
         command += ["--host", "127.0.0.1", "--port", str(self._port), "--log-level", "critical"]
-        with (self._folder / "server.log").open("ab") as log:
+        with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
@@ -57,7 +57,7 @@ class KillableServer:
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
-                raise RuntimeError((self._folder / "server.log").read_text()[-2000:])
+                raise RuntimeError((self.folder / "server.log").read_text()[-2000:])
             time.sleep(0.1)
 
     def kill(self) -> None:

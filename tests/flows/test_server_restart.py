@@ -1,8 +1,10 @@
 """A Prefect server that dies in the middle of a run: the run ends complete, and no slot stays taken."""
 
 import asyncio
+import json
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -18,8 +20,8 @@ from blocks.runs.lost import HEARTBEAT
 from deployments.server import migrated_template
 from deployments.service.environment import RUN_ENVIRONMENT, SERVER_ENVIRONMENT
 from flows.recovery import retry_crashed
-from tests.fakes.deployed import deploy, start, until, until_ended
-from tests.fakes.patient import GO, REACHED, SLOT
+from tests.fakes.deployed import deploy, start, state_of, until, until_ended
+from tests.fakes.patient import GO, LEASE_S, REACHED, SLOT
 from tests.fakes.prefect_server import KillableServer
 
 TEXT = "We decided to approve the budget. Maria will call David on Friday."
@@ -60,9 +62,24 @@ async def begin(client: PrefectClient, **environment: str) -> tuple[UUID, "subpr
     return run.run_id, process
 
 
+def lease_renewed(server: KillableServer) -> bool:
+    """Whether the slot's holder has renewed its lease: its client does not wait for a server it never reached."""
+    for path in server.folder.glob("concurrency_leases/*-*.json"):
+        lease = json.loads(path.read_text())
+        lasts = datetime.fromisoformat(lease["expiration"]) - datetime.fromisoformat(lease["created_at"])
+        if lasts.total_seconds() > LEASE_S + 0.01:
+            return True
+    return False
+
+
 async def outlive(server: KillableServer, down_s: float, back_before_the_end: bool) -> None:
     async with get_client() as client:
         run_id, process = await begin(client)
+
+    async def renewed() -> bool:
+        return lease_renewed(server)
+
+    await until(renewed)
     server.kill()
     if not back_before_the_end:
         GO.touch()
@@ -76,7 +93,7 @@ async def outlive(server: KillableServer, down_s: float, back_before_the_end: bo
             GO.touch()
         assert await until_ended(process) == 0, Path("run.log").read_text()[-3000:]
         read = await read_run(client, run_id)
-        assert (read.status, read.attempts) == ("COMPLETE", 1), Path("run.log").read_text()[-3000:]
+        assert (read.status, read.attempts) == ("COMPLETE", 1), await state_of(client, run_id)
         assert read.job_id is not None
         assert await slots_taken(client) == 0
 

@@ -21,6 +21,8 @@ def test_content_comes_back_with_its_hash(files: Files, tmp_path: Path) -> None:
     assert (ref.sha256, ref.size_bytes) == (hashlib.sha256(b"hello").hexdigest(), 5)
     with files.open(ref.key) as stream:
         assert stream.read() == b"hello"
+    with files.open(ref.key, 2) as stream:
+        assert stream.read() == b"llo"
     with files.local(ref.key) as path:
         assert path.read_bytes() == b"hello"
 

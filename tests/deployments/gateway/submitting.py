@@ -12,7 +12,7 @@ import pytest
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Completed, Failed
+from prefect.states import Completed, Failed, Running
 
 from blocks.keys import KeyRing
 from blocks.runs import JOB_TAG
@@ -69,6 +69,11 @@ def ended(url: str, run_id: str, *, well: bool) -> None:
     """Let a run end, as a worker would."""
     state = Completed() if well else Failed()
     ask(url, lambda client: client.set_flow_run_state(UUID(run_id), state, force=True))
+
+
+def running(url: str, run_id: str) -> None:
+    """Let a run begin, as a worker would."""
+    ask(url, lambda client: client.set_flow_run_state(UUID(run_id), Running(), force=True))
 
 
 @pytest.fixture(scope="module")

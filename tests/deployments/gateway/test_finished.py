@@ -11,7 +11,7 @@ import pytest
 from blocks.keys import KeyRing
 from blocks.store import LocalFiles
 from deployments.gateway.names import VIETNAMESE
-from tests.deployments.gateway.conftest import Gateway
+from tests.deployments.gateway.conftest import Gateway, free_port
 from tests.deployments.gateway.submitting import deployed, store_path
 from tests.deployments.gateway.working import process, run_job, stored_gateway
 
@@ -106,6 +106,20 @@ def test_only_what_was_asked_for_is_in_the_results(
     assert answer["results"].keys() == {"raw_transcript"}
     assert answer["versions"]["llm"] is None
     assert answer["metrics"]["edit_rate_cleaning"] is None
+
+
+def test_a_transcript_is_not_lost_with_its_summary(
+    client: httpx.Client, deployed: str, store_path: Path, recording: Path, task: str
+) -> None:
+    task_id = process(client, recording, features="summary", template_id="call_summary", language_engine="openai")
+    away = f"http://127.0.0.1:{free_port()}/v1"
+    run_job(deployed, task_id, store_path, OPENAI_LANGUAGE_URL=away, OPENAI_LANGUAGE_MODEL="any")
+    answer = client.get(f"/v1/status/{task_id}").json()
+    assert answer["status"] == "COMPLETE"
+    assert answer["results"]["summary"] is None
+    assert "customer before noon" in answer["results"]["raw_transcript"].replace("\n", " ")
+    assert [notice["code"] for notice in answer["notices"]] == ["ENGINE_UNAVAILABLE"]
+    assert away not in json.dumps(answer["versions"])
 
 
 FORMS = {

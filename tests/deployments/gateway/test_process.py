@@ -14,6 +14,7 @@ from tests.deployments.gateway.submitting import (
     ended,
     job_runs,
     recording,
+    running,
     standing_gateway,
     store_path,
     stranger,
@@ -143,6 +144,14 @@ def test_after_a_failure_an_equal_upload_is_a_new_job(submitting: Gateway, deplo
             assert submit(client).json()["task_id"] == ids[-1]
             ended(deployed, ids[-1], well=False)
     assert len(set(ids)) == 3
+
+
+def test_an_equal_upload_is_a_new_job_while_the_first_is_being_cancelled(submitting: Gateway, deployed: str) -> None:
+    with submitting.client() as client:
+        first = submit(client).json()["task_id"]
+        running(deployed, first)
+        assert client.delete(f"/v1/jobs/{first}").status_code == 202
+        assert submit(client).json()["task_id"] != first
 
 
 def test_an_equal_upload_of_a_complete_job_finds_it_and_leaves_nothing(

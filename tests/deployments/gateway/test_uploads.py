@@ -184,7 +184,7 @@ def test_a_malformed_form_is_refused(submitting: Gateway, store_path: Path, body
     assert uploads(store_path) == []
 
 
-WITHOUT_BOUNDARY = ("", "; boundary=", "; boundary=" + "b" * 1000, "; boundary=a\t")
+WITHOUT_BOUNDARY = ("", "; boundary=", "; boundary=" + "b" * 1000)
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,10 @@ PENDING = FlowRunFilter(
 )
 
 
-def run_job(prefect_url: str, run_id: str, store: Path) -> None:
+def run_job(prefect_url: str, run_id: str, store: Path, **settings: str) -> None:
     """Do one job to its end."""
     environment = {
+        **settings,
         "PREFECT__FLOW_RUN_ID": run_id,
         "PREFECT_API_URL": prefect_url,
         "PYTHONPATH": str(ROOT),

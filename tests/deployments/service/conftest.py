@@ -1,110 +1,13 @@
-"""A whole service for the tests of this folder: `c500 up`, on ports and in folders of its own."""
+"""One service for the tests of this folder."""
 
-import os
-import re
-import subprocess
-import sys
-import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
 from blocks.settings import settings
-from tests.databases import free_port
-
-ROOT = Path(__file__).parent.parent.parent.parent
-STARTUP_S = 240
-COMMAND_S = 240
-
-
-@dataclass
-class Service:
-    """A running `c500 up`.
-
-    Attributes:
-        folder: Where everything of it lies.
-        environment: What `c500` commands need to find it, and nothing else.
-        screen: What it printed.
-    """
-
-    folder: Path
-    environment: dict[str, str]
-    api_url: str
-    gateway_url: str
-    process: "subprocess.Popen[bytes]"
-    screen: Path
-
-    @property
-    def auth(self) -> str:
-        return (self.folder / "service" / "auth").read_text().strip()
-
-    @property
-    def first_key(self) -> str:
-        return re.findall(r"shown this once: (\S+)", self.screen.read_text())[0]
-
-    def c500(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command beside the service."""
-        return subprocess.run(
-            [sys.executable, "-m", "deployments", *arguments],
-            cwd=self.folder,
-            env=self.environment | environment,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_S,
-        )
-
-
-@contextmanager
-def start_service(folder: Path, *options: str, **environment: str) -> Iterator[Service]:
-    """Run `c500 up` with its store and its secrets in the folder, and wait until it says that it runs."""
-    api_port, port = free_port(), free_port()
-    given = {
-        "PATH": os.environ["PATH"],
-        "HOME": os.environ["HOME"],
-        "PYTHONPATH": str(ROOT),
-        "AUDIO_DIR": str(folder / "store"),
-        "LOG_DIR": str(folder / "logs"),
-        "SERVICE_DIR": str(folder / "service"),
-        "PREFECT_SERVER_API_PORT": str(api_port),
-        "API_PORT": str(port),
-    } | environment
-    screen = folder / "screen.log"
-    with screen.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "deployments", "up", "--gpus", "0", *options],
-            cwd=folder,
-            env=given,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        deadline = time.monotonic() + STARTUP_S
-        while "C500 runs" not in screen.read_text():
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"the service did not start:\n{screen.read_text()}")
-            time.sleep(0.1)
-        yield Service(
-            folder=folder,
-            environment=given,
-            api_url=f"http://127.0.0.1:{api_port}/api",
-            gateway_url=f"http://127.0.0.1:{port}",
-            process=process,
-            screen=screen,
-        )
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=90)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            pytest.fail("the service did not stop within 90 s")
+from tests.service import Service, start_service
 
 
 @pytest.fixture(scope="package")

@@ -12,7 +12,7 @@ from blocks.settings import settings
 from deployments.service import checks
 from deployments.service.automations import CRASHED
 from deployments.service.definitions import apply_definitions
-from tests.deployments.service.conftest import Service
+from tests.service import Service
 
 Break = Callable[[PrefectClient], Awaitable[None]]
 

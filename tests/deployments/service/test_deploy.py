@@ -9,7 +9,7 @@ from prefect.client.orchestration import PrefectClient
 
 from deployments.service.definitions import apply_definitions
 from deployments.service.prefect_file import definitions
-from tests.deployments.service.conftest import ROOT, Service
+from tests.service import ROOT, Service
 
 
 def deploy_all(service: Service) -> "subprocess.CompletedProcess[str]":

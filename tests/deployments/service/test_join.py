@@ -12,7 +12,7 @@ import pytest
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
 
-from tests.deployments.service.conftest import ROOT, Service
+from tests.service import ROOT, Service
 
 DEADLINE_S = 120
 

@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from tests.databases import PASSWORD, new_database
-from tests.deployments.service.conftest import Service, start_service
 from tests.deployments.service.test_join import joined, machine
 from tests.deployments.service.test_up import parts_of
+from tests.service import Service, start_service
 
 JOBS = 8
 MANY_JOBS = 30

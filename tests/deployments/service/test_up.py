@@ -16,7 +16,7 @@ import pytest
 
 from deployments.service.plan import MARK
 from tests.databases import free_port
-from tests.deployments.service.conftest import Service, start_service
+from tests.service import Service, start_service
 
 DEADLINE_S = 120
 
