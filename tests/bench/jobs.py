@@ -59,8 +59,10 @@ async def _run_jobs(service: Service, jobs: int) -> float:
 
 async def _all_complete(client: PrefectClient, ids: Sequence[UUID]) -> None:
     async with asyncio.timeout(LIMIT_S):
-        while not all(run.state and run.state.is_final() for run in (runs := await _read(client, ids))):
-            await asyncio.sleep(POLL_S)
+        runs = await _read(client, ids)
+        while not all(run.state and run.state.is_final() for run in runs):
+            await asyncio.sleep(POLL_S)  # noqa: ASYNC110 - what is waited for happens in other processes
+            runs = await _read(client, ids)
     failed = [run.name for run in runs if not (run.state and run.state.is_completed())]
     if failed:
         raise RuntimeError(f"{len(failed)} jobs did not complete: {failed[:5]}")
