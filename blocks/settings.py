@@ -11,6 +11,9 @@ from blocks.errors import BadInput
 
 HOME = Path("~/.c500")
 
+HEARTBEAT_S = 30
+"""Seconds between two signs of life of a flow run; Prefect allows no less."""
+
 
 class Settings(BaseSettings):
     """All settings; a field's name in capitals is its environment variable."""

@@ -17,14 +17,12 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter, EventResourceFilter
 
 from blocks.runs.record import JOB_TAG
-from blocks.settings import settings
+from blocks.settings import HEARTBEAT_S, settings
 
 JOB_FLOWS = ("process-audio", "process-text", "process-batch")
 """Flows whose deployed runs are jobs, whoever started them."""
 
 HEARTBEAT = "prefect.flow-run.heartbeat"
-HEARTBEAT_S = 30
-"""Seconds between two heartbeats of a run: the least that Prefect takes."""
 
 SILENCES = 5.0
 """Heartbeats missed after which a run counts as dead. The automation on the server comes first, after 4; this is for

@@ -10,7 +10,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import PrefectClient
 
 from blocks.keys import ApiKey, KeyRing
 from blocks.logs import configure_logs
@@ -21,6 +21,7 @@ from deployments.gateway.auth import OPEN, Slowdown, authorise, check_routes
 from deployments.gateway.described import ReferencePage, describe, operation_id
 from deployments.gateway.health import Probes
 from deployments.gateway.load import Load
+from deployments.gateway.prefect_api import open_prefect
 from deployments.gateway.problems import HANDLERS
 from deployments.gateway.queue import Queue
 from deployments.gateway.quotas import Quotas
@@ -92,7 +93,7 @@ async def connections(app: Litestar) -> AsyncGenerator[None]:
     app.state.key_ring = KeyRing(app.state.files, settings().secret_api_key)
     app.state.quotas = Quotas(app.state.files)
     app.state.slowdown = Slowdown()
-    async with get_client() as client:
+    async with open_prefect() as client:
         app.state.prefect = client
         app.state.watcher = Watcher(client)
         app.state.queue = Queue(client)

@@ -12,8 +12,8 @@ from prefect.exceptions import ObjectNotFound
 from pydantic import SecretStr
 
 from blocks.errors import NotFound
-from blocks.runs.lost import HEARTBEAT, HEARTBEAT_S, JOB_FLOWS
-from blocks.settings import settings
+from blocks.runs.lost import HEARTBEAT, JOB_FLOWS
+from blocks.settings import HEARTBEAT_S, settings
 from tasks.jobs.dead_letter import DEAD_LETTER
 
 SILENT, CRASHED, GIVEN_UP = "c500: silent runs are crashed", "c500: crashed jobs run again", "c500: tell of lost jobs"

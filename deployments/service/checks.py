@@ -11,8 +11,7 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.flows import load_flow_from_entrypoint
 
 from blocks.errors import C500Error, EngineUnavailable, NotFound
-from blocks.runs.lost import HEARTBEAT_S
-from blocks.settings import settings
+from blocks.settings import HEARTBEAT_S, settings
 from deployments.service.home import read_running
 from deployments.service.plan import WORKER_TYPE
 from deployments.service.pools import gpu_plan, pool_plans, template_environment

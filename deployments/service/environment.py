@@ -1,6 +1,6 @@
 """The settings of Prefect that the service's runs and its server need, and why."""
 
-from blocks.runs.lost import HEARTBEAT_S
+from blocks.settings import HEARTBEAT_S
 
 RUN_ENVIRONMENT = {
     # A run says that it lives; an automation marks those crashed that fall silent. 30 s is Prefect's minimum.
@@ -18,7 +18,7 @@ a run without heartbeats counts as dead after a while."""
 
 SERVER_ENVIRONMENT = {
     # The default keeps leases in memory: after a restart nobody gives back the slots they held, so that a GPU's only
-    # slot would be taken for ever (measured). With Redis, prefect_redis.lease_storage does it.
+    # slot would be taken for ever. With Redis, prefect_redis.lease_storage does it.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     # A run whose worker died while it was cancelled is Cancelled after a minute instead of five.
     "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS": "60",

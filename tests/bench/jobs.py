@@ -61,7 +61,7 @@ async def _all_complete(client: PrefectClient, ids: Sequence[UUID]) -> None:
     async with asyncio.timeout(LIMIT_S):
         runs = await _read(client, ids)
         while not all(run.state and run.state.is_final() for run in runs):
-            await asyncio.sleep(POLL_S)  # noqa: ASYNC110 - what is waited for happens in other processes
+            await asyncio.sleep(POLL_S)
             runs = await _read(client, ids)
     failed = [run.name for run in runs if not (run.state and run.state.is_completed())]
     if failed:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Failed, Running
@@ -29,7 +29,9 @@ def ask(url: str, question: Callable[[PrefectClient], Awaitable[T]]) -> T:
 
     async def answer() -> T:
         with temporary_settings({PREFECT_API_URL: url}):
-            async with get_client() as client:
+            from deployments.gateway.prefect_api import open_prefect
+
+            async with open_prefect() as client:
                 return await question(client)
 
     return asyncio.run(answer())
