@@ -101,7 +101,7 @@ NOBODY = HashedSecret(salt="00" * 16, hash="00" * 32)
 class KeyRing:
     """The keys in a store, and the static one of the settings.
 
-    Changes are compare-and-swap, so several processes may make them at once. Reads are at most `REREAD_S` old.
+    Changes are compare-and-swap, so several processes may make them at once. `check` sees what `refresh` read last.
 
     Args:
         files: The store.
@@ -120,24 +120,22 @@ class KeyRing:
 
     @property
     def stale(self) -> bool:
-        """Whether the next `check` reads the store."""
+        """Whether it is time for `refresh`."""
         return time.monotonic() - self._read_at >= REREAD_S
 
     def refresh(self) -> None:
         """Read the store unless that was done within the last `REREAD_S`. Raises `StoreFailed`."""
         with self._reading:
             if self.stale:
-                begun = time.monotonic()
                 self._keys = {key.key_id: key for key in self._read()[0].keys}
-                self._read_at = begun
+                self._read_at = time.monotonic()  # now: else a store that takes longer than a copy lasts is read always
 
     def check(self, secret: str) -> ApiKey:
-        """The key that a secret belongs to.
+        """The key that a secret belongs to, as of the latest `refresh`.
 
         Raises:
             NotAllowed: there is none, or it was revoked or has expired.
         """
-        self.refresh()
         shape = SHAPE.fullmatch(secret)
         key = self._keys.get(shape.group(1)) if shape else self._static
         fitting = [one for one in (key.secrets if key else (NOBODY,)) if one.fits(secret)]

@@ -205,6 +205,12 @@ class Settings(BaseSettings):
     client_idle_s: float = Field(
         default=30, gt=0, le=3600, description="seconds a client may pause while it sends a request's body"
     )
+    max_connections: int = Field(
+        default=1000,
+        ge=16,
+        le=100_000,
+        description="connections the gateway holds at once, half of them of one address; needs 3 open files for each",
+    )
     warm_modules: str = Field(
         default="flows",
         pattern=r"^[\w.]+(,[\w.]+)*$",
@@ -220,16 +226,19 @@ class Settings(BaseSettings):
         default=1000,
         gt=0,
         le=1_000_000,
-        description="memory of a warm worker's loaded code, in MB of 10^6 bytes, above which it loads it afresh",
+        description="growth of a warm worker's loaded code in memory, in MB of 10^6 bytes, that has it load it afresh",
     )
     pending_timeout_s: float = Field(
-        default=120, ge=1, le=86_400, description="seconds a run may take to start before it is put back in the queue"
+        default=450, ge=1, le=86_400, description="seconds a run may take to start before it is put back in the queue"
     )
     max_crash_retries: int = Field(
         default=3, ge=0, le=100, description="how often a job whose process died is run again before it fails"
     )
     crash_retry_delay_s: float = Field(
         default=5, ge=0, le=3600, description="seconds before the second such attempt, doubled for each further one"
+    )
+    run_retention_days: float = Field(
+        default=30, ge=1, le=3650, description="days after its end that the Prefect server of `c500 up` keeps a run"
     )
     notify_webhook_url: SecretStr | None = Field(
         default=None, description="where JSON is posted when a job was given up after crashes; empty = nowhere"

@@ -114,9 +114,11 @@ def _gpus() -> str:
 
 
 def _templates() -> str:
-    from tasks.llm.template import list_templates, template_problems
+    from tasks.llm.template import read_templates, template_problems
 
-    templates = list_templates()
+    templates, broken = read_templates()
+    for error in broken.values():
+        raise error
     for template in templates:
         if problems := template_problems(template):
             raise C500Error(

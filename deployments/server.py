@@ -51,6 +51,9 @@ TEMPORARY = TUNING | {
     "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
 }
 
+NOT_INHERITED = ("PREFECT_API", "PREFECT_SERVER_", "PREFECT_MESSAGING", "PREFECT_REDIS")
+"""Variables of other servers: a secret, a database or a Redis that the temporary one must not use."""
+
 PROCESS = """
 import os, shutil, sys, threading
 def end_with_parent():
@@ -143,7 +146,7 @@ def temporary_server(extra: dict[str, str] | None = None) -> Generator[str]:
 def _serve(database: Path, extra: dict[str, str]) -> Generator[str]:
     port = _free_port()
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("PREFECT_API")},
+        **{name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)},
         **TEMPORARY,
         "PREFECT_HOME": str(database.parent),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}",

@@ -92,10 +92,10 @@ async def process_batch(sources: list[str], options: JobOptions | None = None, r
         NotFound: a folder does not exist or holds no recording.
     """
     options = options or JobOptions()
-    recordings, ignored = await find_recordings(sources)
-    works = [Recording(source=source, options=options, refresh=refresh) for source in recordings]
     ahead = settings().look_ahead
     async with job_run(refresh=refresh):
+        recordings, ignored = await find_recordings(sources)
+        works = [Recording(source=source, options=options, refresh=refresh) for source in recordings]
         async with keep_loaded() as models:
             await each(works, open_recording, listen, name="listen", at_once=ahead)
             await each(works, tell_speakers, name="tell speakers", at_once=ahead)

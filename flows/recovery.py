@@ -8,6 +8,9 @@ from prefect.runtime import flow_run
 from tasks.jobs.recover import Recovery, find_lost_runs, recover_run
 from tasks.jobs.uploads import sweep_uploads_step
 
+LONGEST_S = 1800
+"""Seconds after which a flow is ended that waits for a store or a server; the next one goes on."""
+
 
 def run_name() -> str:
     """Says which run it is about."""
@@ -15,7 +18,7 @@ def run_name() -> str:
     return f"of {about}" if about else "of all"
 
 
-@flow(name="retry-crashed", flow_run_name=run_name, persist_result=False)
+@flow(name="retry-crashed", flow_run_name=run_name, persist_result=False, timeout_seconds=LONGEST_S)
 async def retry_crashed(flow_run_id: UUID | None = None) -> dict[str, Recovery]:
     """Run a crashed job again from the steps it finished; give it up after MAX_CRASH_RETRIES.
 
@@ -32,7 +35,7 @@ async def retry_crashed(flow_run_id: UUID | None = None) -> dict[str, Recovery]:
     return {str(run_id): await recover_run(run_id) for run_id in lost}
 
 
-@flow(name="recover-runs", persist_result=False)
+@flow(name="recover-runs", persist_result=False, timeout_seconds=LONGEST_S)
 async def recover_runs() -> dict[str, Recovery]:
     """Find jobs that crashed unseen, were taken by a worker that died or went silent, and run them again.
 
@@ -44,7 +47,7 @@ async def recover_runs() -> dict[str, Recovery]:
     return {str(run_id): await recover_run(run_id) for run_id in await find_lost_runs()}
 
 
-@flow(name="sweep-uploads", persist_result=False)
+@flow(name="sweep-uploads", persist_result=False, timeout_seconds=LONGEST_S)
 async def sweep_uploads() -> list[str]:
     """Remove uploads that no job needs any more: of finished jobs, and those that never became a job.
 

@@ -10,6 +10,7 @@ import httpx
 import structlog
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
 from prefect.exceptions import PrefectException, PrefectHTTPStatusError
 from prefect.runtime import deployment, flow_run
 from prefect.settings import PREFECT_TASKS_REFRESH_CACHE, temporary_settings
@@ -36,7 +37,8 @@ async def job_run(work: Work | None = None, *, refresh: bool) -> AsyncGenerator[
     """Log the steps within under the flow run's id and, on refresh, compute each again.
 
     A failure is also written on the flow run, so that whoever asks for its status sees code and fix. A server that
-    was away for too long is no failure of the job: its run crashes, and is run again.
+    was away for too long is no failure of the job: its run crashes, and is run again. Nor is what becomes of a
+    process that was taken for dead, once its successor has completed the run: the flow then returns nothing.
 
     Args:
         work: The job, where the run has only one.
@@ -52,6 +54,9 @@ async def job_run(work: Work | None = None, *, refresh: bool) -> AsyncGenerator[
         except Exception as error:
             if deployment.id is not None and is_server_lost(error):
                 raise ServerLost(f"Prefect's server did not come back: {error}") from error
+            if await already_complete():
+                log.warning("another process has completed the run", error=str(error), kind=type(error).__name__)
+                return
             await label_run({ERROR: run_error(error, work and work.timeline.step).model_dump_json()})
             raise
 
@@ -67,6 +72,16 @@ def is_server_lost(error: BaseException | None) -> bool:
     if isinstance(error, PrefectHTTPStatusError):
         return error.response.is_server_error
     return isinstance(error, httpx.TransportError) or is_server_lost(error.__cause__)
+
+
+async def already_complete() -> bool:
+    """Whether the flow run in hand was completed by another process; the server would let it fail all the same."""
+    run_id: str | None = flow_run.id
+    if run_id is None:
+        return False
+    async with only_informing("failure"), get_client() as client:
+        return (await client.read_flow_run(UUID(run_id))).state_type == StateType.COMPLETED
+    return False
 
 
 async def name_job(work: Work) -> None:

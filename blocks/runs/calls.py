@@ -1,20 +1,26 @@
 """Submit, read and cancel jobs through Prefect's API."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
-from typing import Any
+from itertools import chain
+from typing import Any, TypeVar
 from uuid import UUID
 
+from httpx import Response
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
     ArtifactFilterKey,
     ArtifactFilterType,
+    FlowFilter,
+    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterId,
+    FlowRunFilterIdempotencyKey,
 )
 from prefect.client.schemas.objects import Artifact, FlowRun, StateType, TaskRun
 from prefect.client.schemas.responses import SetStateStatus
@@ -23,12 +29,20 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Cancelled, Cancelling
 from pydantic_core import to_jsonable_python
 
-from blocks.errors import Conflict, NotFound
-from blocks.runs.record import FINISHED, IN_HAND, JOB_TAG, OWNER, OWNER_TAG, SOURCE_NAME, UPLOAD, JobRun, job_run
+from blocks.errors import Conflict, EngineUnavailable, NotFound, TimedOut
+from blocks.runs.queue import PAGE
+from blocks.runs.record import FINISHED, FLOW, IN_HAND, JOB_TAG, OWNER, OWNER_TAG, SOURCE_NAME, UPLOAD, JobRun, job_run
 from blocks.steps import STORE_LOCKS
 
-PAGE = 200
-"""Most objects Prefect's API returns at once."""
+ATTEMPTS = 2
+"""How often a run is cancelled whose state changes meanwhile."""
+
+DECIDING_S = 60.0
+
+ASKED_TOGETHER = 10
+"""Runs whose steps are asked for at once: those of a job are fewer than 20."""
+
+T = TypeVar("T")
 
 
 async def submit_run(
@@ -57,9 +71,36 @@ async def submit_run(
         queue: Work queue within the deployment's pool; None for its own.
 
     Raises:
-        NotFound: there is no such deployment.
+        EngineUnavailable: there is no such deployment.
     """
-    labels = {OWNER: owner, SOURCE_NAME: source_name, UPLOAD: upload}
+    run, _ = await find_or_submit(
+        client,
+        deployment=deployment,
+        parameters=parameters,
+        name=name,
+        owner=owner,
+        idempotency_key=idempotency_key,
+        source_name=source_name,
+        upload=upload,
+        queue=queue,
+    )
+    return run
+
+
+async def find_or_submit(
+    client: PrefectClient,
+    *,
+    deployment: str,
+    parameters: dict[str, Any],
+    name: str,
+    owner: str,
+    idempotency_key: str,
+    source_name: str | None = None,
+    upload: str | None = None,
+    queue: str | None = None,
+) -> tuple[JobRun, bool]:
+    """As `submit_run`; returns also whether the run is new."""
+    labels = {OWNER: owner, SOURCE_NAME: source_name, UPLOAD: upload, FLOW: deployment.split("/")[0]}
     wanted = {
         "parameters": to_jsonable_python(parameters),
         # Half of the server's time for a run (measured), and the flow checks its parameters itself.
@@ -71,19 +112,36 @@ async def submit_run(
         "labels": {label: value for label, value in labels.items() if value is not None},
     }
 
-    async def create(deployment_id: UUID) -> FlowRun:
-        path = "/deployments/{id}/create_flow_run"
-        response = await client.request("POST", path, path_params={"id": deployment_id}, json=wanted)
-        return FlowRun.model_validate(response.json())
+    response = await _create(client, deployment, wanted)
+    if response is None:
+        _deployments.clear()  # it was deleted, and perhaps made anew
+        response = await _create(client, deployment, wanted)
+    if response is None:
+        raise _no_deployment(deployment)
+    run = FlowRun.model_validate(response.json())
+    return job_run(run, [], []), response.status_code == HTTPStatus.CREATED
 
+
+async def _create(client: PrefectClient, deployment: str, wanted: dict[str, Any]) -> Response | None:
+    """The server's answer, None when it does not know the deployment under the id that it had."""
+    deployment_id = await _deployment_id(client, deployment)
+    path = "/deployments/{id}/create_flow_run"
     try:
-        run = await create(await _deployment_id(client, deployment))
+        return await client.request("POST", path, path_params={"id": deployment_id}, json=wanted)
     except PrefectHTTPStatusError as error:
         if error.response.status_code != HTTPStatus.NOT_FOUND:
             raise
-        _deployments.clear()  # it was deleted and made anew
-        run = await create(await _deployment_id(client, deployment))
-    return job_run(run, [], [])
+        return None
+
+
+async def find_run(client: PrefectClient, flow: str, idempotency_key: str) -> JobRun | None:
+    """The run of a flow that was submitted with the key, None when there is none."""
+    found = await client.read_flow_runs(
+        flow_filter=FlowFilter(name=FlowFilterName(any_=[flow])),
+        flow_run_filter=FlowRunFilter(idempotency_key=FlowRunFilterIdempotencyKey(any_=[idempotency_key])),
+        limit=1,
+    )
+    return job_run(found[0], [], []) if found else None
 
 
 async def read_run(client: PrefectClient, run_id: UUID) -> JobRun:
@@ -95,7 +153,7 @@ async def read_run(client: PrefectClient, run_id: UUID) -> JobRun:
 
 
 async def read_runs(client: PrefectClient, run_ids: Iterable[UUID]) -> dict[UUID, JobRun]:
-    """Those of the runs that exist, as they are now: in one call, two more side by side when some of them run."""
+    """Those of the runs that exist, as they are now: in one call, two more for every ten of them that run."""
     wanted = list(dict.fromkeys(run_ids))
     pages = [wanted[first : first + PAGE] for first in range(0, len(wanted), PAGE)]
     found = await asyncio.gather(*(_read_page(client, page) for page in pages))
@@ -105,8 +163,20 @@ async def read_runs(client: PrefectClient, run_ids: Iterable[UUID]) -> dict[UUID
 async def _read_page(client: PrefectClient, run_ids: list[UUID]) -> list[JobRun]:
     runs = await client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=run_ids)))
     in_hand = [run.id for run in runs if run.state_type in IN_HAND]
-    tasks, artifacts = await asyncio.gather(_steps(client, in_hand), _shares(client, in_hand)) if in_hand else ([], [])
-    return [job_run(run, tasks, artifacts) for run in runs]
+    groups = [in_hand[first : first + ASKED_TOGETHER] for first in range(0, len(in_hand), ASKED_TOGETHER)]
+    steps = asyncio.gather(*(_newest(partial(_steps, client), group) for group in groups))
+    shares = asyncio.gather(*(_newest(partial(_shares, client), group) for group in groups))
+    tasks, artifacts = await asyncio.gather(steps, shares)
+    return [job_run(run, list(chain(*tasks)), list(chain(*artifacts))) for run in runs]
+
+
+async def _newest(ask: Callable[[list[UUID]], Awaitable[list[T]]], run_ids: list[UUID]) -> list[T]:
+    """What is asked for of some runs, newest first for each; a run with very much of it hides no other's."""
+    found = await ask(run_ids)
+    if len(found) < PAGE or len(run_ids) == 1:
+        return found
+    half = len(run_ids) // 2
+    return [*await _newest(ask, run_ids[:half]), *await _newest(ask, run_ids[half:])]
 
 
 async def cancel_run(client: PrefectClient, run_id: UUID) -> JobRun:
@@ -117,19 +187,23 @@ async def cancel_run(client: PrefectClient, run_id: UUID) -> JobRun:
         Conflict: it is finished.
     """
     run = await _read(client, run_id)
-    if run.state_type == StateType.CRASHED:
-        async with recovering(run_id):
-            run = await _read(client, run_id)
-            if run.state_type == StateType.CRASHED:
-                await client.set_flow_run_state(run_id, Cancelled())
-                return await read_run(client, run_id)
-    if run.state_type in FINISHED or not await _cancel(client, run_id):
-        raise Conflict(
-            f"task {run_id} is {(run.state_name or 'finished').lower()} and cannot be cancelled",
-            fix="read its status; a finished task needs no cancelling",
-            run_id=str(run_id),
-        )
-    return await read_run(client, run_id)
+    for _ in range(ATTEMPTS):
+        if run.state_type == StateType.CRASHED:
+            async with recovering(run_id):
+                run = await _read(client, run_id)
+                if run.state_type == StateType.CRASHED:
+                    await client.set_flow_run_state(run_id, Cancelled())
+                    return await read_run(client, run_id)
+        if run.state_type in FINISHED:
+            break
+        if await _cancel(client, run_id):
+            return await read_run(client, run_id)
+        run = await _read(client, run_id)  # it crashed or ended meanwhile
+    raise Conflict(
+        f"task {run_id} is {(run.state_name or 'finished').lower()} and cannot be cancelled",
+        fix="read its status; a finished task needs no cancelling",
+        run_id=str(run_id),
+    )
 
 
 async def _cancel(client: PrefectClient, run_id: UUID) -> bool:
@@ -151,13 +225,19 @@ async def _cancel(client: PrefectClient, run_id: UUID) -> bool:
 
 @asynccontextmanager
 async def recovering(run_id: UUID) -> AsyncGenerator[None]:
-    """Be the only one who decides what becomes of a crashed run."""
+    """Be the only one who decides what becomes of a crashed run.
+
+    Raises:
+        TimedOut: somebody else has been deciding for a minute.
+    """
     key = f"recovery-{run_id}"
-    await STORE_LOCKS.aacquire_lock(key, key)
+    if not await STORE_LOCKS.aacquire_lock(key, key, acquire_timeout=DECIDING_S):
+        raise TimedOut(f"what becomes of the run {run_id} is being decided elsewhere", fix="try again in a minute")
     try:
         yield
     finally:
-        STORE_LOCKS.release_lock(key, key)
+        # In a thread, since the store may be far away; to its end, even when the caller is cancelled.
+        await asyncio.shield(asyncio.to_thread(STORE_LOCKS.release_lock, key, key))
 
 
 _deployments: dict[tuple[str, str], UUID] = {}
@@ -170,8 +250,12 @@ async def _deployment_id(client: PrefectClient, name: str) -> UUID:
         try:
             _deployments[known] = (await client.read_deployment_by_name(name)).id
         except ObjectNotFound as error:
-            raise NotFound(f"there is no deployment {name}", fix="run `c500 up`", deployment=name) from error
+            raise _no_deployment(name) from error
     return _deployments[known]
+
+
+def _no_deployment(name: str) -> EngineUnavailable:
+    return EngineUnavailable(f"there is no deployment {name}", fix="run `c500 up`", deployment=name)
 
 
 async def _read(client: PrefectClient, run_id: UUID) -> FlowRun:

@@ -13,9 +13,9 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.client.schemas.sorting import FlowRunSort
 from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter, EventResourceFilter
 
+from blocks.runs.queue import all_runs
 from blocks.runs.record import JOB_TAG
 from blocks.settings import HEARTBEAT_S, settings
 
@@ -24,28 +24,35 @@ JOB_FLOWS = ("process-audio", "process-text", "process-batch")
 
 HEARTBEAT = "prefect.flow-run.heartbeat"
 
-SILENCES = 5.0
-"""Heartbeats missed after which a run counts as dead. The automation on the server comes first, after 4; this is for
+SILENCES = 12.0
+"""Heartbeats missed after which a run counts as dead. The automation on the server comes first, after 11; this is for
 runs it does not know: those whose first heartbeat was lost with the server."""
 
-MOST_RUNS = 200
-"""Runs looked at in one go, the oldest first; the next go takes the next."""
+ASKED_AT_ONCE = 8
+"""Runs whose heartbeats are looked up side by side."""
 
 
 async def lost_runs(client: PrefectClient) -> list[FlowRun]:
-    """Deployed job runs that crashed, were not started or went silent, the oldest first."""
-    wanted = FlowRunFilter(
+    """Deployed job runs that crashed, were not started or went silent, all of them."""
+    few = asyncio.Semaphore(ASKED_AT_ONCE)
+
+    async def lost(run: FlowRun) -> bool:
+        async with few:
+            return is_lost(run, await last_heartbeat(client, run))
+
+    flows = FlowFilter(name=FlowFilterName(any_=list(JOB_FLOWS)))
+    runs = [run async for run in all_runs(client, _perhaps_lost(), flows)]
+    found = await asyncio.gather(*(lost(run) for run in runs))
+    return [run for run, is_it in zip(runs, found, strict=True) if is_it]
+
+
+def _perhaps_lost() -> FlowRunFilter:
+    return FlowRunFilter(
         deployment_id=FlowRunFilterDeploymentId(is_null_=False),
         state=FlowRunFilterState(
             type=FlowRunFilterStateType(any_=[StateType.CRASHED, StateType.PENDING, StateType.RUNNING])
         ),
     )
-    flows = FlowFilter(name=FlowFilterName(any_=list(JOB_FLOWS)))
-    runs = await client.read_flow_runs(
-        flow_filter=flows, flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_ASC, limit=MOST_RUNS
-    )
-    heard = await asyncio.gather(*(last_heartbeat(client, run) for run in runs))
-    return [run for run, last in zip(runs, heard, strict=True) if is_lost(run, last)]
 
 
 async def is_job(client: PrefectClient, run: FlowRun) -> bool:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
+    FlowFilter,
     FlowRunFilter,
     FlowRunFilterEndTime,
     FlowRunFilterState,
@@ -18,6 +19,11 @@ from blocks.runs.record import JOB_TAG, OWNER, WAITING, label
 
 PAGE = 200
 """Most objects Prefect's API returns at once."""
+
+FAIR_QUEUES = {f"fair-{level}": level + 1 for level in range(5)}
+"""Work queues of every job pool, by priority: a worker empties a lower one first. The first waiting job of a key goes
+into the first, the next two into the second, the next four into the third, and so on; so a key with many jobs waits
+behind one with few."""
 
 OVERLAP = 50
 """Pages overlap, so that runs which leave the list while it is read hide no others."""
@@ -48,12 +54,20 @@ async def service_rate(client: PrefectClient) -> float | None:
 async def job_runs(
     client: PrefectClient, states: tuple[StateType, ...], ended_after: datetime | None = None
 ) -> AsyncGenerator[FlowRun]:
-    """All job runs in one of the states, each once, newest first; or only those that ended after a time."""
+    """All job runs in one of the states, each once; or only those that ended after a time."""
+    async for run in all_runs(client, _jobs_in(states, ended_after)):
+        yield run
+
+
+async def all_runs(
+    client: PrefectClient, wanted: FlowRunFilter, flows: FlowFilter | None = None
+) -> AsyncGenerator[FlowRun]:
+    """All runs that a filter finds, each once, in the order of their ids, page by page."""
     seen: set[object] = set()
     offset = 0
     while True:
         runs = await client.read_flow_runs(
-            flow_run_filter=_jobs_in(states, ended_after), sort=FlowRunSort.ID_DESC, limit=PAGE, offset=offset
+            flow_filter=flows, flow_run_filter=wanted, sort=FlowRunSort.ID_DESC, limit=PAGE, offset=offset
         )
         for run in runs:
             if run.id not in seen:

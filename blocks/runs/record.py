@@ -15,8 +15,8 @@ JOB_TAG = "c500-job"
 OWNER_TAG = "key:"
 """What the tag with the key's id begins with."""
 
-OWNER, UPLOAD, SOURCE_NAME = "c500.owner", "c500.upload", "c500.source_name"
-"""Labels a run is submitted with: id of the key, store key of its upload, file name as the client gave it."""
+OWNER, UPLOAD, SOURCE_NAME, FLOW = "c500.owner", "c500.upload", "c500.source_name", "c500.flow"
+"""Labels a run is submitted with: id of the key, store key of its upload, file name as the client gave it, its flow."""
 
 JOB_ID, ERROR = "c500.job_id", "c500.error"
 """Labels a run gives itself: id of the job, and why it failed (`RunError` as JSON)."""
@@ -99,6 +99,7 @@ class JobRun(Frozen):
         attempts: How often it began to run.
         submitted_at, started_at, completed_at: When; None for what has not happened.
         upload: Store key of its upload.
+        flow: Name of its flow.
         cancelling: Whether it was cancelled and its process is still to end.
     """
 
@@ -116,6 +117,7 @@ class JobRun(Frozen):
     started_at: datetime | None = None
     completed_at: datetime | None = None
     upload: str | None = None
+    flow: str | None = None
     cancelling: bool = False
 
     @property
@@ -148,6 +150,7 @@ def job_run(run: FlowRun, tasks: list[TaskRun], artifacts: list[Artifact]) -> Jo
         started_at=run.start_time,
         completed_at=run.end_time if finished else None,
         upload=label(run, UPLOAD),
+        flow=label(run, FLOW),
         cancelling=state == StateType.CANCELLING,
     )
 

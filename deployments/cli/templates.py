@@ -15,10 +15,13 @@ app.add_typer(commands, name="templates")
 @commands.command("list")
 def list_all() -> None:
     """List all templates, ours and yours."""
-    from tasks.llm.template import list_templates
+    from tasks.llm.template import read_templates
 
-    for template in list_templates():
+    templates, broken = read_templates()
+    for template in templates:
         typer.echo(f"{template.name:24} {template.language or '-':4} {template.description}")
+    for name, error in broken.items():
+        typer.echo(f"{name:24} {'-':4} broken: {error.message}")
 
 
 @commands.command("show")

@@ -28,6 +28,6 @@ def worker(
         os.environ.pop(secret, None)
     typer.echo(asyncio.run(check_joining(pool)))
 
-    command = worker_command(pool, name or f"{socket.gethostname()}-{pool}-{os.getpid()}", limit)
+    command = worker_command(pool, name or f"{socket.gethostname()}-{pool}", limit)
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606 - our own command

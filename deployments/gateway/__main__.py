@@ -8,6 +8,7 @@ import uvicorn
 from blocks.errors import C500Error
 from blocks.settings import settings
 from deployments.gateway.auth import check_exposure
+from deployments.gateway.prefect_api import check_prefect
 from deployments.gateway.wire import Protocol
 
 
@@ -16,6 +17,7 @@ def main() -> None:
     try:
         chosen = settings()
         check_exposure(chosen)
+        check_prefect()
     except C500Error as error:
         sys.stderr.write(f"error: {error.message}\nfix: {error.fix}\n")
         sys.exit(error.exit_code)

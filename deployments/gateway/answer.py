@@ -114,6 +114,10 @@ ERROR_CODES: dict[tuple[str, Stage | None], str] = {
 }
 """Code and stage of ours to the code that clients know; the stage None stands for any other."""
 
+TEXT_CODES = {"AUDIO_VALIDATION_ERROR": "VALIDATION_ERROR", "AUDIO_PREPROCESSING_ERROR": "PROCESSING_ERROR"}
+"""What a job of text is told instead."""
+
+TEXT_FLOW = "process-text"
 KEPT_CODES = {"AUDIO_DECODE_ERROR", "CANCELLED", "CRASHED"}
 
 STAGE_CODES: dict[Stage | None, str] = {
@@ -128,12 +132,13 @@ IDENTITY = {"url", "sha256", "revision", "compute_type", "quantization"}
 """Settings of an engine that have a field of their own, or (an address) are nobody's business."""
 
 
-def error_code(error: RunError) -> str:
-    """The code that clients of the API we replace know for an error."""
+def error_code(error: RunError, flow: str | None = None) -> str:
+    """The code that clients of the API we replace know for an error of a job of that flow."""
     if error.code in KEPT_CODES:
         return error.code
     known = ERROR_CODES.get((error.code, error.stage)) or ERROR_CODES.get((error.code, None))
-    return known or STAGE_CODES[error.stage]
+    code = known or STAGE_CODES[error.stage]
+    return TEXT_CODES.get(code, code) if flow == TEXT_FLOW else code
 
 
 def task_status(run: JobRun, result: JobResult | None, files: Files) -> TaskStatus:
@@ -148,7 +153,7 @@ def task_status(run: JobRun, result: JobResult | None, files: Files) -> TaskStat
         links=links(run, result),
     )
     if run.error is not None:
-        return status.model_copy(update=_failure(run.error))
+        return status.model_copy(update=_failure(run.error, run.flow))
     if result is None:
         return status
     return status.model_copy(
@@ -181,8 +186,8 @@ def links(run: JobRun, result: JobResult | None) -> dict[str, str]:
     return found
 
 
-def _failure(error: RunError) -> dict[str, Any]:
-    return {"error": error.message, "error_code": error_code(error), "stage": error.stage, "fix": error.fix}
+def _failure(error: RunError, flow: str | None) -> dict[str, Any]:
+    return {"error": error.message, "error_code": error_code(error, flow), "stage": error.stage, "fix": error.fix}
 
 
 def shown_versions(versions: Versions) -> TaskVersions:

@@ -17,10 +17,11 @@ from blocks.logs import configure_logs
 from blocks.settings import settings
 from blocks.store import open_store
 from blocks.store.files import Files
-from deployments.gateway.auth import OPEN, Slowdown, authorise, check_routes
-from deployments.gateway.described import ReferencePage, describe, operation_id
+from deployments.gateway.auth import OPEN, LiveKeys, Slowdown, authorise, check_routes
+from deployments.gateway.described import ReferenceDocument, ReferencePage, describe, operation_id
 from deployments.gateway.health import Probes
 from deployments.gateway.load import Load
+from deployments.gateway.page import HEADERS
 from deployments.gateway.prefect_api import open_prefect
 from deployments.gateway.problems import HANDLERS
 from deployments.gateway.queue import Queue
@@ -68,8 +69,10 @@ def create_app() -> Litestar:
             title="C500",
             version=version("c500"),
             operation_id_creator=operation_id,
-            render_plugins=[ReferencePage()],
-            openapi_router=Router("/docs", route_handlers=[], opt=OPEN, include_in_schema=False),
+            render_plugins=[ReferencePage(), ReferenceDocument()],
+            openapi_router=Router(
+                "/docs", route_handlers=[], opt=OPEN, include_in_schema=False, response_headers=HEADERS
+            ),
             security=[{"key": []}, {"bearer": []}],
             components=Components(
                 security_schemes={
@@ -90,7 +93,7 @@ def create_app() -> Litestar:
 async def connections(app: Litestar) -> AsyncGenerator[None]:
     """Connect with Prefect and the store for as long as the application runs."""
     app.state.files = open_store()
-    app.state.key_ring = KeyRing(app.state.files, settings().secret_api_key)
+    app.state.live_keys = LiveKeys(KeyRing(app.state.files, settings().secret_api_key))
     app.state.quotas = Quotas(app.state.files)
     app.state.slowdown = Slowdown()
     async with open_prefect() as client:

@@ -42,7 +42,7 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     features: Annotated[tuple[Feature, ...], BeforeValidator(listed)] = Field(
-        default=DEFAULT_FEATURES, description="what to make: repeated, a comma list or a JSON list"
+        default=DEFAULT_FEATURES, min_length=1, description="what to make: repeated, a comma list or a JSON list"
     )
     template_id: str | None = Field(default=None, description="summary template; needed with the feature summary")
     asr_backend: str = Field(default="auto", description="speech engine: whisper, chunkformer, … or auto")
@@ -103,7 +103,7 @@ class TextAsked(Asked):
     """Body of `POST /v1/process_text`."""
 
     text: str = Field(min_length=1, description="the text, one utterance or paragraph a line")
-    features: Annotated[tuple[Feature, ...], BeforeValidator(listed)] = ("summary",)
+    features: Annotated[tuple[Feature, ...], BeforeValidator(listed)] = Field(default=("summary",), min_length=1)
 
 
 LISTS = ("features", "hints")

@@ -22,6 +22,7 @@ from blocks.settings import Settings
 from blocks.store import open_store
 from deployments.gateway.counters import AUTH_FAILURES
 from deployments.gateway.problems import Unauthenticated
+from deployments.gateway.wire import network_of
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -68,19 +69,37 @@ async def require(connection: Connection, scope: Scope | None) -> None:
 
 
 async def _key_of(connection: Connection) -> ApiKey:
-    ring: KeyRing = connection.app.state.key_ring
+    keys: LiveKeys = connection.app.state.live_keys
     secret = None
     try:
         secret = presented(connection.scope["headers"])
-        if ring.stale:
-            await asyncio.to_thread(ring.refresh)
-        return ring.check(secret)
+        return await keys.check(secret)
     except NoKey as error:
         raise Unauthenticated(error.message, fix=error.fix) from None
     except NotAllowed as error:
         AUTH_FAILURES.inc()
         await connection.app.state.slowdown.wrong_key(_address(connection), secret, error.message)
         raise Unauthenticated(error.message, fix=error.fix) from None
+
+
+class LiveKeys:
+    """A key ring that is read again once a second at most, in a thread, once for all requests that wait for it.
+
+    Args:
+        ring: The keys.
+    """
+
+    def __init__(self, ring: KeyRing) -> None:
+        self._ring = ring
+        self._reading: asyncio.Task[None] | None = None
+
+    async def check(self, secret: str) -> ApiKey:
+        """The key that a secret belongs to. Raises `NotAllowed`, `StoreFailed`."""
+        if self._ring.stale:
+            if self._reading is None or self._reading.done():
+                self._reading = asyncio.create_task(asyncio.to_thread(self._ring.refresh))
+            await asyncio.shield(self._reading)
+        return self._ring.check(secret)
 
 
 class NoKey(NotAllowed):
@@ -165,13 +184,8 @@ class Slowdown:
 
 
 def _address(connection: Connection) -> str:
-    """The peer's address; of IPv6 the network, since one client has a whole /64. X-Forwarded-For is not believed."""
-    host = connection.client.host if connection.client else "local"
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else host
+    """The peer's address, as `network_of` has it. X-Forwarded-For is not believed."""
+    return network_of(connection.client.host if connection.client else None)
 
 
 def check_routes(app: Litestar) -> None:
@@ -199,7 +213,7 @@ def check_exposure(chosen: Settings) -> None:
         NotAllowed: API_HOST is not loopback, and there is no key, or SECRET_API_KEY is a placeholder.
     """
     ring = KeyRing(open_store(), chosen.secret_api_key)
-    if _is_loopback(chosen.api_host):
+    if is_loopback(chosen.api_host):
         return
     if chosen.secret_api_key and _is_placeholder(chosen.secret_api_key.get_secret_value()):
         raise NotAllowed(
@@ -213,7 +227,8 @@ def check_exposure(chosen: Settings) -> None:
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address. Raises `BadInput` when it is none."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError as error:

@@ -6,7 +6,7 @@ from typing import Any
 
 from litestar import Litestar, Request
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.plugins import OpenAPIRenderPlugin
+from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Operation, Reference, Schema
 from litestar.routes import HTTPRoute
 
@@ -61,9 +61,8 @@ def describe(app: Litestar) -> None:
         answers.pop("400", None)  # Litestar's own; `problems` answers 422
         for status, description in (errors | {"default": DEFAULT}).items():
             answers.setdefault(status, _problem(description))
-        for status in ("503",):
-            if status in answers:
-                answers[status] = _problem(answers[status].description)
+        if "503" in answers:
+            answers["503"] = _problem(answers["503"].description)
         operation.responses = answers
         if is_open:
             operation.security = []
@@ -80,14 +79,34 @@ class ReferencePage(OpenAPIRenderPlugin):
 
     def __init__(self) -> None:
         super().__init__(path="/")
+        self._page: bytes | None = None
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        """The page."""
+        """The page; made once, for anybody may ask for it."""
+        if self._page is None:
+            self._page = self._rendered(openapi_schema)
+        return self._page
+
+    def _rendered(self, openapi_schema: dict[str, Any]) -> bytes:
         from jinja2 import Environment, StrictUndefined
 
         page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
         source = page.from_string(PAGE.read_text(encoding="utf-8"))
         return source.render(document=openapi_schema, kind=kind_of, rows=rows_of).encode()
+
+
+class ReferenceDocument(JsonRenderPlugin):
+    """The document itself."""
+
+    def __init__(self) -> None:
+        super().__init__(path="/openapi.json")
+        self._document: bytes | None = None
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        """The document; made once, as the page."""
+        if self._document is None:
+            self._document = super().render(request, openapi_schema)
+        return self._document
 
 
 def kind_of(schema: dict[str, Any]) -> str:

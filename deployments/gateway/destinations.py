@@ -1,4 +1,4 @@
-"""Where a job goes: to the GPU with the fewest jobs waiting, else to the CPU pool."""
+"""Where a job goes: to the GPU that has the fewest jobs and somebody to do them, else to the CPU pool."""
 
 import asyncio
 import time
@@ -16,9 +16,10 @@ from prefect.client.schemas.filters import (
     WorkPoolFilter,
     WorkPoolFilterName,
 )
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import WorkerStatus
 
 from blocks.errors import EngineUnavailable
+from blocks.runs.record import IN_HAND, WAITING
 
 LIST_S = 10.0
 COUNT_S = 1.0
@@ -31,12 +32,14 @@ class Destination:
     Attributes:
         deployment: `flow/deployment`.
         pool: Its work pool, None when it has none.
-        waiting: Runs that wait in the pool by the latest count, and those sent since.
+        jobs: Runs that wait in the pool or run there by the latest count, and those sent since.
+        served: Whether a worker of the pool is online, by the latest count.
     """
 
     deployment: str
     pool: str | None
-    waiting: int = 0
+    jobs: int = 0
+    served: bool = True
 
     @property
     def queued(self) -> bool:
@@ -66,14 +69,12 @@ async def destination(client: PrefectClient, flow: str) -> Destination:
         if time.monotonic() - known.listed_at > LIST_S:
             known.destinations, known.listed_at = await _list(client, flow), time.monotonic()
         if len(known.destinations) > 1 and time.monotonic() - known.counted_at > COUNT_S:
-            counts = await asyncio.gather(*(_waiting(client, one) for one in known.destinations))
-            for one, count in zip(known.destinations, counts, strict=True):
-                one.waiting = count
+            await asyncio.gather(*(_count(client, one) for one in known.destinations))
             known.counted_at = time.monotonic()
     if not known.destinations:
         raise EngineUnavailable(f"nothing is deployed that can do {flow}", fix="run `c500 up`", retry_after_s=LIST_S)
-    chosen = min(known.destinations, key=lambda one: one.waiting)
-    chosen.waiting += 1
+    chosen = min(known.destinations, key=lambda one: (not one.served, one.jobs))
+    chosen.jobs += 1
     return chosen
 
 
@@ -89,9 +90,13 @@ async def _list(client: PrefectClient, flow: str) -> list[Destination]:
     return [Destination(f"{flow}/{name}", pools[name]) for name in sorted(names)]
 
 
-async def _waiting(client: PrefectClient, one: Destination) -> int:
-    waiting = FlowRunFilter(
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING]))
+async def _count(client: PrefectClient, one: Destination) -> None:
+    if one.pool is None:
+        return
+    unfinished = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[*WAITING, *IN_HAND])))
+    pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[one.pool]))
+    one.jobs, workers = await asyncio.gather(
+        client.count_flow_runs(flow_run_filter=unfinished, work_pool_filter=pool),
+        client.read_workers_for_work_pool(one.pool),
     )
-    pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[one.pool or ""]))
-    return await client.count_flow_runs(flow_run_filter=waiting, work_pool_filter=pool)
+    one.served = any(worker.status == WorkerStatus.ONLINE for worker in workers)

@@ -63,11 +63,12 @@ async def follow(
     if run.finished and last_event_id == _id(run):
         return Response(None, status_code=204)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Stream(_events(watcher, prefect, files, run, last_event_id, keys), media_type=MEDIA_TYPE, headers=headers)
+    events = _events(watcher, prefect, files, run, key, last_event_id, keys)
+    return Stream(events, media_type=MEDIA_TYPE, headers=headers)
 
 
 async def _events(
-    watcher: Watcher, prefect: PrefectClient, files: Files, run: JobRun, known: str, keys: Keys
+    watcher: Watcher, prefect: PrefectClient, files: Files, run: JobRun, key: ApiKey, known: str, keys: Keys
 ) -> AsyncGenerator[str]:
     yield f"retry: {RETRY_MS}\n\n"
     status = ""
@@ -83,7 +84,7 @@ async def _events(
                 known = _id(run)
                 yield _event("progress" if run.status == status else "status", known, _news(run))
                 status = run.status
-        yield _event("end", _id(run), named(await status_of(prefect, files, run), keys))
+        yield _event("end", _id(run), named(await status_of(prefect, files, run, key), keys))
     except C500Error as error:  # the task was deleted, or its files are
         told = {"status": run.status, "error": error.message, "error_code": error.code, "fix": error.fix}
         yield _event("end", _id(run), told)

@@ -8,9 +8,13 @@ from litestar.openapi.datastructures import ResponseSpec
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from deployments.gateway.auth import OPEN, require
+from blocks.settings import settings
+from deployments.gateway.auth import OPEN, is_loopback, require
 from deployments.gateway.counters import JOBS, PREFECT_UP, QUEUE, REGISTRY, RSS, WORKERS
 from deployments.gateway.load import Load
+
+FORWARDING = {"forwarded", "via", "x-real-ip"}
+"""Headers that proxies add, besides those that begin with `x-forwarded-`."""
 
 
 @get(
@@ -22,9 +26,9 @@ from deployments.gateway.load import Load
     responses={200: ResponseSpec(str, media_type="text/plain", generate_examples=False, description="The metrics.")},
 )
 async def read_metrics(request: Request[Any, Any, Any], load: Load) -> Response[bytes]:
-    """Read the metrics: from this machine without a key, from elsewhere with one that has the scope admin."""
+    """Read the metrics: without a key where only this machine reaches the gateway, else with one with scope read."""
     if not _local(request):
-        await require(request, "admin")
+        await require(request, "read")
     queue, jobs = await load.queue(), await load.jobs()
     RSS.set(psutil.Process().memory_info().rss)
     PREFECT_UP.set(queue is not None)
@@ -37,9 +41,14 @@ async def read_metrics(request: Request[Any, Any, Any], load: Load) -> Response[
 
 
 def _local(request: Request[Any, Any, Any]) -> bool:
-    """Whether the request comes from this machine, and not by way of a proxy on it."""
-    proxied = any(name in request.headers for name in ("forwarded", "x-forwarded-for", "x-real-ip"))
-    return request.client is not None and request.client.host in ("127.0.0.1", "::1") and not proxied
+    """Whether the request comes from this machine, as far as can be told: a plain proxy on it looks the same.
+
+    So an address that others can reach, which is where proxies are set before, is never believed.
+    """
+    if not is_loopback(settings().api_host) or request.client is None:
+        return False
+    proxied = any(name in FORWARDING or name.startswith("x-forwarded-") for name in request.headers)
+    return is_loopback(request.client.host) and not proxied
 
 
 handlers = [read_metrics]

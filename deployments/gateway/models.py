@@ -23,6 +23,12 @@ FRESH_S = 30.0
 STARTED = int(time.time())
 
 
+class ModelNotFound(NotFound):
+    """There is no engine of that name."""
+
+    code = "MODEL_NOT_FOUND"
+
+
 class Model(Frozen):
     """A speech engine, as the audio API shows it."""
 
@@ -53,7 +59,7 @@ class Models(Frozen):
 
 @get("/v1/models", opt=needs("read"), operation_id="listModels", summary="Speech engines that are there")
 async def list_models() -> Models:
-    """List the speech engines this machine can use."""
+    """List the speech engines that the gateway's machine can use; workers on other machines may have others."""
     models = await _models.get()
     names = (*AUTOMATIC, *(model.id for model in models))
     return Models(models=models, data=tuple(OpenAIModel(id=name) for name in names))
@@ -63,7 +69,7 @@ async def list_models() -> Models:
 async def read_model(model_id: str) -> OpenAIModel:
     """Read one engine, in OpenAI's form."""
     if model_id not in (*AUTOMATIC, *(model.id for model in await _models.get())):
-        raise NotFound(f"there is no model {model_id[:64]!r}", fix="choose one of GET /v1/models")
+        raise ModelNotFound(f"there is no model {model_id[:64]!r}", fix="choose one of GET /v1/models")
     return OpenAIModel(id=model_id)
 
 

@@ -1,6 +1,8 @@
 """`POST /v1/audio/transcriptions` as OpenAI's clients speak it: a recording in, its transcript in the same answer."""
 
+import asyncio
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -10,7 +12,7 @@ from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
 from prefect.client.orchestration import PrefectClient
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from blocks.errors import BadAudio, BadInput, C500Error, EngineFailed, NotFound, TooLarge, Unsupported
+from blocks.errors import BadAudio, BadInput, C500Error, Conflict, EngineFailed, TimedOut, TooLarge, Unsupported
 from blocks.job import JobOptions, JobResult
 from blocks.keys import ApiKey
 from blocks.progress import in_thread
@@ -21,27 +23,36 @@ from blocks.transcript import Segment, Transcript
 from deployments.gateway.asked import listed, read_fields
 from deployments.gateway.auth import needs
 from deployments.gateway.finished import read_finished
-from deployments.gateway.models import AUTOMATIC
-from deployments.gateway.problems import c500_problem
-from deployments.gateway.process import form_schema, idempotency_key_of
+from deployments.gateway.models import AUTOMATIC, ModelNotFound
+from deployments.gateway.problems import ClientGone, c500_problem
+from deployments.gateway.process import form_schema
 from deployments.gateway.queue import Queue
 from deployments.gateway.quotas import Quotas
-from deployments.gateway.submission import Submission, submit
-from deployments.gateway.uploads import Form, announced_bytes, receive_upload
+from deployments.gateway.shown import run_for
+from deployments.gateway.submission import take_recording
+from deployments.gateway.uploads import Form
 from deployments.gateway.watch import Watcher
 
 TranscriptForm = Literal["json", "text", "srt", "vtt", "verbose_json"]
 LISTS = ("timestamp_granularities",)
+TEXT = r"^[^\x00-\x08\x0e-\x1f\x7f]*$"
+"""As for hints, but prompts may have lines."""
 EXPORTS = {"srt": "transcript.srt", "vtt": "transcript.vtt"}
 
-FAULTS: dict[str, type[C500Error]] = {kind.code: kind for kind in (BadAudio, BadInput, TooLarge, Unsupported)}
+LONGEST_WAIT_S = 3600.0
+"""Longer than clients wait and proxies let them; the job goes on all the same."""
+
+
+class Cancelled(Conflict):
+    """Somebody cancelled the job."""
+
+    code = "CANCELLED"
+
+
+FAULTS: dict[str, type[C500Error]] = {
+    kind.code: kind for kind in (BadAudio, BadInput, Cancelled, TooLarge, Unsupported)
+}
 """Failures of a job that the client can do something about, by their code; all others are ours."""
-
-
-class ModelNotFound(NotFound):
-    """There is no engine of that name."""
-
-    code = "MODEL_NOT_FOUND"
 
 
 class TranscriptionFailed(EngineFailed):
@@ -57,7 +68,7 @@ class TranscriptionAsked(BaseModel):
 
     model: str = Field(description="`whisper-1` or `auto` for the engine that suits best, or an engine's name")
     language: str | None = Field(default=None, pattern="^[a-z]{2,3}$", description="ISO 639-1 code of what is spoken")
-    prompt: str = Field(default="", max_length=4000, description="names and terms likely to occur")
+    prompt: str = Field(default="", max_length=4000, pattern=TEXT, description="names and terms likely to occur")
     response_format: TranscriptForm = "json"
     temperature: float = Field(default=0, ge=0, le=2, description="taken and not used: results are reproducible")
     timestamp_granularities: Annotated[tuple[Literal["word", "segment"], ...], BeforeValidator(listed)] = ("segment",)
@@ -115,27 +126,48 @@ async def transcribe(
 
     It is a job as any other: a client that goes away and sends the same again finds it.
     """
-    async with (
-        queue.place(key.key_id) as place,
-        quotas.upload(key, announced_bytes(request)) as count,
-        receive_upload(request, files, count) as upload,
-    ):
-        asked = read_asked(upload.fields)
-        job = Submission(
-            flow="process-audio",
-            owner=key.key_id,
-            file=upload.path,
-            name=upload.name,
-            sha256=upload.sha256,
-            options=asked.options(),
-            idempotency_key=idempotency_key_of(request),
-        )
-        await queue.check()
-        run = await submit(prefect, files, place, job)
-    run = await watcher.wait_for_end(run)
+
+    def read(fields: Form) -> tuple[TranscriptionAsked, Callable[[], JobOptions]]:
+        asked = read_asked(fields)
+        return asked, asked.options
+
+    run, asked = await take_recording(request, prefect, files, key, quotas, queue, read)
+    run = run_for(key, await end_of(request, watcher, run, LONGEST_WAIT_S))
     if run.error is not None:
         return failure(request, run, run.error)
     return await in_thread(answer, files, await read_finished(prefect, files, run), asked)
+
+
+async def end_of(request: Request[Any, Any, Any], watcher: Watcher, run: JobRun, longest_s: float) -> JobRun:
+    """The run when it is finished, for as long as the client listens.
+
+    Raises:
+        ClientGone: it went away.
+        TimedOut: the run has not ended after `longest_s`.
+    """
+    ended = asyncio.ensure_future(watcher.wait_for_end(run))
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait((ended, gone), timeout=longest_s, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            return ended.result()
+    finally:
+        for waiting in (ended, gone):
+            waiting.cancel()
+        await asyncio.wait((ended, gone))
+    if not gone.cancelled():
+        raise ClientGone("the client went away before its transcript was ready", fix="send the same again")
+    raise TimedOut(
+        f"the transcript is not ready after {longest_s:g} s; the job goes on",
+        fix=f"read /v1/status/{run.run_id}, or send the same again",
+        task_id=str(run.run_id),
+    )
+
+
+async def _gone(request: Request[Any, Any, Any]) -> None:
+    """Return when the client goes away; call it after the body has been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def read_asked(fields: Form) -> TranscriptionAsked:

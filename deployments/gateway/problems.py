@@ -1,5 +1,6 @@
 """Errors as HTTP answers: RFC 9457 problems that also hold the shape older audio clients read."""
 
+import re
 from math import ceil
 from typing import Any
 
@@ -132,13 +133,33 @@ def c500_problem(_: Request[Any, Any, Any], error: C500Error) -> Response[dict[s
     return problem(status_of(error), CODES.get(error.code, error.code), error.message, fix=error.fix, **details)
 
 
-def http_problem(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
+def sizes(size_bytes: int, max_bytes: int, filename: str | None = None) -> dict[str, Any]:
+    """The details of every FILE_TOO_LARGE; MB are 10^6 bytes."""
+    return {
+        "file_size_mb": round(size_bytes / 1_000_000, 2),
+        "max_size_mb": max_bytes / 1_000_000,
+        "filename": filename,
+    }
+
+
+def _body_sizes(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """The sizes of a body that Litestar refuses."""
+    max_bytes = request.route_handler.resolve_request_max_body_size() or 0
+    announced = request.headers.get("content-length", "")
+    return sizes(int(announced) if re.fullmatch(r"[0-9]{1,18}", announced) else max_bytes, max_bytes)
+
+
+def http_problem(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
     """Answer what Litestar refuses: unknown paths, methods, malformed parameters."""
     if isinstance(error, ValidationException) or error.status_code == 400:
         extra = error.extra or []
         return problem(422, "VALIDATION_ERROR", error.detail, faults=extra)
-    code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "FILE_TOO_LARGE"}.get(error.status_code, "HTTP_ERROR")
-    return problem(error.status_code, code, error.detail)
+    if error.status_code == 413:
+        return problem(413, "FILE_TOO_LARGE", error.detail, fix="send less", **_body_sizes(request))
+    code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(error.status_code, "HTTP_ERROR")
+    response = problem(error.status_code, code, error.detail)
+    response.headers.update(error.headers or {})
+    return response
 
 
 def unexpected_problem(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:

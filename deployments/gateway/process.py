@@ -1,13 +1,15 @@
 """`POST /v1/process` and `POST /v1/process_text`: recordings and texts in, the id of their job out."""
 
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from anyio.to_thread import run_sync
 from litestar import Request, post
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, Parameter, RequestBody, Schema
 from prefect.client.orchestration import PrefectClient
@@ -15,6 +17,7 @@ from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
 from pydantic_core import from_json
 
 from blocks.errors import BadInput, TooLarge
+from blocks.job import JobOptions
 from blocks.keys import ApiKey
 from blocks.model import Frozen
 from blocks.progress import in_thread
@@ -22,16 +25,25 @@ from blocks.runs import JobRun, RunStatus
 from blocks.store.files import Files
 from deployments.gateway.asked import Asked, TextAsked, read_fields, read_form, unread
 from deployments.gateway.auth import needs
+from deployments.gateway.problems import sizes
 from deployments.gateway.queue import Queue
 from deployments.gateway.quotas import Quotas
-from deployments.gateway.submission import MAX_KEY_CHARS, Submission, submit
-from deployments.gateway.uploads import announced_bytes, receive_upload
+from deployments.gateway.submission import (
+    IDEMPOTENCY_KEY,
+    MAX_KEY_CHARS,
+    Submission,
+    idempotency_key_of,
+    is_known,
+    settled,
+    submit,
+    take_recording,
+)
+from deployments.gateway.uploads import Form, announced_bytes
 
 MAX_TEXT_BYTES = 4_000_000
 """Of the JSON body of a text: some 600,000 words, more than a language engine reads."""
 
 TEXT_NAME = "text.txt"
-IDEMPOTENCY_KEY = "Idempotency-Key"
 
 
 class Accepted(Frozen):
@@ -96,24 +108,12 @@ async def process(
     The file streams to the store. A queue that is full refuses before the upload, with 429 and Retry-After. The same
     recording with the same options is one job, unless that failed.
     """
-    idempotency_key = idempotency_key_of(request)
-    async with (
-        queue.place(key.key_id) as place,
-        quotas.upload(key, announced_bytes(request)) as count,
-        receive_upload(request, files, count) as upload,
-    ):
-        asked, ignored = read_form(upload.fields)
-        job = Submission(
-            flow="process-audio",
-            owner=key.key_id,
-            file=upload.path,
-            name=upload.name,
-            sha256=upload.sha256,
-            options=asked.options(),
-            idempotency_key=idempotency_key,
-        )
-        await queue.check()
-        return accepted(await submit(prefect, files, place, job), ignored)
+
+    def read(fields: Form) -> tuple[list[str], Callable[[], JobOptions]]:
+        asked, ignored = read_form(fields)
+        return ignored, asked.options
+
+    return accepted(*await take_recording(request, prefect, files, key, quotas, queue, read))
 
 
 @post("/v1/process_text", opt=needs("submit"), status_code=202, tags=["jobs"], operation_class=ProcessTextOperation)
@@ -121,40 +121,27 @@ async def process_text(
     request: Request[Any, Any, Any], prefect: PrefectClient, files: Files, key: ApiKey, quotas: Quotas, queue: Queue
 ) -> Accepted:
     """Submit a text to be corrected or summarised."""
-    idempotency_key = idempotency_key_of(request)
-    async with queue.place(key.key_id) as place:
+    flow, idempotency_key = "process-text", idempotency_key_of(request)
+    async with queue.place(key.key_id, partial(is_known, prefect, flow, key.key_id, idempotency_key)) as place:
         async with quotas.upload(key, announced_bytes(request)) as count:
             body = await json_body(request, count)
         asked = read_fields(TextAsked, body)
+        options, template_sha256 = await in_thread(settled, asked.options)
         async with written(files, asked.text.encode()) as (path, sha256):
             job = Submission(
-                flow="process-text",
+                flow=flow,
                 owner=key.key_id,
                 file=path,
                 name=TEXT_NAME,
                 sha256=sha256,
-                options=asked.options(),
+                options=options,
+                template_sha256=template_sha256,
                 idempotency_key=idempotency_key,
             )
-            return accepted(await submit(prefect, files, place, job), unread(TextAsked, body))
+            return accepted(await submit(prefect, files, queue, place, job), unread(TextAsked, body))
 
 
 handlers = [process, process_text]
-
-
-def idempotency_key_of(request: Request[Any, Any, Any]) -> str | None:
-    """The header Idempotency-Key, None without one. Raises `BadInput`."""
-    given = request.headers.getall(IDEMPOTENCY_KEY, [])
-    if not given:
-        return None
-    key = given[0].strip()
-    if len(given) > 1 or not 0 < len(key) <= MAX_KEY_CHARS or not key.isprintable():
-        raise BadInput(
-            f"{IDEMPOTENCY_KEY} must be one value of 1 to {MAX_KEY_CHARS} printable characters",
-            fix="use a UUID",
-            field=IDEMPOTENCY_KEY,
-        )
-    return key
 
 
 async def json_body(request: Request[Any, Any, Any], count: Any) -> dict[str, Any]:
@@ -169,7 +156,11 @@ async def json_body(request: Request[Any, Any, Any], count: Any) -> dict[str, An
         count(len(chunk))
         body += chunk
         if len(body) > MAX_TEXT_BYTES:
-            raise TooLarge(f"the body is over {MAX_TEXT_BYTES} bytes", fix="send it as several texts")
+            raise TooLarge(
+                f"the body is over {MAX_TEXT_BYTES} bytes",
+                fix="send it as several texts",
+                **sizes(max(len(body), announced_bytes(request) or 0), MAX_TEXT_BYTES),
+            )
     try:
         value: Any = from_json(bytes(body))
     except ValueError as error:
@@ -183,7 +174,7 @@ async def json_body(request: Request[Any, Any, Any], count: Any) -> dict[str, An
 async def written(files: Files, content: bytes) -> AsyncGenerator[tuple[Path, str]]:
     """A scratch file with the content, and its sha256."""
     with files.scratch("text") as path:
-        await in_thread(path.write_bytes, content)
+        await run_sync(path.write_bytes, content)  # as in `uploads`: never after the guard has gone
         yield path, hashlib.sha256(content).hexdigest()
 
 

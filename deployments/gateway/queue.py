@@ -3,24 +3,26 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from prefect.client.orchestration import PrefectClient
 
 from blocks.runs import service_rate, waiting_by_owner
+from blocks.runs.queue import FAIR_QUEUES
 from blocks.settings import settings
+from deployments.gateway.load import Recent
 from deployments.gateway.problems import QueueFull
-
-LEVELS = 5
-"""Work queues `fair-0` to `fair-4` of a pool; a worker empties a lower one first."""
 
 CALM_S = 1.0
 """How old a count may be that lets somebody in; what this process added since is known beside it."""
 
 FRESH_S = 0.25
 """How old a count may be that refuses somebody."""
+
+RATE_S = 5.0
+"""How long a rate of service stands: refusing must cost less than admitting."""
 
 COST_SHARE = 20
 """Counting takes at most this part of the time: with thousands waiting a count takes seconds."""
@@ -54,7 +56,7 @@ class Place:
 
         So a key that sends one recording does not wait behind one that sent a thousand.
         """
-        return f"fair-{min(LEVELS - 1, (self.ahead + 1).bit_length() - 1)}"
+        return list(FAIR_QUEUES)[min(len(FAIR_QUEUES), (self.ahead + 1).bit_length()) - 1]
 
 
 @dataclass
@@ -74,19 +76,27 @@ class Queue:
     _in_hand: Counter[str] = field(default_factory=Counter[str])
     _added: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
 
+    def __post_init__(self) -> None:
+        self._rate = Recent(lambda: service_rate(self.client), RATE_S)
+
     @asynccontextmanager
-    async def place(self, owner: str) -> AsyncGenerator[Place]:
+    async def place(self, owner: str, is_repeat: Callable[[], Awaitable[bool]] | None = None) -> AsyncGenerator[Place]:
         """Hold a place; it is given back unless a run came of it.
+
+        Args:
+            owner: Id of the key.
+            is_repeat: Whether the job is there already, and so needs no place; asked only when there is none.
 
         Raises:
             QueueFull: with `retry_after_s` by the rate at which jobs have finished of late.
         """
-        for oldest_s in (max(CALM_S, COST_SHARE * self._cost_s), FRESH_S):
+        for oldest_s in (CALM_S, FRESH_S):
             await self._count(oldest_s)
             if self._admits(owner):
                 break
         else:
-            raise await self._full()
+            if is_repeat is None or not await is_repeat():
+                raise await self._full()
         # Nothing is awaited between the look and this: twenty uploads at once cannot take one place.
         place = Place(owner, self._all()[owner], self._turn)
         self._in_hand[owner] += 1
@@ -103,7 +113,7 @@ class Queue:
         Raises:
             QueueFull: as `place`.
         """
-        await self._count(max(CALM_S, COST_SHARE * self._cost_s))
+        await self._count(CALM_S)
         if self._all().total() > HARD_LIMIT * settings().max_queue_depth:
             raise await self._full()
 
@@ -124,10 +134,10 @@ class Queue:
         return self._waiting + Counter(owner for _, owner in self._added) + self._in_hand
 
     async def _count(self, oldest_s: float) -> None:
-        """Make sure of a count that is not older; one at a time, for all who ask."""
+        """Make sure of a count that is not older, but for what counting costs; one at a time, for all who ask."""
         async with self._counting:
             began = time.monotonic()
-            if began - self._counted_at <= oldest_s:
+            if began - self._counted_at <= max(oldest_s, COST_SHARE * self._cost_s):
                 return
             self._waiting = Counter(await waiting_by_owner(self.client))
             # What was submitted while the count was taken may be in it or not: better twice than never.
@@ -136,7 +146,7 @@ class Queue:
 
     async def _full(self) -> QueueFull:
         depth, waiting = settings().max_queue_depth, self._all().total()
-        rate = await service_rate(self.client) or UNKNOWN_RATE_PER_S
+        rate = await self._rate.get() or UNKNOWN_RATE_PER_S
         shortest_s, longest_s = RETRY_AFTER_S
         return QueueFull(
             f"{waiting} jobs wait; the queue takes {depth}",

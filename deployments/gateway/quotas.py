@@ -7,12 +7,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from pydantic import ValidationError
 
-from blocks.errors import Conflict, LimitReached
+from blocks.errors import C500Error, Conflict, LimitReached
 from blocks.keys import ApiKey
 from blocks.model import Frozen
 from blocks.store.files import Files
+
+log = structlog.stdlib.get_logger("c500")
 
 USAGE = "gateway/usage"
 SWAP_TRIES = 50
@@ -113,11 +116,19 @@ class Quotas:
             yield spend
         finally:
             try:
-                if came:
-                    stored = await asyncio.to_thread(self._add, account, came)
-                    account.stored_bytes = max(account.stored_bytes, stored)
+                await self._keep(account, came)
             finally:
                 account.in_hand_bytes -= came
+
+    async def _keep(self, account: Account, came: int) -> None:
+        """Add to the count in the store. Should that fail, the upload still stands: only its bytes are forgotten."""
+        if not came:
+            return
+        try:
+            stored = await asyncio.to_thread(self._add, account, came)
+            account.stored_bytes = max(account.stored_bytes, stored)
+        except (C500Error, OSError) as error:
+            log.warning("upload not counted", key_id=account.key_id, bytes=came, error=str(error))
 
     async def _account(self, key_id: str) -> Account:
         day = datetime.now(UTC).date().isoformat()

@@ -1,5 +1,6 @@
 """`GET /v1/results/{task_id}/{name}`: what a finished task made, streamed from the store."""
 
+import hashlib
 from typing import Annotated, Any
 
 from litestar import Request, Response, get
@@ -13,11 +14,12 @@ from blocks.keys import ApiKey
 from blocks.progress import in_thread
 from blocks.runs import JobRun
 from blocks.store.files import FileRef, Files
-from deployments.gateway.answer import error_code, public_model
+from deployments.gateway.answer import error_code
 from deployments.gateway.auth import needs
 from deployments.gateway.finished import read_finished
 from deployments.gateway.ownership import TaskId, expired, own_run
 from deployments.gateway.serving import served
+from deployments.gateway.shown import content_for, plain_engine, result_for, run_for
 
 JSON = "json"
 AUDIO = "audio"
@@ -61,32 +63,38 @@ async def read_file(
     key: ApiKey,
 ) -> Response[Any]:
     """Read the result of a finished task in one of its forms."""
-    run = await own_run(prefect, key, task_id)
+    run = run_for(key, await own_run(prefect, key, task_id))
     _check_complete(run)
     result = await read_finished(prefect, files, run)
     if name == JSON:
-        return Response(public_result(run, result))
-    ref = _file(result, name)
+        return Response(await in_thread(public_result, key, run, result, files))
+    shown = result_for(key, run, result)
+    ref = _file(shown, name)
     if not await in_thread(files.exists, ref.key):
         raise expired(run)
-    return served(request, files, ref, download_name(result.source_name, ref))
+    content = await in_thread(content_for, key, shown.source_name, result, ref, files)
+    return served(request, files, shown_ref(ref, content), download_name(shown.source_name, ref), content)
 
 
-def public_result(run: JobRun, result: JobResult) -> dict[str, Any]:
-    """The result as JSON, with addresses of this gateway in place of names in the store."""
-    content = result.model_dump(mode="json", exclude={"source", "files"})
+def public_result(key: ApiKey, run: JobRun, result: JobResult, files: Files) -> dict[str, Any]:
+    """The result as JSON, with addresses of this gateway in place of names in the store, which this reads."""
+    shown = result_for(key, run, result)
+    content = shown.model_dump(mode="json", exclude={"source", "files"})
     for engine in ("speech", "diarisation", "language"):
-        _without_addresses(content["versions"][engine])
+        content["versions"][engine] = plain_engine(content["versions"][engine])
     content["files"] = {
-        name: {
-            "url": f"/v1/results/{run.run_id}/{name}",
-            "size_bytes": ref.size_bytes,
-            "sha256": ref.sha256,
-            "media_type": ref.media_type,
-        }
-        for name, ref in result.files.items()
+        name: {"url": f"/v1/results/{run.run_id}/{name}"}
+        | shown_ref(ref, content_for(key, shown.source_name, result, ref, files)).model_dump(exclude={"key"})
+        for name, ref in shown.files.items()
     }
     return content
+
+
+def shown_ref(ref: FileRef, content: bytes | None) -> FileRef:
+    """What a client is told of a file; `content` is given where it is not what lies in the store."""
+    if content is None:
+        return ref
+    return ref.model_copy(update={"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)})
 
 
 def download_name(source_name: str, ref: FileRef) -> str:
@@ -110,7 +118,7 @@ def _check_complete(run: JobRun) -> None:
         raise TaskFailed(
             f"task {run.run_id} failed: {run.error.message}",
             fix=run.error.fix,
-            error_code=error_code(run.error),
+            error_code=error_code(run.error, run.flow),
             stage=run.error.stage,
         )
 
@@ -125,13 +133,6 @@ def _file(result: JobResult, name: str) -> FileRef:
             f"this task has no {name[:64]!r}", fix=f"choose one of {', '.join([*there, AUDIO])}", available=there
         )
     return ref
-
-
-def _without_addresses(engine: dict[str, Any] | None) -> None:
-    if engine is None:
-        return
-    engine["model"] = public_model(engine.get("model"))
-    engine["settings"] = {name: value for name, value in engine["settings"].items() if name != "url"}
 
 
 handlers = [read_file]

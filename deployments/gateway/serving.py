@@ -18,7 +18,9 @@ SHOWN = re.compile(r"(audio|video)/[a-z0-9.+-]+|image/png")
 """Media types that a browser may show in place; all others it is told to keep as files."""
 
 
-def served(request: Request[Any, Any, Any], files: Files, ref: FileRef, name: str) -> Response[Any]:
+def served(
+    request: Request[Any, Any, Any], files: Files, ref: FileRef, name: str, content: bytes | None = None
+) -> Response[Any]:
     """The file, or the part of it that the request asks for. Source: RFC 9110, 13 and 14.
 
     Args:
@@ -26,6 +28,7 @@ def served(request: Request[Any, Any, Any], files: Files, ref: FileRef, name: st
         files: The store.
         ref: The file.
         name: What a browser is to call it.
+        content: What to send where that is not what lies in the store; `ref` then describes it.
     """
     headers = {
         "Accept-Ranges": "bytes",
@@ -50,7 +53,7 @@ def served(request: Request[Any, Any, Any], files: Files, ref: FileRef, name: st
     if partial:
         headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{ref.size_bytes}"
     return Stream(
-        _pieces(files, ref.key, part),
+        _pieces(files, ref.key, part) if content is None else iter((content[part.start : part.stop],)),
         status_code=206 if partial else 200,
         headers=headers,
         media_type=ref.media_type,

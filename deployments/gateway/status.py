@@ -17,6 +17,7 @@ from deployments.gateway.auth import needs
 from deployments.gateway.finished import read_finished
 from deployments.gateway.names import Keys, named
 from deployments.gateway.ownership import TaskId, expired, own_run
+from deployments.gateway.shown import result_for, run_for
 from deployments.gateway.watch import Watcher
 
 LONGEST_WAIT_S = 60
@@ -59,14 +60,14 @@ async def read_status(
     run = await own_run(prefect, key, task_id)
     if wait and not run.finished and seen in (None, run.status):
         run = await watcher.wait_for_status(run, wait)
-    return Response(named(await status_of(prefect, files, run), keys))
+    return Response(named(await status_of(prefect, files, run, key), keys))
 
 
-async def status_of(prefect: PrefectClient, files: Files, run: JobRun) -> dict[str, Any]:
-    """The status of a run as JSON. Raises `TaskNotFound` when its result has expired."""
-    result = await read_finished(prefect, files, run) if run.status == "COMPLETE" else None
+async def status_of(prefect: PrefectClient, files: Files, run: JobRun, key: ApiKey) -> dict[str, Any]:
+    """The status of a run as JSON for a key. Raises `TaskNotFound` when its result has expired."""
+    result = result_for(key, run, await read_finished(prefect, files, run)) if run.status == "COMPLETE" else None
     try:
-        return public(await in_thread(task_status, run, result, files))
+        return public(await in_thread(task_status, run_for(key, run), result, files))
     except NotFound:  # a file went between two reads
         raise expired(run) from None
 

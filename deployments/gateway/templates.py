@@ -12,8 +12,8 @@ from blocks.model import Frozen
 from blocks.progress import in_thread
 from blocks.store.files import Files
 from deployments.gateway.auth import needs
-from tasks.llm.stored_templates import Parts, delete_stored, read_stored, write_stored
-from tasks.llm.template import Template, is_fixed, list_templates, load_template
+from tasks.llm.stored_templates import Parts, delete_stored, stored_version, write_stored
+from tasks.llm.template import NAME, Template, is_fixed, list_templates, load_template
 from tasks.llm.template_trial import MAX_PART_BYTES, try_template
 
 MAX_BODY_BYTES = 4 * MAX_PART_BYTES
@@ -122,7 +122,7 @@ async def add(data: NewTemplate, files: Files) -> TemplateDetail:
 
     It is tried first: its schema must be one, its prompt render and hold the transcript, its example fit.
     """
-    if is_fixed(data.id) or await in_thread(read_stored, data.id, files) is not None:
+    if await in_thread(is_fixed, data.id) or await in_thread(stored_version, data.id, files) is not None:
         raise Conflict(f"there is a template {data.id} already", fix="choose another id, or change it with PUT")
     parts = _parts(data.schema_data, data.prompt_template, data.example)
     return await _keep(files, data.id, parts, None)
@@ -140,17 +140,9 @@ async def change(data: TemplateChange, template_id: str, files: Files) -> Templa
     """Change parts of a template that was added here; the whole is tried again first."""
     if data.id not in (None, template_id):
         raise BadInput("a template keeps its id", fix="leave id out, or add another template", field="id")
-    _check_changeable(template_id)
-    before = await _load(template_id)
-    stored = await in_thread(read_stored, template_id, files)
-    if stored is None:
-        raise _no_template(template_id)
-    parts = _parts(
-        before.schema_ if data.schema_data is None else data.schema_data,
-        before.prompt if data.prompt_template is None else data.prompt_template,
-        data.example if "example" in data.model_fields_set else before.example,
-    )
-    return await _keep(files, template_id, parts, stored[1])
+    await _check_changeable(template_id)
+    version = await _version(template_id, files)
+    return await _keep(files, template_id, await _changed(data, template_id), version)
 
 
 @delete(
@@ -164,10 +156,30 @@ async def change(data: TemplateChange, template_id: str, files: Files) -> Templa
 )
 async def remove(template_id: str, files: Files) -> Response[bytes]:
     """Remove a template that was added here; what was made with it stays."""
-    _check_changeable(template_id)
-    await _load(template_id)
+    await _check_changeable(template_id)
+    await _version(template_id, files)
     await in_thread(delete_stored, template_id, files)
     return Response(b"", media_type=MediaType.TEXT)  # empty, as the reference has it; None would become `null`
+
+
+async def _changed(data: TemplateChange, template_id: str) -> Parts:
+    """The parts of a template after a change; one that cannot be read any more takes a change of all of them."""
+    if data.schema_data is not None and data.prompt_template is not None and "example" in data.model_fields_set:
+        return _parts(data.schema_data, data.prompt_template, data.example)
+    before = await _load(template_id)
+    return _parts(
+        before.schema_ if data.schema_data is None else data.schema_data,
+        before.prompt if data.prompt_template is None else data.prompt_template,
+        data.example if "example" in data.model_fields_set else before.example,
+    )
+
+
+async def _version(template_id: str, files: Files) -> str:
+    """The version of a template of the store, which may be broken. Raises `TemplateNotFound`."""
+    version = await in_thread(stored_version, template_id, files) if NAME.fullmatch(template_id) else None
+    if version is None:
+        raise _no_template(template_id)
+    return version
 
 
 async def _load(template_id: str) -> Template:
@@ -181,8 +193,8 @@ def _no_template(template_id: str) -> TemplateNotFound:
     return TemplateNotFound(f"there is no template {template_id[:64]!r}", fix="choose one of GET /v1/templates")
 
 
-def _check_changeable(template_id: str) -> None:
-    if is_fixed(template_id):
+async def _check_changeable(template_id: str) -> None:
+    if await in_thread(is_fixed, template_id):
         raise NotAllowed(
             f"the template {template_id} belongs to this machine and stays as it is",
             fix="add your own with POST /v1/templates",

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
+from anyio.to_thread import run_sync
 from litestar import Request
 from typing_extensions import TypeIs
 
 from blocks.errors import BadInput, TooLarge
-from blocks.progress import in_thread
 from blocks.settings import settings
 from blocks.store.files import Files
 from deployments.gateway.counters import UPLOADED
@@ -108,6 +108,7 @@ def boundary_of(content_type: str) -> str:
 
 
 async def _pour(chunks: AsyncIterable[bytes], intake: "Intake", count: Count) -> None:
+    # Not `in_thread`, which abandons its thread when the client goes: that would write where the guard has gone.
     batch: list[bytes] = []
     size_bytes = BATCH_BYTES  # the first piece goes at once: it holds what most refusals are about
     async for chunk in chunks:
@@ -116,9 +117,9 @@ async def _pour(chunks: AsyncIterable[bytes], intake: "Intake", count: Count) ->
         batch.append(chunk)
         size_bytes += len(chunk)
         if size_bytes >= BATCH_BYTES:
-            await in_thread(intake.feed, batch)
+            await run_sync(intake.feed, batch)
             batch, size_bytes = [], 0
-    await in_thread(intake.feed, batch)
+    await run_sync(intake.feed, batch)
 
 
 class Intake:

@@ -11,13 +11,24 @@ import httpx
 import structlog
 from prefect.client.orchestration import PrefectClient
 
-from blocks.runs import JobRun, read_runs
+from blocks.runs import JobRun, RunStatus, read_runs
 from deployments.gateway.ownership import unknown
 
 POLL_S = 0.3
 LONGEST_POLL_S = 3.0
 """While Prefect does not answer."""
 ASKED_AT_ONCE = 100
+
+
+IN_TIME: tuple[RunStatus, ...] = (
+    "PREPROCESSING",
+    "PROCESSING_ASR",
+    "PROCESSING_LLM",
+    "PENDING",
+    "COMPLETE",
+    "FAILED",
+)
+"""Statuses in the order an attempt has them; PENDING then waits for the next attempt."""
 
 
 @dataclass(eq=False)
@@ -30,10 +41,10 @@ class _Watched:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def tell(self, run: JobRun | None) -> None:
-        """Wake who waits if there is news; None: the run is no more."""
+        """Wake who waits if there is news, which an answer that was overtaken is not; None: the run is no more."""
         if run is None:
             self.gone = True
-        elif run == self.run:
+        elif run == self.run or _age(run) < _age(self.run):
             return
         else:
             self.run = run
@@ -55,11 +66,6 @@ class Watcher:
         self._watched: dict[UUID, _Watched] = {}
         self._polling: asyncio.Task[None] | None = None
         self._away = False
-
-    @property
-    def watching(self) -> int:
-        """How many runs somebody waits for."""
-        return len(self._watched)
 
     async def changes(self, run: JobRun) -> AsyncGenerator[JobRun]:
         """The run whenever it differs from before, until it is finished. Raises `TaskNotFound` when it is deleted."""
@@ -98,6 +104,8 @@ class Watcher:
     @contextmanager
     def _watch(self, run: JobRun) -> Generator[_Watched]:
         watched = self._watched.setdefault(run.run_id, _Watched(run))
+        if _age(run) > _age(watched.run):
+            watched.tell(run)
         watched.waiting += 1
         if self._polling is None or self._polling.done():
             self._polling = asyncio.create_task(self._poll())
@@ -127,10 +135,19 @@ class Watcher:
                 for run_id in page:
                     if run_id in self._watched:
                         self._watched[run_id].tell(found.get(run_id))
-        except httpx.HTTPError as error:
+        except Exception as error:
             if not self._away:
-                structlog.stdlib.get_logger("c500").warning("prefect does not answer", error=type(error).__name__)
+                log = structlog.stdlib.get_logger("c500")
+                if isinstance(error, httpx.HTTPError):
+                    log.warning("prefect does not answer", error=type(error).__name__)
+                else:
+                    log.error("runs cannot be watched", exc_info=error)
             self._away = True
             return False
         self._away = False
         return True
+
+
+def _age(run: JobRun) -> tuple[int, int]:
+    """How far a run has come; never less at a later time."""
+    return run.attempts, min(IN_TIME.index(run.status), IN_TIME.index("COMPLETE"))

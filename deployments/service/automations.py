@@ -19,15 +19,24 @@ from tasks.jobs.dead_letter import DEAD_LETTER
 SILENT, CRASHED, GIVEN_UP = "c500: silent runs are crashed", "c500: crashed jobs run again", "c500: tell of lost jobs"
 
 RETRY = "retry-crashed/retry-crashed"
+RECOVERY_FLOWS = ("retry-crashed", "recover-runs", "sweep-uploads")
 
-MISSED = 4
-"""Heartbeats a run may miss before it counts as crashed: with 3, a server that was away for a minute would find runs
-crashed that live, since the last heartbeat before it went may have been half a minute old."""
+MISSED = 11
+"""Heartbeats a run may miss before it counts as crashed. 330 s: more than a run waits for a server that is away
+(`deployments.service.environment`), so that none is run a second time while it only waits."""
 
-ENDS = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")}
+SIGNS = {
+    f"prefect.flow-run.{state}"
+    for state in (
+        *("Completed", "Failed", "Cancelled", "Crashed"),
+        *("Suspended", "Paused", "AwaitingRetry", "Scheduled"),  # it has no process, and says nothing
+    )
+}
 
 ANY_RUN = {"prefect.resource.id": ["prefect.flow-run.*"]}
 JOBS_ONLY = {"prefect.resource.role": "flow", "prefect.resource.name": list(JOB_FLOWS)}
+OURS_ONLY = {"prefect.resource.role": "flow", "prefect.resource.name": [*JOB_FLOWS, *RECOVERY_FLOWS]}
+"""Others may use the same Prefect server."""
 
 WEBHOOK = "c500-dead-letters"
 """Name of the notification block."""
@@ -52,16 +61,17 @@ async def apply_automations(client: PrefectClient) -> None:
 
 
 def silent_runs_crash(within: timedelta) -> AutomationCore:
-    """A run that sent a heartbeat, then neither another one nor an end of any kind, is crashed."""
+    """A run of ours that sent a heartbeat, then neither another one nor an end or pause of any kind, is crashed."""
     return AutomationCore(
         name=SILENT,
         description="The process of a run that gives no sign of life is gone, with its machine or by force.",
         trigger=EventTrigger(
             posture=Posture.Proactive,
             match=_specification(ANY_RUN),
+            match_related=_specification(OURS_ONLY),
             for_each={"prefect.resource.id"},
             after={HEARTBEAT},
-            expect={HEARTBEAT} | ENDS,
+            expect={HEARTBEAT} | SIGNS,
             threshold=1,
             within=within,
         ),

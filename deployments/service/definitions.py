@@ -23,7 +23,7 @@ from deployments.service.pools import apply_pools
 from deployments.service.prefect_file import Definition, definitions
 
 
-async def apply_definitions(client: PrefectClient, gpus: int) -> None:
+async def apply_definitions(client: PrefectClient, gpus: int, *, new_store: bool = False) -> None:
     """Make pools, limits, blocks, deployments and automations, or bring them up to date.
 
     What a person changed on the server stays: pauses, limits, job templates; what the code defines follows the code.
@@ -31,14 +31,16 @@ async def apply_definitions(client: PrefectClient, gpus: int) -> None:
     Args:
         client: The server.
         gpus: GPUs of this machine; pools of GPUs that are not there any more are left alone.
+        new_store: Whether the store of this machine becomes the service's, although that has another.
 
     Raises:
-        Conflict: a pool of one of our names is of another type.
+        Conflict: the service has another store, or a pool of one of our names is of another type.
         BadInput: prefect.yaml is wrong.
     """
     from deployments.service.automations import apply_automations
     from deployments.service.shared_store import mark_store
 
+    await mark_store(client, new_store=new_store)
     await register_blocks(client)
     await apply_pools(client, gpus)
     for definition in definitions(gpus):
@@ -57,7 +59,11 @@ async def register_blocks(client: PrefectClient) -> None:
 
 
 async def apply_deployment(client: PrefectClient, definition: Definition) -> None:
-    """Make the deployment, or bring it up to date when the code has changed since."""
+    """Make the deployment, or bring it up to date when the code has changed since.
+
+    Limits, job variables and schedules that the code does not name any more are left as they are on the server: people
+    change them there, and nothing says which came from where.
+    """
     flow = load_flow_from_entrypoint(definition.entrypoint, use_placeholder_flow=False)
     owned = owned_by_code(definition, parameter_schema(flow).model_dump(exclude_unset=True))
     try:
@@ -117,23 +123,24 @@ async def _update_schedules(client: PrefectClient, found: DeploymentResponse, de
             await client.create_deployment_schedules(found.id, [fresh])
 
 
-async def apply(gpus: int) -> None:
+async def apply(gpus: int, new_store: bool) -> None:
     """Apply all definitions to the server of PREFECT_API_URL."""
     async with get_client() as client:
-        await apply_definitions(client, gpus)
+        await apply_definitions(client, gpus, new_store=new_store)
 
 
 def main() -> int:
     """Apply; returns the exit status."""
     parser = argparse.ArgumentParser(description=apply.__doc__)
     parser.add_argument("--gpus", type=int, help="GPUs of this machine; default is what the driver shows")
-    chosen = parser.parse_args().gpus
-    if chosen is None:
+    parser.add_argument("--new-store", action="store_true", help="make the store of this machine the service's")
+    chosen = parser.parse_args()
+    if chosen.gpus is None:
         from blocks.vram import gpu_count
 
-        chosen = gpu_count()
+        chosen.gpus = gpu_count()
     try:
-        asyncio.run(apply(chosen))
+        asyncio.run(apply(chosen.gpus, chosen.new_store))
     except C500Error as error:
         print(f"error: {error.message}\nfix: {error.fix}", file=sys.stderr)
         return error.exit_code

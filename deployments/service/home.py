@@ -5,13 +5,14 @@ Light to import: every command of ours looks here for a running service.
 
 import fcntl
 import os
+import time
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from secrets import token_urlsafe
+from typing import TextIO
 
-import psutil
 from pydantic import ValidationError
 
 from blocks.errors import Conflict, StoreFailed
@@ -21,6 +22,9 @@ from blocks.settings import settings
 SERVER_AUTH = "PREFECT_SERVER_API_AUTH_STRING"
 CLIENT_AUTH = "PREFECT_API_AUTH_STRING"
 AUTH_USER = "c500"
+
+LOOKED_AT_S = 1.0
+"""Seconds for which the lock may be held by commands that only look whether a service runs."""
 
 
 class Running(Frozen):
@@ -60,12 +64,17 @@ def make_auth_string() -> str:
     """The secret of the service's Prefect server: that of the environment, or one made once and kept for its owner."""
     if given := os.environ.get(SERVER_AUTH) or _kept_auth():
         return given
-    prepare()
-    with suppress(FileExistsError):
-        handle = os.open(_auth_file(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as opened:
-            opened.write(f"{AUTH_USER}:{token_urlsafe(32)}\n")
-    return _auth_file().read_text(encoding="ascii").strip()
+    with (prepare() / "auth.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if kept := _kept_auth():  # somebody else made it meanwhile
+            return kept
+        secret = f"{AUTH_USER}:{token_urlsafe(32)}"
+        temporary = _auth_file().with_suffix(".new")
+        temporary.unlink(missing_ok=True)
+        temporary.touch(0o600)
+        temporary.write_text(f"{secret}\n", encoding="ascii")
+        temporary.replace(_auth_file())
+        return secret
 
 
 def prepare() -> Path:
@@ -86,12 +95,12 @@ def prepare() -> Path:
 
 
 def read_running() -> Running | None:
-    """The service of this folder, if its supervisor lives."""
+    """The service of this folder, if its supervisor lives: if it holds its lock, since another may have its number."""
     try:
         found = Running.model_validate_json(_state_file().read_bytes())
+        return found if _held() else None
     except (FileNotFoundError, ValidationError):
         return None
-    return found if psutil.pid_exists(found.pid) else None
 
 
 def write_running(running: Running) -> None:
@@ -113,19 +122,40 @@ def only_one() -> Generator[None]:
     Raises:
         Conflict: another process holds it.
     """
-    with (prepare() / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Conflict("another `c500 up` runs with this SERVICE_DIR", fix="stop it first") from None
+    prepare()
+    with _lock_file().open("w") as lock:
+        deadline = time.monotonic() + LOOKED_AT_S
+        while not _take(lock, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                raise Conflict("another `c500 up` runs with this SERVICE_DIR", fix="stop it first")
+            time.sleep(0.02)
         yield
 
 
-def _kept_auth() -> str | None:
+def _held() -> bool:
+    """Whether a supervisor holds the lock. Looking takes a shared one for a moment."""
+    with _lock_file().open() as lock:
+        return not _take(lock, fcntl.LOCK_SH)
+
+
+def _take(lock: TextIO, how: int) -> bool:
     try:
-        return _auth_file().read_text(encoding="ascii").strip()
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _kept_auth() -> str | None:
+    """The secret that was kept; an empty file is none."""
+    try:
+        return _auth_file().read_text(encoding="ascii").strip() or None
     except FileNotFoundError:
         return None
+
+
+def _lock_file() -> Path:
+    return service_dir() / "lock"
 
 
 def _auth_file() -> Path:

@@ -22,6 +22,8 @@ from deployments.service.prefect_file import AGENT_POOL, JOB_POOL, gpu_pool
 WORKER_TYPE = "warm"
 DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 REDIS = "PREFECT_REDIS_MESSAGING_URL"
+RETENTION = "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD"
+SECONDS_PER_DAY = 86_400
 MARK = "C500_SERVICE"
 """Variable by which processes of a service are known, whoever their parent is now."""
 KEPT_FROM_OTHERS = {
@@ -97,9 +99,11 @@ def server(plan: ServicePlan) -> Part:
 
 def definitions(plan: ServicePlan) -> Part:
     """Pools, deployments, automations: applied, then done."""
+    command = (sys.executable, "-m", "deployments.service.definitions", "--gpus", str(plan.gpus))
     return Part(
         name="definitions",
-        command=(sys.executable, "-m", "deployments.service.definitions", "--gpus", str(plan.gpus)),
+        # Whoever runs the server says where its store is.
+        command=(*command, "--new-store") if plan.own_server else command,
         environment=_environment(plan, "definitions"),
         once=True,
     )
@@ -114,7 +118,7 @@ def worker(plan: ServicePlan, pool: str, number: int) -> Part:
         command=worker_command(pool, name, limits.get(pool, 1)),
         environment=_environment(plan, "worker") | RUN_ENVIRONMENT,
         ready_text="started!",
-        grace_s=30,
+        grace_s=45,  # its runs have 30
     )
 
 
@@ -161,6 +165,7 @@ def server_environment() -> dict[str, str]:
     return {
         **TUNING,
         **SERVER_ENVIRONMENT,
+        RETENTION: str(round(chosen.run_retention_days * SECONDS_PER_DAY)),
         DATABASE: database,
         **(redis_environment(chosen.server_redis_url.get_secret_value()) if chosen.server_redis_url else {}),
     }

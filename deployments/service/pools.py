@@ -13,13 +13,10 @@ from pydantic import Field
 
 from blocks.errors import Conflict, Unsupported
 from blocks.model import Frozen
+from blocks.runs.queue import FAIR_QUEUES
 from deployments.service.environment import RUN_ENVIRONMENT
 from deployments.service.plan import WORKER_TYPE
 from deployments.service.prefect_file import AGENT_POOL, JOB_POOL, gpu_pool
-
-FAIR_QUEUES = {f"fair-{turn}": turn + 1 for turn in range(5)}
-"""Queues of every job pool, by priority. The gateway puts a key's n-th waiting job into the n-th, so that a key
-with many jobs waits behind one with few."""
 
 
 class PoolPlan(Frozen):

@@ -25,11 +25,17 @@ class StoreMark(Frozen):
     uri: str
 
 
-async def mark_store(client: PrefectClient) -> None:
-    """Mark the store of this machine, and make it the one of the service."""
+async def mark_store(client: PrefectClient, *, new_store: bool = False) -> None:
+    """Mark the store of this machine, and make it the one of the service.
+
+    Raises:
+        Conflict: the service has another one, and `new_store` does not say that it is to be this one from now on.
+    """
     files = open_store()
-    value = (_read_mark(files) or _write_mark(files)).model_copy(update={"uri": _root(files)}).model_dump()
     known = await client.read_variable_by_name(VARIABLE)
+    if known is not None and not new_store:
+        _check_mark(files, StoreMark.model_validate(known.value))
+    value = (_read_mark(files) or _write_mark(files)).model_copy(update={"uri": _root(files)}).model_dump()
     if known is None:
         await client.create_variable(VariableCreate(name=VARIABLE, value=value))
     elif known.value != value:
@@ -49,15 +55,19 @@ async def check_shared(client: PrefectClient) -> str:
             "the Prefect server does not know the service's store",
             fix="run `c500 up` on the first machine, or `python -m deployments.service.definitions`",
         )
-    expected = StoreMark.model_validate(variable.value)
     files = open_store()
+    _check_mark(files, StoreMark.model_validate(variable.value))
+    return _root(files)
+
+
+def _check_mark(files: Files, expected: StoreMark) -> None:
     found = _read_mark(files)
     if found is None or found.mark != expected.mark:
         raise Conflict(
             f"the store here, {_root(files)}, is not the store of the service, which it sees as {expected.uri}",
-            fix="mount that folder here and set AUDIO_DIR to it, or set the same STORE_URL on all machines",
+            fix="mount that folder here and set AUDIO_DIR to it, or set the same STORE_URL on all machines; "
+            "if the service is to move to this store, `python -m deployments.service.definitions --new-store`",
         )
-    return _root(files)
 
 
 def _root(files: Files) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from subprocess import SubprocessError
 from typing import Any
 
 from blocks.errors import EngineUnavailable
@@ -43,7 +44,7 @@ class Supervisor:
         """Start everything, and keep it running until `stop` is set.
 
         Raises:
-            EngineUnavailable: a part did not start; those that did are stopped again.
+            EngineUnavailable: a part did not start, or cannot be kept any more; those that run are stopped.
         """
         startup = asyncio.create_task(self._start_all())
         stopping = asyncio.create_task(stop.wait())
@@ -51,7 +52,9 @@ class Supervisor:
             await asyncio.wait([startup, stopping], return_when=asyncio.FIRST_COMPLETED)
             if startup.done():
                 startup.result()
-                await stopping
+                ended, _ = await asyncio.wait([stopping, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+                if stopping not in ended:
+                    raise _broken(ended.pop())
         finally:
             ours: list[asyncio.Task[Any]] = [startup, stopping, *self._tasks]
             for task in ours:
@@ -78,8 +81,9 @@ class Supervisor:
         for process in processes:
             await self._first_ready(process)
             if not process.part.once:
-                self._tasks.append(asyncio.create_task(self._keep(process)))
-                self._tasks.append(asyncio.create_task(self._look_after(process)))
+                self._tasks.append(asyncio.create_task(self._keep(process), name=process.part.name))
+                if process.part.health_url:
+                    self._tasks.append(asyncio.create_task(self._look_after(process), name=process.part.name))
 
     async def _first_ready(self, process: PartProcess) -> None:
         """Wait until the part is ready, or has done its work."""
@@ -104,13 +108,26 @@ class Supervisor:
             pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (deaths - 1))
             self._say(f"{process.part.name}: {_ending(code)}, starts again in {pause_s:g} s; see {process.log.file}")
             await asyncio.sleep(pause_s)
-            await process.start()
+            await self._start_again(process)
+
+    async def _start_again(self, process: PartProcess) -> None:
+        """Start the part, after pauses that grow while the system has no memory, processes or files left."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                await process.start()
+            except (OSError, SubprocessError) as error:
+                self._say(f"{process.part.name}: cannot be started ({error}), tried again in {pause_s:g} s")
+                await asyncio.sleep(pause_s)
+                pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
+            else:
+                return
 
     async def _look_after(self, process: PartProcess) -> None:
         """Kill a part that runs but does not answer; `_keep` starts it again."""
         answered_at = process.age_s
         started_at = process.started_at
-        while process.part.health_url:
+        while True:
             await asyncio.sleep(LOOK_EVERY_S)
             if process.started_at != started_at:
                 started_at, answered_at = process.started_at, 0.0
@@ -130,6 +147,15 @@ class Supervisor:
             forced = await process.stop()
             self._say(f"{process.part.name}: {'killed' if forced else 'stopped'}")
         process.close()
+
+
+def _broken(keeper: asyncio.Task[Any]) -> EngineUnavailable:
+    error = EngineUnavailable(
+        f"{keeper.get_name()} is not looked after any more: {keeper.exception()!r}",
+        fix="start `c500 up` again, and report the fault",
+    )
+    error.__cause__ = keeper.exception()
+    return error
 
 
 def _ending(code: int) -> str:

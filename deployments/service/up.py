@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -117,10 +118,17 @@ def choose_server() -> tuple[str, str, bool]:
         EngineUnavailable, NotAllowed: `PREFECT_API_URL` names a server that does not answer, or refuses us.
     """
     configured = os.environ.get("PREFECT_API_URL")
-    if configured is None or configured.rstrip("/") == own_api_url():
+    if configured is None or _address(configured) == _address(own_api_url()):
         return own_api_url(), make_auth_string(), True
     url = running_server() or configured
     return url, client_auth(url).get(CLIENT_AUTH, ""), False
+
+
+def _address(api_url: str) -> tuple[str | None, int | None, str]:
+    """Host, port and path, alike for all names of this machine's loopback."""
+    parts = urlsplit(api_url)
+    host = "127.0.0.1" if parts.hostname in ("localhost", "::1") else parts.hostname
+    return host, parts.port, parts.path.rstrip("/")
 
 
 def check_ports(plan: ServicePlan) -> None:
@@ -175,5 +183,7 @@ def _prepare_database() -> None:
     database, template = database_file(), migrated_template()
     database.parent.mkdir(parents=True, exist_ok=True)
     if template.exists() and not database.exists():
-        shutil.copyfile(template, database)
-        database.chmod(0o600)
+        temporary = database.with_suffix(".new")
+        shutil.copyfile(template, temporary)
+        temporary.chmod(0o600)
+        temporary.replace(database)

@@ -1,7 +1,9 @@
 """Which worker process has a run in hand, written on the run itself, and what becomes of the runs of dead ones.
 
-A claim is the message of the states that a worker proposes before the run starts, so that it is
-made in one step with the claimed state, and a label of the run from then on.
+A claim is the message of the pending states that a worker proposes before it starts a run: made in one
+step with the state, never lost, and of the present attempt whatever came before. (A label would be a
+write more on the way to the first line, one that SQLite refuses and Prefect repeats after 2 s whenever
+another write comes between its read and its write: measured in one start of four.)
 """
 
 import asyncio
@@ -10,6 +12,7 @@ import os
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -32,11 +35,11 @@ from prefect.utilities.engine import propose_state
 
 from deployments.warm import kin
 
-LABEL = "c500.worker"
 PREFIX = "warm worker "
 
 UNFINISHED = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING, StateType.PAUSED)
 PAGE = 200
+POLL_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Claim:
     """A worker process that will never have a twin.
 
     Attributes:
-        host: Name and id of the machine, and its process namespace (containers).
+        host: Name and id of the machine, its network card (clones), and its process namespace (containers).
         process: Process id, start time in clock ticks since boot, and id of that boot.
     """
 
@@ -61,17 +64,21 @@ def mine() -> Claim:
     return Claim(_host(), _process(os.getpid()))
 
 
-def claim_of(run: FlowRun) -> Claim | None:
-    """Which worker has the run in hand; None when no warm worker has.
-
-    Before it starts only the state counts: the label may be that of a worker that tried before.
-    """
-    pending = run.state is not None and run.state.is_pending()
-    text = (run.state.message if run.state else None) if pending else run.labels.get(LABEL)
-    if not isinstance(text, str) or not text.startswith(PREFIX):
+async def claim_of(client: PrefectClient, run: FlowRun) -> Claim | None:
+    """Which worker has the run in hand; None when no warm worker has."""
+    states = [run.state] if run.state and run.state.is_pending() else await client.read_flow_run_states(run.id)
+    pending = [state for state in states if state.is_pending()]
+    text = max(pending, key=lambda state: state.timestamp).message if pending else None
+    if not text or not text.startswith(PREFIX):
         return None
     host, _, process = text.removeprefix(PREFIX).rpartition(" ")
     return Claim(host, process)
+
+
+async def is_mine(client: PrefectClient, run_id: UUID) -> bool:
+    """Whether the run is at work, as an attempt that this process claimed."""
+    run = await client.read_flow_run(run_id)
+    return run.state is not None and run.state.type in UNFINISHED and await claim_of(client, run) == mine()
 
 
 async def reclaim(client: PrefectClient, pool: str, in_hand: Callable[[UUID], bool]) -> list[tuple[FlowRun, State]]:
@@ -91,31 +98,39 @@ async def reclaim(client: PrefectClient, pool: str, in_hand: Callable[[UUID], bo
     reported: list[tuple[FlowRun, State]] = []
     async with _alone(pool):
         for run in await _unfinished(client, pool):
-            if _lost(run, in_hand) and (state := await _report(client, run)):
+            if await _lost(client, run, in_hand) and (state := await _report(client, run)):
                 reported.append((run, state))
     return reported
 
 
-def _lost(run: FlowRun, in_hand: Callable[[UUID], bool]) -> bool:
-    claim = claim_of(run)
-    if claim is None or claim.host != mine().host or in_hand(run.id):
+async def _lost(client: PrefectClient, run: FlowRun, in_hand: Callable[[UUID], bool]) -> bool:
+    claim = None if in_hand(run.id) else await claim_of(client, run)
+    if claim is None or claim.host != mine().host:
         return False
-    return claim == mine() or not _alive(claim.process)
+    return not in_hand(run.id) if claim == mine() else not _alive(claim.process)
 
 
 async def _report(client: PrefectClient, run: FlowRun) -> State | None:
     """End what is left of the run, then say what became of it; None when someone else has by now."""
-    while left := await asyncio.to_thread(kin.kin, [str(run.id)]):
-        kin.send(left, signal.SIGKILL)
-        await asyncio.sleep(0.05)
+    deadline = time.monotonic() + kin.END_S
     try:
-        now = await client.read_flow_run(run.id)
-        if now.state is None or run.state is None or now.state.id != run.state.id:
+        while left := await asyncio.to_thread(kin.kin, [str(run.id)]):
+            if time.monotonic() > deadline or not await _unchanged(client, run):
+                break
+            kin.send(left, signal.SIGKILL)
+            await asyncio.sleep(POLL_S)
+        if run.state is None or not await _unchanged(client, run):
             return None
         proposed = _outcome(run.state)
         return await propose_state(client, proposed, flow_run_id=run.id) if proposed else None
     except (Abort, Pause, ObjectNotFound):
         return None
+
+
+async def _unchanged(client: PrefectClient, run: FlowRun) -> bool:
+    """Whether the run is where it was: what is left of it then is no other attempt's."""
+    now = await client.read_flow_run(run.id)
+    return now.state is not None and run.state is not None and now.state.id == run.state.id
 
 
 def _outcome(state: State) -> State | None:
@@ -149,7 +164,8 @@ async def _unfinished(client: PrefectClient, pool: str) -> list[FlowRun]:
 async def _alone(pool: str) -> AsyncGenerator[None]:
     """Two workers of a pool on one host must not report the same run in turns."""
     path = Path(tempfile.gettempdir()) / f"c500-warm-{os.getuid()}-{pool.replace('/', '-')}.lock"
-    with path.open("a") as lock:
+    # Anyone may write to this folder: what the name leads to elsewhere is not ours to open.
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+") as lock:
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -162,7 +178,13 @@ async def _alone(pool: str) -> AsyncGenerator[None]:
 def _host() -> str:
     machine = Path("/etc/machine-id")
     number = machine.read_text().strip()[:8] if machine.exists() else ""
-    return f"{socket.gethostname()}/{number}/{os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115
+    return f"{socket.gethostname()}/{number}/{_card()}/{os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115
+
+
+def _card() -> str:
+    """Address of the first network card, which tells a machine from its clones; empty when it has none."""
+    addresses = Path("/sys/class/net").glob("*/address")
+    return next((card.read_text().strip() for card in sorted(addresses) if (card.parent / "device").exists()), "")
 
 
 def _process(pid: int) -> str:

@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from uuid import UUID
 
 from blocks.settings import settings
 from deployments.warm.wire import Start
@@ -52,6 +53,7 @@ def settle(start: Start, *, parent: int, folder: str, loaded_with: dict[str, str
 def run(start: Start) -> None:
     """Execute the flow run, or its hooks; ends the process as a fresh interpreter would end."""
     if start.work == "engine":
+        _fence(start.claim)
         sys.argv = ["prefect.engine"]
         with warnings.catch_warnings():
             # The module is loaded already, which is the point.
@@ -59,6 +61,24 @@ def run(start: Start) -> None:
             runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
     else:
         asyncio.run(_run_hooks(start))
+
+
+def _fence(claim: str) -> None:
+    """Have the engine leave a run that another attempt has by now; it reads the run anyway, so this costs nothing."""
+    from prefect import flow_engine
+    from prefect.client.schemas.objects import FlowRun
+    from prefect.exceptions import Abort
+
+    load = flow_engine.load_flow_run
+
+    def load_own(flow_run_id: UUID) -> FlowRun:
+        flow_run = load(flow_run_id)
+        state = flow_run.state
+        if state is None or not state.is_pending() or state.message != claim:
+            raise Abort("the run is another attempt's by now")  # the engine exits with 0 and reports nothing
+        return flow_run
+
+    flow_engine.load_flow_run = load_own
 
 
 def _connect(start: Start) -> None:

@@ -37,10 +37,9 @@ PRELOADED = (
 LEFTOVER_GRACE_S = 2.0
 """What processes that a run left behind have to end after SIGTERM, before SIGKILL."""
 
-END_ALL_S = 30.0
-"""After so long a process that does not die hangs in the kernel."""
-
 POLL_S = 0.05
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass
@@ -104,19 +103,21 @@ class Forkserver:
                         return start
                 case Signal() as order:
                     self._signal(order)
-                case Tether(do="tether", run_id=run_id):
-                    self.tethered.add(run_id)
-                case Tether(run_id=run_id):
-                    self.tethered.discard(run_id)
+                case Tether(do="tether", key=key):
+                    self.tethered.add(key)
+                case Tether(key=key):
+                    self.tethered.discard(key)
         return None
 
     def _fork(self, start: Start) -> bool:
         """Whether this is the forked process."""
         folder = start.folder or f"{tempfile.gettempdir()}/{uuid4().hex}prefect"
         parent = os.getpid()
+        unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # one that comes too early waits for its handler
         try:
             pid = os.fork()
         except OSError:  # no memory, or too many processes: says so by ending what it did not start
+            signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
             self._say(Ended(key=start.key, code=os.EX_OSERR))
             return False
         if pid == 0:
@@ -124,7 +125,9 @@ class Forkserver:
             forked.settle(start, parent=parent, folder=folder, loaded_with=self.loaded_with)
             for name, value in self.set_by_imports.items():
                 os.environ.setdefault(name, value)
+            signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
             return True
+        signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
         self.children[pid] = Child(start, folder)
         self._say(Started(key=start.key, pid=pid))
         return False
@@ -133,8 +136,11 @@ class Forkserver:
         """Signal a process group; one that was reaped is left alone, as its number may be another's by now."""
         for pid, child in self.children.items():
             if child.start.key == order.key:
-                with suppress(ProcessLookupError):
+                try:
                     os.killpg(pid, order.number)
+                except ProcessLookupError:
+                    if child.exit_code is None:  # it leads no group yet
+                        kin.send([pid], signal.Signals(order.number))
 
     def _reap(self) -> None:
         for pid, child in self.children.items():
@@ -153,20 +159,20 @@ class Forkserver:
 
     def _swept(self, pid: int, child: Child) -> bool:
         """Whether nothing of an ended run is left; what is gets SIGTERM, and SIGKILL after a grace."""
-        left = kin.kin([child.start.run_id] if child.start.work == "engine" else [], [pid])
+        left = kin.kin([child.start.key], [pid])
         now = time.monotonic()
         if not child.ended_at:
             child.ended_at = now
             kin.send(left, signal.SIGTERM)
         elif now > child.ended_at + LEFTOVER_GRACE_S:
             kin.send(left, signal.SIGKILL)
-        return not left or now > child.ended_at + END_ALL_S
+        return not left or now > child.ended_at + kin.END_S
 
     def _end_all(self) -> None:
         """Kill what the worker has left, and what appears meanwhile."""
-        runs = {child.start.run_id for child in self.children.values()} | self.tethered
-        deadline = time.monotonic() + END_ALL_S
-        while (left := kin.kin(runs, list(self.children))) and time.monotonic() < deadline:
+        attempts = {child.start.key for child in self.children.values()} | self.tethered
+        deadline = time.monotonic() + kin.END_S
+        while (left := kin.kin(attempts, list(self.children))) and time.monotonic() < deadline:
             kin.send(left, signal.SIGKILL)
             self._reap()
             time.sleep(POLL_S)
@@ -191,7 +197,7 @@ def load(modules: list[str]) -> Ready:
 
 def main() -> None:
     """Serve the worker at the other end of the inherited socket: `main()` with argv `FD MODULE…`."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         signal.signal(number, signal.SIG_IGN)  # the worker decides when its runs end
     link = socket.socket(fileno=int(sys.argv[1]))
     link.set_inheritable(False)

@@ -15,6 +15,7 @@ from blocks.errors import EngineUnavailable
 from blocks.settings import Settings
 from deployments.warm import code
 from deployments.warm.preloaded import Preloaded, open_preloaded
+from deployments.warm.starter import RUN_DEFAULTS
 
 CLOSE_TIMEOUT_S = 40.0
 
@@ -38,10 +39,10 @@ class Forkservers:
         """The forkserver to use now, kept as long as it is used; None when none can be started."""
         async with self.lock:
             if why := await self._unfit():
-                former, self.current = self.current, None
+                former = self.current  # its last act is after the other's first: one of them holds the tethers
+                self.current = await self._open(why)
                 if former:
                     self._dismiss(former)
-                self.current = await self._open(why)
             leased = self.current
             if leased:
                 leased.held += 1
@@ -52,11 +53,11 @@ class Forkservers:
                 leased.held -= 1
                 self._dismiss(leased)
 
-    def tether(self, run_id: str, *, on: bool) -> None:
-        """Have the processes of a run that the worker started itself ended with the worker."""
-        (self.tethered.add if on else self.tethered.discard)(run_id)
-        if self.current:
-            self.current.tether(run_id, on=on)
+    def tether(self, key: str, *, on: bool) -> None:
+        """Have the processes of an attempt that the worker started itself ended with the worker."""
+        (self.tethered.add if on else self.tethered.discard)(key)
+        for preloaded in self.alive:
+            preloaded.tether(key, on=on)
 
     async def close(self) -> None:
         """End them all, and every run that is left."""
@@ -95,28 +96,31 @@ class Forkservers:
             return f"it has started {present.forked} runs"
         if time.time() - present.opened_at_s > self.settings.warm_hours * 3600:
             return f"it is older than {self.settings.warm_hours:g} h"
-        if present.memory_bytes > self.settings.warm_memory_mb * 1e6:
-            return f"it takes {present.memory_bytes / 1e6:.0f} MB"
+        grown_mb = (present.memory_bytes - present.loaded_bytes) / 1e6
+        if grown_mb > self.settings.warm_memory_mb:
+            return f"it has grown by {grown_mb:.0f} MB"
         return None
 
     async def _open(self, why: str) -> Preloaded | None:
-        environment = os.environ | get_current_settings().to_environment_variables(exclude_unset=True)
+        environment = RUN_DEFAULTS | os.environ | get_current_settings().to_environment_variables(exclude_unset=True)
         try:
             opened = await open_preloaded(self.settings.warm_modules.split(","), environment=environment)
         except EngineUnavailable as error:
             self.log.error("no forkserver, runs start in fresh interpreters: %s", error)
             return None
         self.alive[opened] = asyncio.create_task(self._listen(opened))
-        for run_id in self.tethered:
-            opened.tether(run_id, on=True)
+        for key in self.tethered:
+            opened.tether(key, on=True)
         self.log.info("forkserver %d is ready: %s", opened.popen.pid, why)
         for module, reason in opened.ready.failed.items():
             self.log.warning("runs of %s start in fresh interpreters: %s", module, reason)
         return opened
 
     def _dismiss(self, former: Preloaded) -> None:
-        """Let a forkserver that was replaced end after its last run."""
+        """Let a forkserver that was replaced end after its last run; what it did not start goes on."""
         if former is not self.current and not former.held:
+            for key in self.tethered:
+                former.tether(key, on=False)
             former.close()
 
     async def _listen(self, opened: Preloaded) -> None:

@@ -7,8 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-COOKIE = b"PREFECT__FLOW_RUN_ID="
+ATTEMPT = "C500_ATTEMPT"
+"""Names one attempt of a run, which other workers may try again while something of it is left."""
+
+COOKIES = (b"PREFECT__FLOW_RUN_ID=", ATTEMPT.encode() + b"=")
 """What the environment of every process that a run executes holds, unless it was wiped."""
+
+
+END_S = 30.0
+"""After so long a process that does not die hangs in the kernel."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +39,15 @@ def look(pid: int) -> Seen | None:
     return Seen(pid, int(fields[1]), int(fields[3]), int(fields[19]), dead=fields[0] in "ZX")
 
 
-def kin(run_ids: Collection[str], leaders: Collection[int] = ()) -> set[int]:
+def kin(ids: Collection[str], leaders: Collection[int] = ()) -> set[int]:
     """Ids of the live processes of these runs: by session, by environment, and all their descendants.
 
     Args:
-        run_ids: Flow runs whose id the environment may carry.
+        ids: Flow runs and attempts whose id the environment may carry.
         leaders: Processes that lead the sessions of runs.
     """
     alive = [seen for seen in _all() if not seen.dead and seen.pid != os.getpid()]
-    cookies = {COOKIE + run_id.encode() for run_id in run_ids}
+    cookies = {cookie + one.encode() for cookie in COOKIES for one in ids}
     found = {seen.pid for seen in alive if {seen.pid, seen.session} & set(leaders) or _carries(seen.pid, cookies)}
     grown = True
     while grown:

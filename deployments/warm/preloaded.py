@@ -57,6 +57,7 @@ class Preloaded:
     environment: dict[str, str]
     fingerprint: code.Fingerprint
     opened_at_s: float
+    loaded_bytes: int = 0
     processes: dict[str, Process] = field(default_factory=dict[str, Process])
     forked: int = 0
     held: int = 0
@@ -94,9 +95,9 @@ class Preloaded:
         """Signal the process and its group."""
         self.send(Signal(key=process.start.key, number=number))
 
-    def tether(self, run_id: str, *, on: bool) -> None:
-        """Have the run's processes ended with the worker."""
-        self.send(Tether(do="tether" if on else "untether", run_id=run_id))
+    def tether(self, key: str, *, on: bool) -> None:
+        """Have the processes of an attempt ended with the worker."""
+        self.send(Tether(do="tether" if on else "untether", key=key))
 
     @cached_property
     def loaded(self) -> frozenset[str]:
@@ -165,7 +166,9 @@ async def open_preloaded(modules: Sequence[str], *, environment: dict[str, str])
     fingerprint = await asyncio.to_thread(code.fingerprint, ready.roots)
     if any(opened_at_s < changed_ns / 1e9 <= time.time() for _, changed_ns, _ in fingerprint):
         fingerprint: code.Fingerprint = frozenset()  # changed while it was loaded: fits nothing
-    return Preloaded(popen, reader, writer, ready, environment, fingerprint, opened_at_s)
+    opened = Preloaded(popen, reader, writer, ready, environment, fingerprint, opened_at_s)
+    opened.loaded_bytes = opened.memory_bytes
+    return opened
 
 
 def _end(process: Process, exit_code: int) -> None:
@@ -178,7 +181,8 @@ def _end(process: Process, exit_code: int) -> None:
 async def _lose(process: Process) -> None:
     """End a run whose forkserver is gone: its process has got SIGKILL from the kernel, what it started has not."""
     leaders = [] if process.pid is None else [process.pid]
-    while left := await asyncio.to_thread(kin.kin, [process.start.run_id], leaders):
+    deadline = time.monotonic() + kin.END_S
+    while (left := await asyncio.to_thread(kin.kin, [process.start.key], leaders)) and time.monotonic() < deadline:
         kin.send(left, signal.SIGKILL)
         await asyncio.sleep(0.05)
     _end(process, -signal.SIGKILL)

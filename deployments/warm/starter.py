@@ -1,6 +1,5 @@
 """How Prefect's runner starts a flow run in a warm process."""
 
-import os
 import signal
 from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
@@ -12,10 +11,13 @@ from anyio.abc import TaskStatus
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.runner._control_channel import ControlChannel
 from prefect.runner._process_manager import ProcessHandle
-from prefect.settings import get_current_settings
 
+from deployments.warm import claims, kin
 from deployments.warm.preloaded import Preloaded, Process
 from deployments.warm.wire import Start
+
+RUN_DEFAULTS = {"PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false"}
+"""Settings of runs where nothing else is set: their worker, of the same version, has asked the server for its own."""
 
 STOP_GRACE_S = 30.0
 """What a run has to end after SIGTERM, as with Prefect's own worker."""
@@ -26,7 +28,7 @@ class Prepared:
     """What a flow run is to be started with.
 
     Attributes:
-        environment: Environment of the job, on top of the worker's.
+        environment: Environment of the job: that of the worker, its settings, and the job's own variables.
         folder: Working directory; None = a temporary one.
         quiet: Whether its output is thrown away.
         entrypoint: Module path of the flow.
@@ -40,17 +42,17 @@ class Prepared:
     def start(self, flow_run: FlowRun, extra: dict[str, str]) -> Start:
         """The order to the forkserver; the environment is put together as Prefect's EngineCommandStarter does it."""
         environment: dict[str, str | None] = {
-            **os.environ,
-            **get_current_settings().to_environment_variables(exclude_unset=True),
+            **RUN_DEFAULTS,
             **self.environment,
             "PREFECT__FLOW_RUN_ID": str(flow_run.id),
             "PREFECT__FLOW_ENTRYPOINT": self.entrypoint,
             "PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS": "false",
+            kin.ATTEMPT: (key := uuid4().hex),
             **extra,
         }
         return Start(
-            key=uuid4().hex,
-            run_id=str(flow_run.id),
+            key=key,
+            claim=str(claims.mine()),
             environment={name: value for name, value in environment.items() if value is not None},
             folder=self.folder,
             quiet=self.quiet,

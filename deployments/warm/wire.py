@@ -9,6 +9,8 @@ class Start(BaseModel):
     """Fork a process for a flow run.
 
     Attributes:
+        key: Names this attempt.
+        claim: The worker's claim on the run; it is executed only while that holds.
         work: `engine` executes the run; the others run the flow's hooks for a state that the worker gave the run.
         environment: The whole environment of the process.
         folder: Its working directory; None = a temporary one that goes with it.
@@ -18,7 +20,7 @@ class Start(BaseModel):
 
     do: Literal["start"] = "start"
     key: str
-    run_id: str
+    claim: str
     environment: dict[str, str]
     folder: str | None
     quiet: bool
@@ -35,10 +37,10 @@ class Signal(BaseModel):
 
 
 class Tether(BaseModel):
-    """A run that the worker started itself: end all its processes when the worker is gone."""
+    """An attempt that the worker started itself: end all its processes when the worker is gone."""
 
     do: Literal["tether", "untether"]
-    run_id: str
+    key: str
 
 
 class Ready(BaseModel):

@@ -1,30 +1,33 @@
 """The worker type `warm`: Prefect's process worker, whose runs start from a preloaded process."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import anyio
 import httpx
 from anyio.abc import TaskStatus
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
-from prefect.exceptions import Abort
+from prefect.client.schemas.responses import WorkerFlowRunResponse
+from prefect.exceptions import Abort, ObjectNotFound
 from prefect.runner._flow_run_executor import FlowRunExecutorContext
 from prefect.settings import (
     PREFECT_WORKER_PREFETCH_SECONDS,
     PREFECT_WORKER_QUERY_SECONDS,
     temporary_settings,
 )
-from prefect.states import Pending, Submitting
+from prefect.states import Pending
 from prefect.utilities.engine import propose_state
 from prefect.workers.base import BaseWorkerResult
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
+from blocks.errors import Conflict
 from blocks.settings import settings
-from deployments.warm import claims
+from deployments.warm import claims, kin
 from deployments.warm.forkservers import Forkservers
-from deployments.warm.launch import Located, execute, prepare
+from deployments.warm.launch import Located, WarmJobConfiguration, execute, prepare
 from deployments.warm.starter import WarmHooks, WarmStarter
 from deployments.warm.trust import share_trust_store
 from deployments.warm.wake import hear
@@ -32,8 +35,12 @@ from deployments.warm.wake import hear
 POLL_S = 1.0
 """How often a worker asks for runs when PREFECT_WORKER_QUERY_SECONDS is not set; as a rule events come first."""
 
-AGAIN_S = (0.0, 0.05, 0.2)
-"""When to ask after word of a run: the server sends it before the run is in its database."""
+AGAIN_S = (0.05, 0.1, 0.3)
+"""Pauses before each question after word of a run.
+
+The server sends word before the run is in its database, and a question writes too (when a queue was last
+asked): at once, it could make SQLite refuse the run, which its submitter would repeat only after 2 s.
+"""
 
 TEND_S = 5.0
 RECLAIM_S = 30.0
@@ -43,6 +50,7 @@ class WarmWorker(ProcessWorker):
     """Runs flow runs in processes forked from one that has loaded Prefect and our flows."""
 
     type = "warm"
+    job_configuration = WarmJobConfiguration
     _description = "Execute flow runs in processes that start at once, with the flows of C500 loaded."
     _display_name = "Warm"
 
@@ -69,7 +77,7 @@ class WarmWorker(ProcessWorker):
         share_trust_store()
         await super().setup()
         duties = (self._keep_fresh, self._hear_of_runs, self._start_when_due, self._reclaim)
-        self._tending = [asyncio.create_task(duty()) for duty in duties]
+        self._tending = [asyncio.create_task(self._do(duty)) for duty in duties]
 
     async def teardown(self, *exc_info: Any) -> None:
         """End the runs in hand as Prefect's own worker does, then the forkserver."""
@@ -114,21 +122,30 @@ class WarmWorker(ProcessWorker):
         self, flow_run: FlowRun, configuration: ProcessJobConfiguration, status: TaskStatus[int]
     ) -> ProcessWorkerResult:
         """As Prefect's own worker runs it, but it ends with this worker."""
-        self._forkservers.tether(str(flow_run.id), on=True)
+        key = uuid4().hex
+        configuration.env[kin.ATTEMPT] = key
+        self._forkservers.tether(key, on=True)
         try:
             return await super().run(flow_run, configuration, status)
         finally:
-            self._forkservers.tether(str(flow_run.id), on=False)
+            self._forkservers.tether(key, on=False)
 
     # What Prefect's worker does to a run before and after, with this worker's claim on it.
+
+    async def _submit_scheduled_flow_runs(self, flow_run_response: list[WorkerFlowRunResponse]) -> list[FlowRun]:
+        # One that is due again before its last attempt has left holds a slot still; it comes with the next poll.
+        new = [entry for entry in flow_run_response if not self._in_hand(entry.flow_run.id)]
+        return await super()._submit_scheduled_flow_runs(new)
 
     async def _submit_run(self, flow_run: FlowRun) -> None:
         try:
             await super()._submit_run(flow_run)
         except httpx.HTTPError as error:  # before it was claimed: it stays due
-            self._away(error)
             self._submitting_flow_run_ids.discard(flow_run.id)
-            self._release_limit_slot(flow_run.id)
+            self._away(error)
+        finally:
+            if not self._in_hand(flow_run.id):  # Prefect keeps the slot of a run whose deployment is gone
+                self._release_limit_slot(flow_run.id)
 
     async def _submit_run_and_capture_errors(
         self, flow_run: FlowRun, task_status: TaskStatus[int | Exception] | None = None
@@ -150,25 +167,45 @@ class WarmWorker(ProcessWorker):
         except Exception:
             log.exception("The run could not be claimed")
             return False
-        return state.is_pending()
+        return state.is_pending() and state.message == str(claims.mine())
 
     async def _propose_submitting_state(self, flow_run: FlowRun) -> None:
+        """Start it only while it is ours.
+
+        The state `Submitting` would be taken from whoever proposes it, also when another worker has the run by now.
+        """
         try:
-            await propose_state(self.client, Submitting(message=str(claims.mine())), flow_run_id=flow_run.id)
-        except Abort:
-            pass
-        except httpx.HTTPError as error:
+            held = await claims.is_mine(self.client, flow_run.id)
+        except httpx.HTTPError as error:  # then the run's own process looks
             self._away(error)
+            return
+        if not held:
+            raise Conflict(
+                "the run is no longer this worker's", fix="nothing to do: another worker has it, or it ended"
+            )
+
+    async def _propose_crashed_state(
+        self, flow_run: FlowRun, message: str, client: PrefectClient | None = None
+    ) -> None:
+        """Report a death that is not reported yet: by now the run may be another attempt's."""
+        try:
+            held = await claims.is_mine(client or self.client, flow_run.id)
+        except (httpx.HTTPError, ObjectNotFound) as error:  # what is not reported now is reclaimed later
+            self._logger.warning("the end of run %r could not be reported yet: %r", flow_run.name, error)
+            return
+        if held:
+            await super()._propose_crashed_state(flow_run, message, client)
 
     async def _give_worker_labels_to_flow_run(self, flow_run_id: UUID) -> None:
-        labels: dict[str, bool | int | float | str] = {
-            "prefect.worker.name": self.name,
-            "prefect.worker.type": self.type,
-            "prefect.work-pool.name": self.work_pool.name,
-            "prefect.work-pool.id": str(self.work_pool.id),
-            claims.LABEL: str(claims.mine()),
-        }
-        await self.client.update_flow_run_labels(flow_run_id, labels)
+        """Done while the run starts: the server may take 2 s for it; see `deployments.warm.claims`."""
+        if self._runs_task_group:
+            self._runs_task_group.start_soon(self._label, flow_run_id)
+
+    async def _label(self, flow_run_id: UUID) -> None:
+        try:
+            await super()._give_worker_labels_to_flow_run(flow_run_id)
+        except (httpx.HTTPError, ObjectNotFound) as error:  # they only inform
+            self._logger.debug("the run %s got no labels: %r", flow_run_id, error)
 
     async def _cancel_run(self, flow_run_id: UUID) -> None:
         try:
@@ -188,6 +225,15 @@ class WarmWorker(ProcessWorker):
         self._reachable = False
 
     # Duties of its own while it runs.
+
+    async def _do(self, duty: Callable[[], Awaitable[None]]) -> None:
+        """Take a duty up again when it fails: runs in hand do not depend on it."""
+        while True:
+            try:
+                await duty()
+            except Exception:
+                self._logger.exception("A duty of the worker failed; it goes on in %g s", TEND_S)
+            await asyncio.sleep(TEND_S)
 
     async def _keep_fresh(self) -> None:
         while True:

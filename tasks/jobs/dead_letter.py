@@ -16,12 +16,12 @@ DEAD_LETTER = "c500.job.dead-letter"
 FIX = "look at the run's log and at the memory of the machine; then retry the run in the Prefect UI"
 
 
-async def give_up(client: PrefectClient, run: FlowRun, crashes: int) -> None:
-    """Make a crashed run fail for good.
+async def give_up(client: PrefectClient, run: FlowRun, why: str, times: int) -> None:
+    """Make a lost run fail for good.
 
     The failure comes last, so that a process that dies on the way leaves a crashed run, which is given up again.
     """
-    error = RunError(code=CRASHED, message=f"the process of the job died {crashes} times", fix=FIX)
+    error = RunError(code=CRASHED, message=why, fix=FIX)
     await client.update_flow_run_labels(run.id, {ERROR: error.model_dump_json()})
     await client.create_artifact(
         ArtifactCreate(
@@ -35,7 +35,7 @@ async def give_up(client: PrefectClient, run: FlowRun, crashes: int) -> None:
     emit_event(
         event=DEAD_LETTER,
         resource={"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.name": run.name},
-        payload={"name": run.name, "crashes": crashes, "message": error.message, "fix": error.fix},
+        payload={"name": run.name, "times": times, "message": error.message, "fix": error.fix},
         id=uuid5(NAMESPACE_URL, f"{DEAD_LETTER}:{run.state_id}"),  # telling twice is one event
     )
     await client.set_flow_run_state(run.id, Failed(message=f"Given up: {error.message}."))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Literal
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import UUID
 
 import structlog
 from prefect import task
@@ -20,16 +20,35 @@ from tasks.jobs.dead_letter import give_up
 
 log = structlog.stdlib.get_logger("c500")
 
+STOPPED = "aborted by a termination signal"
+"""In the message of a run whose process ended on SIGTERM (Prefect 3.8); the kernel, short of memory, sends SIGKILL."""
+
+NOT_STARTED = "It was not started in time."
+
 Recovery = Literal["retried", "given up", "left alone"]
 
 
 def crashes(states: Iterable[State]) -> int:
-    """How often a run crashed since it was last given up, by its states in the order of time."""
+    """How often a run crashed since it was last given up, by its states in the order of time.
+
+    One whose worker was stopped politely, as for a new version, did nothing wrong.
+    """
     count = 0
     for state in states:
         if state.type == StateType.FAILED:
             count = 0
-        elif state.type == StateType.CRASHED:
+        elif state.type == StateType.CRASHED and STOPPED not in (state.message or ""):
+            count += 1
+    return count
+
+
+def false_starts(states: Iterable[State]) -> int:
+    """How often a run was put back unstarted since it last ran, by its states in the order of time."""
+    count = 0
+    for state in states:
+        if state.type in (StateType.RUNNING, StateType.FAILED):
+            count = 0
+        elif state.message == NOT_STARTED:
             count += 1
     return count
 
@@ -67,15 +86,17 @@ async def recover_run(run_id: UUID) -> Recovery:
 
 async def _recover(client: PrefectClient, run: FlowRun) -> Recovery:
     states = sorted(await client.read_flow_run_states(run.id), key=lambda state: state.timestamp)
-    crashed = crashes(states)
-    if crashed > settings().max_crash_retries:
-        await give_up(client, run, crashed)
+    pending = run.state_type == StateType.PENDING
+    times = false_starts(states) + 1 if pending else crashes(states)
+    if times > settings().max_crash_retries:
+        why = "workers took the job and did not start it" if pending else "the process of the job died"
+        await give_up(client, run, f"{why} {times} times", times)
         return "given up"
-    wait_s = delay_s(crashed, settings().crash_retry_delay_s)
-    why = f"Its process died; attempt {run.run_count + 1}." if crashed else "It was not started in time."
+    wait_s = 0.0 if pending else delay_s(times, settings().crash_retry_delay_s)
+    why = NOT_STARTED if pending else f"Its process died; attempt {run.run_count + 1}."
     state = AwaitingRetry(scheduled_time=datetime.now(UTC) + timedelta(seconds=wait_s), message=why)
-    # The server takes a transition of the same id only once.
-    state.state_details.transition_id = uuid5(NAMESPACE_URL, f"c500:recovery:{run.state_id}")
     result = await client.set_flow_run_state(run.id, state)
-    log.info("run recovered", flow_run_id=str(run.id), crashes=crashed, wait_s=wait_s, answer=result.status.value)
+    log.warning(
+        "run recovered", flow_run_id=str(run.id), why=why, times=times, wait_s=wait_s, answer=result.status.value
+    )
     return "retried" if result.status == SetStateStatus.ACCEPT else "left alone"

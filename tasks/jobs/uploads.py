@@ -21,7 +21,8 @@ log = structlog.stdlib.get_logger("c500")
 UPLOADS = "uploads/"
 
 ORPHAN_AGE = timedelta(hours=1)
-"""An upload without a run is kept this long: its run may just be about to be submitted."""
+"""An upload that no run needs is kept this long: its run may just be about to be submitted. Equal submissions share
+a folder, so a run that is done says nothing about an upload that has just come again."""
 
 UNFINISHED = (
     StateType.SCHEDULED,
@@ -31,12 +32,11 @@ UNFINISHED = (
     StateType.CANCELLING,
     StateType.CRASHED,
 )
-DONE = (StateType.COMPLETED, StateType.CANCELLED)
 
 
 @task(name="sweep-uploads")
 async def sweep_uploads_step() -> list[str]:
-    """Remove the uploads of runs that are complete or cancelled, and those without a run; returns the keys removed.
+    """Remove uploads older than an hour that no run needs: it is done, or there is none; returns the keys removed.
 
     The upload of a failed run is kept for RESULT_TTL: somebody may mend the cause and retry it.
     """
@@ -47,26 +47,22 @@ async def sweep_uploads_step() -> list[str]:
     async with get_client() as client:
         needed = await _folders(client, UNFINISHED)
         needed |= await _folders(client, (StateType.FAILED,), timedelta(seconds=settings().result_ttl))
-        done = await _folders(client, DONE, ORPHAN_AGE)
-    removable = [key for key, at in written.items() if is_removable(key, at, needed, done, datetime.now(UTC))]
-    for key in removable:
-        await in_thread(open_store().delete, key)
-    log.info("uploads swept", kept=len(written) - len(removable), removed=len(removable))
-    return removable
+    removable = [key for key, at in written.items() if is_removable(key, at, needed, datetime.now(UTC))]
+    removed = await in_thread(_remove, removable)
+    log.info("uploads swept", kept=len(written) - len(removed), removed=len(removed))
+    return removed
 
 
-def is_removable(key: str, written_at: datetime, needed: Collection[str], done: Collection[str], now: datetime) -> bool:
+def is_removable(key: str, written_at: datetime, needed: Collection[str], now: datetime) -> bool:
     """Whether an upload can go.
 
     Args:
         key: Of the uploaded file.
         written_at: When it was written.
         needed: Folders of uploads whose runs are not done.
-        done: Folders of uploads whose runs are done.
         now: The time.
     """
-    folder = folder_of(key)
-    return folder not in needed and (folder in done or now - written_at > ORPHAN_AGE)
+    return folder_of(key) not in needed and now - written_at > ORPHAN_AGE
 
 
 def folder_of(key: str) -> str:
@@ -82,6 +78,18 @@ def _uploads() -> dict[str, datetime]:
         with suppress(NotFound):  # it may go while we look
             written[key] = files.modified(key)
     return written
+
+
+def _remove(keys: list[str]) -> list[str]:
+    """Remove uploads unless they came again while we looked; returns those that are gone."""
+    files = open_store()
+    removed: list[str] = []
+    for key in keys:
+        with suppress(NotFound):
+            if datetime.now(UTC) - files.modified(key) > ORPHAN_AGE:
+                files.delete(key)
+                removed.append(key)
+    return removed
 
 
 async def _folders(client: PrefectClient, states: tuple[StateType, ...], within: timedelta | None = None) -> set[str]:

@@ -9,7 +9,6 @@ from blocks.store import open_store
 from blocks.store.files import Files
 
 FOLDER = "templates"
-MEDIA_TYPE = "application/json"
 PARTS = ("schema.json", "prompt.jinja", "example.json")
 
 Parts = dict[str, bytes]
@@ -37,6 +36,12 @@ def read_stored(name: str, files: Files | None = None) -> tuple[Parts, str] | No
         return {part: str(held[part]).encode() for part in PARTS}, found[1]
     except (ValueError, KeyError, TypeError) as error:
         raise StoreFailed(f"{_key(name)} in the store is no template", fix="remove it and add it again") from error
+
+
+def stored_version(name: str, files: Files | None = None) -> str | None:
+    """The version of what lies there by that name, be it a template or not; None: nothing does."""
+    found = (files or open_store()).read_version(_key(name))
+    return found and found[1]
 
 
 def write_stored(name: str, parts: Parts, version: str | None, files: Files | None = None) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from blocks.errors import BadInput, NotFound
+import structlog
+
+from blocks.errors import BadInput, C500Error, NotFound
 from blocks.job import JobOptions
 from blocks.model import Frozen
 from blocks.settings import settings
@@ -16,7 +18,7 @@ from tasks.llm.stored_templates import PARTS, Parts, read_stored, stored_names
 
 OURS = Path(__file__).parent / "templates"
 SCHEMA, PROMPT, EXAMPLE = PARTS
-NAME = re.compile(r"[A-Za-z0-9_-]+")
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
@@ -45,9 +47,26 @@ class Template(Frozen):
 
 
 def list_templates() -> list[Template]:
-    """All templates by name; one of the user's folders hides one of ours."""
+    """All templates that can be read, by name; one of the user's folders hides one of ours. Logs the others."""
+    templates, broken = read_templates()
+    for name, error in broken.items():
+        structlog.stdlib.get_logger("c500").warning("template passed over", template=name, error=error.message)
+    return templates
+
+
+def read_templates() -> tuple[list[Template], dict[str, C500Error]]:
+    """All templates by name, and what is wrong with those that cannot be read."""
     names = {folder.name for root in _roots() if root.is_dir() for folder in root.iterdir() if _is_template(folder)}
-    return [load_template(name) for name in sorted(names.union(filter(NAME.fullmatch, stored_names())))]
+    templates: list[Template] = []
+    broken: dict[str, C500Error] = {}
+    for name in sorted(names.union(filter(NAME.fullmatch, stored_names()))):
+        try:
+            templates.append(load_template(name))
+        except NotFound:
+            continue  # removed since we looked
+        except C500Error as error:
+            broken[name] = error
+    return templates, broken
 
 
 def load_template(name: str) -> Template:
@@ -94,7 +113,7 @@ def render(template: Template, transcript: str, language: str) -> str:
 def check_template(folder: Path) -> list[str]:
     """What is wrong with a template in a folder, one line each; empty when it can be used."""
     if not NAME.fullmatch(folder.name):
-        return [f"{folder.name!r}: a name may hold letters, digits, _ and - only"]
+        return [f"{folder.name!r}: a name may hold up to 64 letters, digits, _ and - only"]
     try:
         return template_problems(_load(folder))
     except BadInput as error:

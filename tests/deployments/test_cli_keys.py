@@ -8,6 +8,7 @@ import pytest
 from blocks.errors import NotAllowed
 from blocks.keys import KeyRing
 from blocks.store import open_store
+from tests.blocks.test_keys import read
 from tests.deployments.test_cli import c500
 
 
@@ -15,7 +16,7 @@ def test_a_secret_is_printed_once_and_opens_its_key() -> None:
     made = c500("keys", "create", "Ann", "--scopes", "read,admin", "--requests-per-min", "9", "--bytes-per-day", "5")
     assert made.returncode == 0, made.stderr
     secret = made.stdout.strip()
-    key = KeyRing(open_store()).check(secret)
+    key = read(KeyRing(open_store())).check(secret)
     assert (key.name, key.scopes, key.requests_per_min, key.bytes_per_day) == ("Ann", ("read", "admin"), 9, 5)
     listed = c500("keys", "list").stdout + c500("keys", "list", "--json").stdout
     assert key.key_id in listed
@@ -25,7 +26,7 @@ def test_a_secret_is_printed_once_and_opens_its_key() -> None:
 
 def test_json_tells_the_secret_with_its_key() -> None:
     made = json.loads(c500("keys", "create", "Ann", "--json").stdout)
-    assert KeyRing(open_store()).check(made["secret"]).key_id == made["key_id"]
+    assert read(KeyRing(open_store())).check(made["secret"]).key_id == made["key_id"]
     assert made["scopes"] == ["submit", "read"]
     assert "secrets" not in made
 
@@ -35,11 +36,11 @@ def test_rotate_gives_a_new_secret_to_the_same_key_and_revoke_ends_both() -> Non
     rotated = json.loads(c500("keys", "rotate", made["key_id"], "--grace-s", "60", "--json").stdout)
     assert rotated["key_id"] == made["key_id"]
     ring = KeyRing(open_store())
-    assert ring.check(made["secret"]) == ring.check(rotated["secret"])
+    assert read(ring).check(made["secret"]) == read(ring).check(rotated["secret"])
     assert "revoked" in c500("keys", "revoke", made["key_id"]).stdout
     for secret in (made["secret"], rotated["secret"]):
         with pytest.raises(NotAllowed):
-            KeyRing(open_store()).check(secret)
+            read(KeyRing(open_store())).check(secret)
     assert c500("keys", "rotate", made["key_id"]).returncode == 1
 
 
@@ -64,7 +65,7 @@ def test_commands_at_the_same_time_lose_no_key() -> None:
         made = list(pool.map(lambda number: c500("keys", "create", f"client {number}"), range(8)))
     assert [run.returncode for run in made] == [0] * 8
     ring = KeyRing(open_store())
-    assert len({ring.check(run.stdout.strip()).key_id for run in made}) == 8
+    assert len({read(ring).check(run.stdout.strip()).key_id for run in made}) == 8
 
 
 def test_a_name_cannot_move_the_cursor_of_whoever_lists_it() -> None:

@@ -22,13 +22,14 @@ from prefect.events.worker import EventsWorker
 from prefect.states import Cancelled, Completed, Crashed, Failed, Pending, Running
 
 from blocks.runs import JobRun, read_run, submit_run
-from blocks.runs.lost import HEARTBEAT, is_lost, last_heartbeat
+from blocks.runs.lost import HEARTBEAT, is_lost, last_heartbeat, lost_runs
 from blocks.settings import settings
 from blocks.store import open_store
 from flows.recovery import recover_runs, retry_crashed, sweep_uploads
 from tasks.jobs.dead_letter import DEAD_LETTER
 from tests.fakes.deployed import deploy, start, until, until_ended
 from tests.fakes.killed import begun
+from tests.fakes.patient import GO, REACHED, SLOT
 
 TEXT = "We decided to approve the budget. Maria will call David on Friday."
 
@@ -181,6 +182,46 @@ async def test_a_run_that_a_dead_worker_took_is_queued_again(
     await until(queued)
     read = await read_run(client, run_id)
     assert (read.status, read.attempts) == ("PENDING", 0)
+
+
+async def test_a_run_that_is_never_started_is_given_up(client: PrefectClient, killed: str, choose: Choose) -> None:
+    choose(PENDING_TIMEOUT_S=1, MAX_CRASH_RETRIES=1)
+    run_id = (await submit(client, killed)).run_id
+    for outcome in ("retried", "given up"):
+        await client.set_flow_run_state(run_id, Pending())
+
+        async def found(outcome: str = outcome) -> bool:
+            return (await recover_runs()).get(str(run_id)) == outcome
+
+        await until(found)
+    read = await read_run(client, run_id)
+    assert (read.status, read.error and read.error.code) == ("FAILED", "CRASHED")
+
+
+async def test_a_process_taken_for_dead_leaves_the_run_complete_when_it_fails(client: PrefectClient) -> None:
+    await client.upsert_global_concurrency_limit_by_name(SLOT, limit=1)
+    deployment = await deploy(client, "process-text", "tests.fakes.patient.process_text")
+    run_id = (await submit(client, deployment, text="")).run_id  # it will fail
+    process = await start(client, run_id, Path("run.log"))
+
+    async def reached() -> bool:
+        return REACHED.exists()
+
+    await until(reached)
+    await client.set_flow_run_state(run_id, Completed(), force=True)  # by its successor
+    GO.touch()
+    await until_ended(process)
+    read = await read_run(client, run_id)
+    assert (read.status, read.error) == ("COMPLETE", None), Path("run.log").read_text()[-3000:]
+
+
+async def test_every_lost_run_is_found(client: PrefectClient, killed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("blocks.runs.queue.PAGE", 3)
+    monkeypatch.setattr("blocks.runs.queue.OVERLAP", 1)
+    ids = {(await submit(client, killed)).run_id for _ in range(6)}
+    for run_id in ids:
+        await client.set_flow_run_state(run_id, Crashed(), force=True)
+    assert ids <= {run.id for run in await lost_runs(client)}
 
 
 async def running(client: PrefectClient, deployment: str) -> UUID:

@@ -44,10 +44,21 @@ function words(status) {
   if (status.status === "GONE") return t("not found with this key");
   if (status.error_code === "CANCELLED") return t("cancelled");
   const step = status.progress?.step;
-  const share = status.progress?.share;
-  const detail = step && !finished(status) ? ` (${step}${share == null ? "" : ` ${Math.round(share * 100)} %`})` : "";
-  return t(STATES[status.status] ?? status.status) + detail;
+  return t(STATES[status.status] ?? status.status) + (step && !finished(status) ? ` (${step})` : "");
 }
+
+function percent(status) {
+  const share = finished(status) ? null : status?.progress?.share;
+  return share == null ? "" : `${Math.round(share * 100)} %`;
+}
+
+/** Say how the shown job goes: read out by screen readers, so only when it is something new. */
+function say(text) {
+  if (byId("job-status").textContent !== text) byId("job-status").textContent = text;
+}
+
+/** What the list needs of a status, which may hold hours of words. */
+const brief = ({ status, error_code, progress }) => ({ status, error_code, progress });
 
 /** Draw the list anew; the focus stays where it is. */
 export function drawList() {
@@ -59,7 +70,7 @@ export function drawList() {
 }
 
 function jobItem({ id, name }) {
-  const state = make("span", { className: "state", textContent: words(statuses.get(id)) });
+  const state = make("span", { className: "state", textContent: `${words(statuses.get(id))} ${percent(statuses.get(id))}` });
   const chosen = make("button", { type: "button", className: "open" }, name, state);
   chosen.dataset.focus = `open-${id}`;
   chosen.setAttribute("aria-current", String(id === shown));
@@ -77,16 +88,21 @@ function jobItem({ id, name }) {
   return make("li", {}, chosen, remove);
 }
 
+/** Forget how the jobs go: another key may see others of them. */
+export function forgetAll() {
+  statuses.clear();
+  close();
+}
+
 /** Show no job. */
-export function close() {
+function close() {
   showing.abort();
   shown = null;
   clearResult();
-  statuses.clear();
   const title = byId("job-title");
   title.dataset.t = "No job chosen";
   title.textContent = t(title.dataset.t);
-  byId("job-status").textContent = "";
+  say("");
   byId("job-progress").hidden = true;
   tell("result-error");
 }
@@ -112,14 +128,15 @@ export async function open(id) {
 function news(id, kind, data, signal) {
   if (signal.aborted) return;
   const status = kind === "end" ? data : { ...data, progress: { step: data.step, share: data.share } };
-  statuses.set(id, status);
+  statuses.set(id, brief(status));
   draw(status);
   if (kind === "end" && status.status === "COMPLETE" && status.links)
     showResult(status, signal).catch((error) => signal.aborted || tell("result-error", error));
 }
 
 function draw(status) {
-  byId("job-status").textContent = words(status);
+  say(words(status));
+  byId("job-share").textContent = percent(status);
   const bar = byId("job-bar");
   const share = status.progress?.share;
   if (share == null) bar.removeAttribute("value");
@@ -130,13 +147,13 @@ function draw(status) {
 }
 
 function lost() {
-  byId("job-status").textContent = t("The gateway cannot be reached; trying again.");
+  say(t("The gateway cannot be reached; trying again."));
 }
 
 function fail(id, error) {
   if (error.status === 404) statuses.set(id, { status: "GONE" });
   byId("job-progress").hidden = true;
-  byId("job-status").textContent = "";
+  say("");
   tell("result-error", error);
   drawList();
 }
@@ -155,22 +172,27 @@ export async function cancelShown() {
 }
 
 /** Ask now and then how the jobs go that are not shown. */
-export async function watchOthers(hasKey) {
+export async function watchOthers(keyInUse) {
   for (;;) {
-    if (hasKey() && document.visibilityState === "visible") await askOthers();
+    if (document.visibilityState === "visible") await askOthers(keyInUse);
     await new Promise((wake) => setTimeout(wake, POLL_MS));
   }
 }
 
-async function askOthers() {
+async function askOthers(keyInUse) {
+  const as = keyInUse();
   for (const { id } of kept()) {
+    if (as === null || as !== keyInUse()) return; // forgotten meanwhile
     if (id === shown || finished(statuses.get(id))) continue;
+    let found;
     try {
-      statuses.set(id, await getJson(`/v1/status/${id}`));
+      found = brief(await getJson(`/v1/status/${id}`, { as }));
     } catch (error) {
       if (!(error instanceof Problem) || error.status !== 404) return;
-      statuses.set(id, { status: "GONE" });
+      found = { status: "GONE" };
     }
+    if (as !== keyInUse()) return;
+    statuses.set(id, found);
     drawList();
   }
 }

@@ -2,7 +2,7 @@
 
 import { Problem, getJson, key, upload } from "./api.js";
 import { byId, make, tell } from "./dom.js";
-import { addJob, cancelShown, close, drawList, watchOthers } from "./jobs.js";
+import { addJob, cancelShown, drawList, forgetAll, watchOthers } from "./jobs.js";
 import { switchTongue, t, translatePage } from "./words.js";
 
 function showForKey(has) {
@@ -31,7 +31,7 @@ async function useKey(value) {
 
 function forgetKey() {
   key.forget();
-  close();
+  forgetAll();
   showForKey(false);
   byId("key").focus();
 }
@@ -102,4 +102,4 @@ if (key.get())
     if (error.status === 401) key.forget();
     tell("key-error", error);
   });
-watchOthers(() => key.get() !== null);
+watchOthers(key.get);

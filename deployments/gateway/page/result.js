@@ -22,6 +22,7 @@ export function clearResult() {
   current = -1;
   for (const id of ["segments", "notices", "summary-text", "downloads", "figures", "audio-note"])
     byId(id).replaceChildren();
+  byId("segments").lang = "";
   byId("result").hidden = true;
 }
 
@@ -42,7 +43,9 @@ export async function showResult(status, signal) {
 
 async function showText(status, name, signal) {
   const found = await getJson(status.links[name], { signal });
-  segments = (found.transcript ?? found).segments;
+  const transcript = found.transcript ?? found;
+  ({ segments } = transcript);
+  byId("segments").lang = transcript.language === "und" ? "" : transcript.language;
   byId("segments").replaceChildren(...segments.map(segmentItem));
   byId("no-words").hidden = segments.length > 0;
   current = -1;

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from prefect import task
 from prefect.client.orchestration import PrefectClient
 from prefect.states import AwaitingRetry, Cancelling, Completed, Crashed, Failed, Pending, Running
 
@@ -110,6 +111,32 @@ async def test_a_running_job_tells_its_step(client: PrefectClient, tmp_path: Pat
         assert (await read_run(client, run_id)).step is None
         await client.set_flow_run_state(run_id, AwaitingRetry())
     assert (await read_run(client, run_id)).attempts == 2
+
+
+async def test_the_steps_of_one_job_hide_those_of_no_other(
+    client: PrefectClient, deployment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blocks.runs.calls.PAGE", 4)
+    steps = {(await begun(client, deployment)).run_id: steps for steps in (["transcribe"], ["decode"] * 4)}
+    for run_id, names in steps.items():
+        for number, name in enumerate(names):
+            step = await client.create_task_run(a_step, run_id, f"{number}", name=f"{name}-0", state=Pending())
+            await client.set_task_run_state(step.id, Running())
+    found = await read_runs(client, steps)
+    assert [found[run_id].status for run_id in steps] == ["PROCESSING_ASR", "PREPROCESSING"]
+
+
+async def begun(client: PrefectClient, deployment: str) -> JobRun:
+    """A run that is under way."""
+    submitted = await submit(client, deployment)
+    await client.set_flow_run_state(submitted.run_id, Pending())
+    await client.set_flow_run_state(submitted.run_id, Running())
+    return submitted
+
+
+@task
+async def a_step() -> None:
+    """Never runs; its states are set by hand."""
 
 
 async def test_a_job_that_failed_tells_why(client: PrefectClient, deployment: str, tmp_path: Path) -> None:

@@ -31,6 +31,12 @@ def test_every_code_of_ours_becomes_one_that_clients_know(stage: Stage | None) -
     assert {error_code(failed(code, stage)) for code in codes} <= KNOWN
 
 
+@pytest.mark.parametrize("code", ["BAD_INPUT", "FILE_TOO_LARGE", "NOT_FOUND", "TIMED_OUT"])
+def test_a_text_that_fails_is_called_no_audio(code: str) -> None:
+    assert "AUDIO" in error_code(failed(code, "preprocessing"), "process-audio")
+    assert "AUDIO" not in error_code(failed(code, "preprocessing"), "process-text")
+
+
 def all_kinds(kind: type[C500Error]) -> set[type[C500Error]]:
     return {kind}.union(*(all_kinds(below) for below in kind.__subclasses__()))
 

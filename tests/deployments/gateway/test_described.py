@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from litestar import Litestar
+from litestar.testing import RequestFactory, TestClient
 from playwright.sync_api import sync_playwright
 
+from deployments.gateway.described import ReferenceDocument, ReferencePage
 from tests.deployments.gateway.conftest import Gateway
 from tests.deployments.gateway.submitting import store_path
 from tests.deployments.gateway.working import stored_gateway
@@ -86,3 +89,20 @@ def test_the_page_needs_nothing_from_elsewhere(server: Gateway) -> None:
         browser.close()
     assert all(url.startswith(server.url) for url in asked)
     assert faults == []
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/openapi.json"])
+def test_what_anybody_may_ask_for_is_made_once_and_can_run_nothing(server: Gateway, path: str) -> None:
+    with server.client() as client:
+        first, second = client.get(path), client.get(path)
+    assert first.content == second.content
+    assert first.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
+    assert b"<style" not in first.content and b"<script>" not in first.content
+
+
+def test_the_page_and_the_document_are_rendered_once() -> None:
+    for plugin in (ReferencePage(), ReferenceDocument()):
+        empty = {"info": {"title": "t", "version": "1"}, "openapi": "3.1", "paths": {}, "components": {"schemas": {}}}
+        with TestClient(Litestar([])) as client:
+            request: Any = RequestFactory(app=client.app).get()
+            assert plugin.render(request, empty) is plugin.render(request, empty)

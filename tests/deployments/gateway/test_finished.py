@@ -231,6 +231,32 @@ def test_a_job_is_there_for_its_owner_and_administrators_only(
             assert refused.json()["error"]["code"] == "TASK_NOT_FOUND"
 
 
+def test_another_owner_of_the_same_recording_learns_nothing_of_the_first(
+    server: Gateway, deployed: str, task: str, store_path: Path, recording: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.wav"
+    other.write_bytes(recording.read_bytes())
+    secret, _ = KeyRing(LocalFiles(store_path)).create("another owner", ["submit", "read"])
+    with server.client(secret) as client, server.client() as first:
+        assert until_known(client, "/v1/models") == 200
+        task_id = process(client, other, features=ALL, template_id="meeting_notes")
+        run_job(deployed, task_id, store_path)
+        status = client.get(f"/v1/status/{task_id}").json()
+        assert status["job_id"] == first.get(f"/v1/status/{task}").json()["job_id"]
+        assert "log.jsonl" not in status["links"]
+        assert client.get(f"/v1/results/{task_id}/log.jsonl").status_code == 404
+        assert first.get(f"/v1/results/{task}/log.jsonl").status_code == 200
+        result = client.get(f"/v1/results/{task_id}/json").json()
+        assert result["source_name"] == "other.wav"
+        for name, file in result["files"].items():
+            held = client.get(file["url"])
+            told = held.text + held.headers["content-disposition"]
+            assert "Cu%E1" not in told and "Cuộc họp" not in told and str(store_path) not in told, name
+            assert len(held.content) == file["size_bytes"], name
+        audio = client.get(f"/v1/results/{task_id}/audio").headers["content-disposition"]
+        assert "Cu%E1" not in audio and "other.wav" in audio
+
+
 def until_known(client: httpx.Client, path: str) -> int:
     for _ in range(100):
         status = client.get(path).status_code

@@ -113,9 +113,34 @@ def test_requests_are_counted_by_route_not_by_path(gateway: Gateway) -> None:
     assert "c500_queue_depth" in families
 
 
-def test_metrics_by_way_of_a_proxy_need_an_administrator(gateway: Gateway, tmp_path: Path) -> None:
-    proxied = {"X-Forwarded-For": "203.0.113.7"}
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "Via", "X-Real-IP"])
+def test_metrics_by_way_of_a_proxy_need_a_key(gateway: Gateway, tmp_path: Path, header: str) -> None:
+    proxied = {header: "203.0.113.7"}
+    assert get(gateway, "/metrics").status_code == 200
     assert get(gateway, "/metrics", **proxied).status_code == 401
-    secret, _ = KeyRing(LocalFiles(tmp_path / "store")).create("reader", ["read"])
-    until(lambda: get(gateway, "/metrics", **proxied, **{"X-API-Key": secret}).status_code == 403)
-    assert get(gateway, "/metrics", **proxied, **{"X-API-Key": gateway.secret}).status_code == 200
+    ring = KeyRing(LocalFiles(tmp_path / "store"))
+    for scope, status in (("submit", 403), ("read", 200)):
+        secret, _ = ring.create("a test", [scope])
+        until(
+            lambda secret=secret, status=status: (
+                get(gateway, "/metrics", **proxied, **{"X-API-Key": secret}).status_code == status
+            )
+        )
+
+
+def test_metrics_need_a_key_where_others_reach_the_gateway(prefect_server: str, tmp_path: Path) -> None:
+    secret = "9f8e7d6c5b4a39281706f5e4d3c2b1a0"
+    gateway = start_gateway(prefect_server, log=tmp_path / "gateway.log", API_HOST="0.0.0.0", SECRET_API_KEY=secret)
+    try:
+        assert get(gateway, "/metrics").status_code == 401
+        assert get(gateway, "/metrics", **{"X-API-Key": secret}).status_code == 200
+    finally:
+        gateway.process.terminate()
+        gateway.process.wait(timeout=30)
+
+
+def test_a_wrong_method_is_told_the_right_ones(gateway: Gateway) -> None:
+    answer = httpx.post(f"{gateway.url}/health", trust_env=False)
+    assert answer.status_code == 405
+    assert "GET" in answer.headers["allow"]
+    assert answer.json()["error"]["code"] == "METHOD_NOT_ALLOWED"

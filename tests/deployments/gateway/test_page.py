@@ -1,5 +1,6 @@
 """The status page in a real Chromium: as a person uses it, with a mouse, with a keyboard, and with hostile names."""
 
+import itertools
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,6 +120,10 @@ def test_from_upload_to_a_click_on_a_time(
     words = " ".join(page.locator("#segments p").all_text_contents()).lower()
     assert SENTENCE.split()[-1].strip(".") in words
     expect(page.locator("#audio-note")).to_be_empty(timeout=20_000)
+    expect(page.locator("#segments")).to_have_attribute("lang", "en")
+    said = page.evaluate("window.said")
+    assert not any("%" in text for text in said)
+    assert said == [text for text, _ in itertools.groupby(said)]
     start = minutes(times.last.inner_text())
     times.last.click()
     expect(page.locator("#segments li").last).to_have_attribute("aria-current", "true")
@@ -188,6 +193,31 @@ def test_a_key_is_kept_in_its_tab_only_and_forgotten_on_request(page: Page, site
     other.goto(site.url)
     expect(other.get_by_label("Key", exact=True)).to_be_visible()
     assert site.secret not in str(page.evaluate("JSON.stringify(localStorage)"))
+
+
+def test_a_click_on_a_job_asks_for_no_other_again_and_nothing_is_asked_without_a_key(page: Page, site: Gateway) -> None:
+    texts = {name: {"text": f"Words of {name}.", "features": ["raw_transcript"]} for name in ("one", "two", "three")}
+    client = site.client()
+    ids = {name: client.post("/v1/process_text", json=text).json()["task_id"] for name, text in texts.items()}
+    for task_id in ids.values():
+        assert client.delete(f"/v1/jobs/{task_id}").status_code == 202
+    jobs = [{"id": task_id, "name": name} for name, task_id in ids.items()]
+    asked: list[str | None] = []
+    page.on("request", lambda one: asked.append(one.headers.get("x-api-key")) if "/v1/status" in one.url else None)
+    page.evaluate("jobs => localStorage.setItem('c500-jobs', JSON.stringify(jobs))", jobs)
+    use_key(page, site.secret)
+    expect(page.locator("#jobs .state", has_text="cancelled")).to_have_count(3, timeout=20_000)
+    assert len(asked) == 3
+    for name in ids:
+        page.locator("#jobs .open", has_text=name).click()
+        expect(page.locator("#job-title")).to_have_text(name)
+        expect(page.locator("#jobs .state", has_text="cancelled")).to_have_count(3)
+    with page.expect_response("**/v1/templates"):
+        page.get_by_role("button", name="Forget it").click()
+        use_key(page, site.secret)
+    expect(page.locator("#jobs .state", has_text="cancelled")).to_have_count(3, timeout=20_000)
+    assert len(asked) == 6
+    assert set(asked) == {site.secret}
 
 
 def test_a_hostile_file_name_is_only_text(page: Page, site: Gateway, sentence: Path) -> None:

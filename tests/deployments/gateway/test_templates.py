@@ -92,6 +92,27 @@ def test_an_added_template_is_there_for_flows_and_can_be_changed_and_removed(
     assert client.delete("/v1/templates/bien_ban").status_code == 404
 
 
+LOOPING = {"schema.json": json.dumps(SCHEMA), "prompt.jinja": "{% for i in x %}{% endfor %}", "example.json": "null"}
+
+
+@pytest.mark.parametrize("broken", [json.dumps(LOOPING), "no JSON", "{}"], ids=["rules", "no JSON", "parts"])
+def test_a_broken_template_hides_no_other_and_can_be_replaced_and_removed(
+    client: httpx.Client, store_path: Path, broken: str
+) -> None:
+    def damage() -> None:
+        LocalFiles(store_path).put_bytes("templates/bien_ban.json", broken.encode())
+
+    damage()
+    listed = {one["id"] for one in client.get("/v1/templates").json()["templates"]}
+    assert "meeting_notes" in listed and "bien_ban" not in listed
+    assert client.post("/v1/templates", json=new()).status_code == 409
+    assert client.put("/v1/templates/bien_ban", json=new()).status_code == 200
+    assert client.get("/v1/templates/bien_ban").status_code == 200
+    damage()
+    assert client.delete("/v1/templates/bien_ban").status_code == 200
+    assert client.delete("/v1/templates/bien_ban").status_code == 404
+
+
 def test_an_example_may_be_left_out(client: httpx.Client) -> None:
     assert client.post("/v1/templates", json=new(example=...)).json()["example"] is None
 

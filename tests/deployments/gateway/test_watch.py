@@ -63,6 +63,11 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+def watching(watcher: Watcher) -> int:
+    """How many runs somebody waits for."""
+    return len(watcher._watched)
+
+
 async def set_state(client: PrefectClient, run_id: UUID, state: Any) -> None:
     await client.set_flow_run_state(run_id, state, force=True)
 
@@ -71,7 +76,7 @@ async def test_who_waits_is_told_of_the_next_status(counted: tuple[Watcher, list
     watcher, _ = counted
     run = await new_run(direct)
     waiting = asyncio.create_task(watcher.wait_for_status(run, 60))
-    await until(lambda: watcher.watching == 1)
+    await until(lambda: watching(watcher) == 1)
     await set_state(direct, run.run_id, Running())
     assert (await waiting).status == "PREPROCESSING"
 
@@ -79,7 +84,7 @@ async def test_who_waits_is_told_of_the_next_status(counted: tuple[Watcher, list
 async def test_without_news_the_run_is_told_as_it_is(counted: tuple[Watcher, list[str]], direct: PrefectClient) -> None:
     run = await new_run(direct)
     assert await counted[0].wait_for_status(run, 0.01) == run
-    assert counted[0].watching == 0
+    assert watching(counted[0]) == 0
 
 
 async def test_two_hundred_waiters_cost_one_question_each_time(
@@ -102,7 +107,7 @@ async def test_nothing_is_asked_while_nobody_waits(counted: tuple[Watcher, list[
     waiting = asyncio.create_task(watcher.wait_for_end(run))
     await until(lambda: len(asked) > 0)
     waiting.cancel()
-    await until(lambda: watcher.watching == 0)
+    await until(lambda: watching(watcher) == 0)
     polling = watcher._polling
     assert polling is not None
     await asyncio.wait_for(polling, 10)
@@ -127,10 +132,43 @@ async def test_a_server_that_is_away_for_a_while_is_waited_for(
     assert (await asyncio.wait_for(waiting, 60)).status == "FAILED"
 
 
+async def test_an_error_nobody_thought_of_does_not_end_the_watch(prefect_server: str, direct: PrefectClient) -> None:
+    failures = [ValueError("what is this?"), RuntimeError("and this?")]
+
+    async def fail(request: Any) -> None:
+        if request.url.path.endswith("/flow_runs/filter") and failures:
+            raise failures.pop()
+
+    run = await new_run(direct)
+    with temporary_settings({PREFECT_API_URL: prefect_server}):
+        async with get_client(httpx_settings={"event_hooks": {"request": [fail]}}) as client:
+            watcher = Watcher(client)
+            waiting = asyncio.create_task(watcher.wait_for_end(run))
+            await until(lambda: not failures)
+            await set_state(direct, run.run_id, Completed())
+            assert (await asyncio.wait_for(waiting, 60)).status == "COMPLETE"
+            await watcher.close()
+
+
+async def test_nobody_is_told_what_was_overtaken(
+    counted: tuple[Watcher, list[str]], direct: PrefectClient, way: Proxy
+) -> None:
+    watcher, _ = counted
+    waiting_run = await new_run(direct)
+    early = asyncio.create_task(watcher.wait_for_status(waiting_run, 60))
+    await until(lambda: watching(watcher) == 1)
+    way.close()  # the watcher itself learns nothing more
+    await set_state(direct, waiting_run.run_id, Running())
+    running_run = await read_run(direct, waiting_run.run_id)
+    assert (await watcher.wait_for_status(running_run, 0.05)).status == "PREPROCESSING"
+    assert (await asyncio.wait_for(early, 30)).status == "PREPROCESSING"
+    way.open()
+
+
 async def test_a_run_that_is_deleted_ends_the_wait(counted: tuple[Watcher, list[str]], direct: PrefectClient) -> None:
     run = await new_run(direct)
     waiting = asyncio.create_task(counted[0].wait_for_end(run))
-    await until(lambda: counted[0].watching == 1)
+    await until(lambda: watching(counted[0]) == 1)
     await direct.delete_flow_run(run.run_id)
     with pytest.raises(NotFound):
         await asyncio.wait_for(waiting, 60)

@@ -6,8 +6,10 @@ import os
 import queue
 import threading
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
@@ -16,12 +18,15 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
 from prefect.events.schemas.automations import AutomationCore
 from prefect.events.worker import EventsWorker
+from prefect.server.events.schemas.automations import EventTrigger as ServerTrigger
+from prefect.server.events.schemas.events import ReceivedEvent
+from prefect.settings import PREFECT_CLIENT_RETRY_JITTER_FACTOR
 
 from blocks.errors import NotFound
 from blocks.runs import submit_run
-from blocks.runs.lost import HEARTBEAT
-from blocks.settings import settings
-from deployments.service.automations import apply_automations
+from blocks.runs.lost import HEARTBEAT, SILENCES
+from blocks.settings import HEARTBEAT_S, Settings, settings
+from deployments.service.automations import MISSED, apply_automations, silent_runs_crash
 from deployments.service.environment import RUN_ENVIRONMENT
 from flows.recovery import retry_crashed
 from tests.fakes.deployed import POOL, deploy, start, state_of, until
@@ -131,7 +136,7 @@ async def test_a_deployment_that_is_missing_is_named(client: PrefectClient) -> N
 async def test_a_killed_job_is_found_crashed_and_sent_to_retry(
     client: PrefectClient, retry: None, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployments.service.automations.HEARTBEAT_S", 2.5)  # 10 s, the least for a trigger
+    monkeypatch.setattr("deployments.service.automations.HEARTBEAT_S", 1)  # 11 s; a trigger takes 10 at least
     monkeypatch.setenv("MAX_CRASH_RETRIES", "0")
     settings.cache_clear()
     await apply_automations(client)
@@ -152,6 +157,36 @@ async def test_a_killed_job_is_found_crashed_and_sent_to_retry(
     assert told["subject"] == "C500 gave up notes.txt"
     assert "died 1 times" in told["body"]
     assert str(run.run_id) in told["body"]
+
+
+@pytest.mark.parametrize(
+    ("flow", "watched"), [("process-audio", True), ("recover-runs", True), ("somebody-elses", False)]
+)
+@pytest.mark.parametrize("event", [HEARTBEAT, "prefect.flow-run.Suspended"])
+def test_only_our_runs_are_watched(flow: str, watched: bool, event: str) -> None:
+    wanted = silent_runs_crash(timedelta(seconds=330)).trigger
+    trigger = ServerTrigger.model_validate(wanted.model_dump(mode="json"))
+    about = {"prefect.resource.id": "prefect.flow.1", "prefect.resource.role": "flow", "prefect.resource.name": flow}
+    seen = ReceivedEvent.model_validate(
+        {
+            "id": uuid4(),
+            "occurred": datetime.now(UTC),
+            "event": event,
+            "resource": {"prefect.resource.id": "prefect.flow-run.1"},
+            "related": [about],
+        }
+    )
+    assert trigger.covers(seen) == watched
+    assert trigger.expects(event)
+
+
+def test_none_that_only_waits_for_a_server_is_taken_for_lost() -> None:
+    tries = int(RUN_ENVIRONMENT["PREFECT_CLIENT_MAX_RETRIES"])
+    spread = 1 + PREFECT_CLIENT_RETRY_JITTER_FACTOR.value()
+    waits_s = sum(2**number for number in range(1, tries + 1)) * spread
+    assert waits_s < MISSED * HEARTBEAT_S < SILENCES * HEARTBEAT_S
+    loading_s = 120
+    assert waits_s + loading_s < Settings.model_fields["pending_timeout_s"].default
 
 
 async def heard(client: PrefectClient, run_id: object) -> bool:

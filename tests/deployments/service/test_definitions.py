@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
@@ -10,10 +11,13 @@ from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks.errors import Conflict
+from blocks.runs.queue import FAIR_QUEUES
+from blocks.settings import settings
 from deployments.server import temporary_server
 from deployments.service.definitions import apply_definitions, apply_deployment
-from deployments.service.pools import FAIR_QUEUES, apply_pools, gpu_plan, pool_plans, template_environment
+from deployments.service.pools import apply_pools, gpu_plan, pool_plans, template_environment
 from deployments.service.prefect_file import Definition, Schedule, definitions, prefect_file
+from deployments.service.shared_store import check_shared, mark_store
 
 GPUS = 2
 
@@ -91,6 +95,20 @@ async def test_all_is_made_and_applying_it_again_changes_nothing(client: Prefect
 
     await apply_definitions(client, GPUS)
     assert await snapshot(client) == made
+
+
+async def test_another_store_is_not_made_the_services_by_mistake(
+    client: PrefectClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await mark_store(client, new_store=True)
+    ours = await check_shared(client)
+    monkeypatch.setenv("AUDIO_DIR", str(tmp_path / "elsewhere"))
+    settings.cache_clear()
+    with pytest.raises(Conflict, match="is not the store of the service") as refused:
+        await apply_definitions(client, 0)
+    assert ours in refused.value.message
+    await mark_store(client, new_store=True)
+    assert await check_shared(client) != ours
 
 
 async def test_the_pools_are_as_planned(client: PrefectClient) -> None:

@@ -4,10 +4,12 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 
 from blocks.errors import Conflict, NotAllowed, StoreFailed
@@ -65,25 +67,59 @@ def test_a_given_secret_is_used_and_not_kept(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_secret_goes_to_the_services_own_server_only() -> None:
     keep(SECRET)
     assert auth_for(URL) is None  # nothing runs
-    write_running(running())
-    assert auth_for(URL) == SECRET
-    assert auth_for("http://elsewhere:4200/api") is None
+    with only_one():
+        write_running(running())
+        assert auth_for(URL) == SECRET
+        assert auth_for("http://elsewhere:4200/api") is None
 
 
-def test_a_service_whose_supervisor_died_is_not_running() -> None:
+def test_a_service_whose_supervisor_died_is_not_running_though_its_number_is_taken_again() -> None:
     service_dir().mkdir(parents=True)
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    write_running(running(pid=dead.pid))
+    hold = (
+        "import time; from deployments.service.home import only_one\n"
+        "with only_one(): print('held', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True) as supervisor:
+        assert supervisor.stdout
+        assert supervisor.stdout.readline() == "held\n"
+        write_running(running(pid=os.getpid()))  # a number that is certain to be taken
+        assert read_running()
+        supervisor.kill()
     assert read_running() is None
+
+
+def test_looking_for_a_service_keeps_none_from_starting() -> None:
+    with only_one():
+        write_running(running())
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            read_running()
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(50):
+            with only_one():
+                pass
+    finally:
+        stop.set()
+        looking.join()
+
+
+def test_a_secret_that_was_only_begun_is_made_again() -> None:
+    keep("")
+    assert make_auth_string().startswith("c500:")
+    assert make_auth_string() == (service_dir() / "auth").read_text().strip()
 
 
 def test_a_service_that_ended_is_forgotten() -> None:
-    service_dir().mkdir(parents=True)
-    write_running(running())
-    assert read_running()
-    forget_running()
-    assert read_running() is None
+    with only_one():
+        write_running(running())
+        assert read_running()
+        forget_running()
+        assert read_running() is None
 
 
 def test_there_is_only_one_supervisor() -> None:
@@ -103,13 +139,22 @@ def test_a_folder_that_cannot_be_made_is_explained(tmp_path: Path, monkeypatch: 
 
 def test_a_command_uses_the_running_service(guarded_server: str) -> None:
     keep(SECRET)
-    write_running(running(api_url=guarded_server))
-    assert running_server() == guarded_server
-    assert client_auth(guarded_server) == {CLIENT_AUTH: SECRET}
-    with use_server() as url:
-        assert url == guarded_server
-        assert os.environ[CLIENT_AUTH] == SECRET
+    with only_one():
+        write_running(running(api_url=guarded_server))
+        assert running_server() == guarded_server
+        assert client_auth(guarded_server) == {CLIENT_AUTH: SECRET}
+        with use_server() as url:
+            assert url == guarded_server
+            assert os.environ[CLIENT_AUTH] == SECRET
     assert CLIENT_AUTH not in os.environ
+
+
+def test_a_temporary_server_takes_nothing_of_other_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SERVER_AUTH, "ops:secret")
+    monkeypatch.setenv("PREFECT_MESSAGING_BROKER", "prefect_redis.messaging")
+    monkeypatch.setenv("PREFECT_REDIS_MESSAGING_URL", "redis://127.0.0.1:1/0")
+    with temporary_server() as url:
+        assert httpx.get(f"{url}/admin/version", trust_env=False).is_success
 
 
 def test_a_configured_server_that_refuses_us_is_an_error(guarded_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,5 +167,6 @@ def test_a_configured_server_that_refuses_us_is_an_error(guarded_server: str, mo
 
 def test_the_service_of_somebody_else_is_passed_over(guarded_server: str) -> None:
     keep("c500:another-secret")
-    write_running(running(api_url=guarded_server))
-    assert running_server() != guarded_server
+    with only_one():
+        write_running(running(api_url=guarded_server))
+        assert running_server() != guarded_server

@@ -104,6 +104,54 @@ async def test_a_killed_part_is_started_again(tmp_path: Path) -> None:
     assert service.heard("worker: was killed by SIGKILL, starts again in 0.5 s") == 1
 
 
+async def test_a_part_that_cannot_be_started_for_a_while_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "FIRST_PAUSE_S", 0.05)
+    program = tmp_path / "program"
+    program.symlink_to(sys.executable)
+    code = STAY + "#away"
+    command = (str(program), "-c", code)
+    service = Running(tmp_path, [Part(name="worker", command=command, environment=ENVIRONMENT)])
+
+    async def take_away() -> None:
+        program.unlink()
+        before = child(code)
+        assert before
+        before.kill()
+        await until(lambda: service.heard("worker: cannot be started") >= 2)
+        program.symlink_to(sys.executable)
+        await until(lambda: child(code))
+
+    await service.run(take_away)
+
+
+async def test_a_service_whose_supervision_breaks_ends_with_an_error(tmp_path: Path) -> None:
+    code = STAY + "#broken"
+
+    def say(line: str) -> None:
+        if "starts again" in line:
+            raise BrokenPipeError
+
+    supervisor = Supervisor([[part("worker", code)]], tmp_path, say)
+    running = asyncio.create_task(supervisor.run(asyncio.Event()))
+    async with asyncio.timeout(DEADLINE_S):
+        await until(lambda: child(code))
+        found = child(code)
+        assert found
+        found.kill()
+        with pytest.raises(EngineUnavailable, match="worker is not looked after"):
+            await running
+
+
+def test_a_full_disk_costs_only_the_text() -> None:
+    log = PartLog(Path("/dev/full"))
+    log.write(b"one\n")
+    log.write(b"two\n")
+    assert log.last_line == "two"
+    log.close()
+
+
 async def test_the_pauses_between_restarts_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor_module, "FIRST_PAUSE_S", 0.01)
     service = Running(tmp_path, [part("worker", "print('up', flush=True); import time; time.sleep(.2); exit(3)")])

@@ -19,7 +19,7 @@ MANY_JOBS = 30
 FINISHED = "Finished in state Completed()"
 DEADLINE_S = 300
 RECOVERY_S = 900
-"""A run counts as crashed after 120 s of silence; then it is run again."""
+"""A run counts as crashed after 330 s of silence; then it is run again."""
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,6 @@ def test_runs_of_a_dead_worker_are_settled_and_those_of_others_are_not(pool: Poo
 
     def running(claim: claims.Claim) -> UUID:
         run_id = claimed(claim, "never")
-        pool.client.update_flow_run_labels(run_id, {claims.LABEL: str(claim)})
         pool.client.set_flow_run_state(run_id, Running(), force=True)
         return run_id
 
