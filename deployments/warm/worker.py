@@ -107,16 +107,16 @@ class WarmWorker(ProcessWorker):
         status = Located(task_status or anyio.TASK_STATUS_IGNORED)
         async with self._forkservers.lease() as preloaded:
             prepared = preloaded and prepare(configuration, preloaded)
-            if preloaded is None or prepared is None:
-                return await self._run_fresh(flow_run, configuration, status)
-            async with FlowRunExecutorContext() as context:
-                executor = context.create_executor(
-                    flow_run,
-                    WarmStarter(preloaded, prepared, context.control_channel),
-                    propose_submitting=False,
-                    hook_runner=WarmHooks(preloaded, prepared),
-                )
-                return await execute(executor.submit, status)
+            if preloaded and prepared:
+                async with FlowRunExecutorContext() as context:
+                    executor = context.create_executor(
+                        flow_run,
+                        WarmStarter(preloaded, prepared, context.control_channel),
+                        propose_submitting=False,
+                        hook_runner=WarmHooks(preloaded, prepared),
+                    )
+                    return await execute(executor.submit, status)
+        return await self._run_fresh(flow_run, configuration, status)
 
     async def _run_fresh(
         self, flow_run: FlowRun, configuration: ProcessJobConfiguration, status: TaskStatus[int]
@@ -125,10 +125,9 @@ class WarmWorker(ProcessWorker):
         key = uuid4().hex
         configuration.env[kin.ATTEMPT] = key
         self._forkservers.tether(key, on=True)
-        try:
-            return await super().run(flow_run, configuration, status)
-        finally:
-            self._forkservers.tether(key, on=False)
+        result = await super().run(flow_run, configuration, status)
+        self._forkservers.tether(key, on=False)  # not when it was cut short: what is left of it ends with the worker
+        return result
 
     # What Prefect's worker does to a run before and after, with this worker's claim on it.
 

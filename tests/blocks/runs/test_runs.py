@@ -13,7 +13,7 @@ from prefect import task
 from prefect.client.orchestration import PrefectClient
 from prefect.states import AwaitingRetry, Cancelling, Completed, Crashed, Failed, Pending, Running
 
-from blocks.errors import Conflict, NotFound
+from blocks.errors import Conflict, EngineUnavailable, NotFound
 from blocks.runs import JobRun, cancel_run, read_run, read_runs, service_rate, submit_run, waiting_by_owner
 from blocks.runs.record import ERROR
 from blocks.store import open_store
@@ -70,8 +70,15 @@ async def test_a_deployment_made_anew_is_found(client: PrefectClient, deployment
 
 
 async def test_a_deployment_that_does_not_exist_is_named(client: PrefectClient) -> None:
-    with pytest.raises(NotFound, match="no-such/deployment"):
+    with pytest.raises(EngineUnavailable, match="no-such/deployment"):
         await submit(client, "no-such/deployment")
+
+
+async def test_a_deployment_that_went_away_is_named(client: PrefectClient, deployment: str) -> None:
+    await submit(client, deployment)
+    await client.delete_deployment((await client.read_deployment_by_name(deployment)).id)
+    with pytest.raises(EngineUnavailable, match=deployment):
+        await submit(client, deployment)
 
 
 async def test_an_unknown_run_is_not_found(client: PrefectClient) -> None:

@@ -98,6 +98,8 @@ def test_fields_nobody_reads_are_named_in_the_answer(submitting: Gateway) -> Non
         ({"features": "summary", "template_id": "../../etc"}, "template_id"),
         ({"features": "poem"}, "features.0"),
         ({"features": "[1, "}, "features"),
+        ({"features": "[]"}, "features"),
+        ({"features": ","}, "features"),
         ({"asr_backend": "siri"}, "asr_backend"),
         ({"language_engine": "siri"}, "language_engine"),
         ({"vad_threshold": "2"}, "vad_threshold"),

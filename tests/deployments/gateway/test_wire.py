@@ -1,8 +1,12 @@
 """Bytes that are no honest HTTP: each gets a typed refusal and the end of its connection, never a second meaning."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -136,6 +140,90 @@ async def test_a_line_without_a_whole_head_is_closed_and_one_with_a_request_in_h
         line.close()
     server.should_exit = True
     await serving
+
+
+async def served(app: object, kind: type[wire.Protocol]) -> tuple[object, object, int]:
+    """An application on a free port: its server, the task that serves, and the port."""
+    import asyncio
+
+    import uvicorn
+
+    config = uvicorn.Config(app, port=0, http=kind, ws="none", lifespan="off", log_level="critical")  # type: ignore[arg-type]
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    return server, serving, server.servers[0].sockets[0].getsockname()[1]
+
+
+async def test_a_line_on_which_a_refused_body_still_comes_stays_open() -> None:
+    import asyncio
+    import time
+
+    async def refusing(scope: object, receive: object, send: object) -> None:
+        await send({"type": "http.response.start", "status": 429, "headers": [(b"content-length", b"0")]})  # type: ignore[operator]
+        await send({"type": "http.response.body"})  # type: ignore[operator]
+
+    class Hurried(wire.Protocol):
+        head_s = 0.2
+
+    server, serving, port = await served(refusing, Hurried)
+    reader, line = await asyncio.open_connection("127.0.0.1", port)
+    line.write(b"POST / HTTP/1.1\r\nHost: c500\r\nContent-Length: 100000000\r\n\r\n")
+    began = time.monotonic()
+    while time.monotonic() - began < 5 * Hurried.head_s:
+        line.write(bytes(10_000))
+        await line.drain()
+        await asyncio.sleep(0.02)
+    assert b"429" in await reader.readline()
+    assert not reader.at_eof()
+    assert await asyncio.wait_for(reader.read(), 10)  # and is closed when no more comes
+    line.close()
+    server.should_exit = True  # type: ignore[attr-defined]
+    await serving  # type: ignore[misc]
+
+
+async def test_an_address_gets_half_of_all_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    import asyncio
+
+    from blocks.settings import settings
+
+    async def nothing(scope: object, receive: object, send: object) -> None:
+        raise AssertionError("no request was made")
+
+    monkeypatch.setenv("MAX_CONNECTIONS", "16")
+    settings.cache_clear()
+    server, serving, port = await served(nothing, wire.Protocol)
+    lines = [await asyncio.open_connection("127.0.0.1", port) for _ in range(9)]
+    assert b" 503 " in await asyncio.wait_for(lines[8][0].readline(), 10)
+    lines[0][1].close()
+    for _ in range(100):
+        reader, line = await asyncio.open_connection("127.0.0.1", port)
+        lines.append((reader, line))
+        line.write(b"no http\r\n\r\n")
+        if b" 400 " in await asyncio.wait_for(reader.readline(), 10):
+            break
+    else:
+        raise AssertionError("no place came free")
+    for _, line in lines:
+        line.close()
+    server.should_exit = True  # type: ignore[attr-defined]
+    await serving  # type: ignore[misc]
+
+
+def test_without_a_prefect_server_the_gateway_says_so(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    run = subprocess.run(
+        [sys.executable, "-m", "deployments.gateway"],
+        env=environment | {"PREFECT_HOME": str(tmp_path), "SECRET_API_KEY": "f" * 40, "API_PORT": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert "PREFECT_API_URL" in run.stderr
+    assert "fix:" in run.stderr
 
 
 def test_none_of_this_was_a_fault_of_the_gateway(shared_gateway: SharedGateway) -> None:

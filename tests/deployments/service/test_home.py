@@ -154,7 +154,7 @@ def test_a_temporary_server_takes_nothing_of_other_servers(monkeypatch: pytest.M
     monkeypatch.setenv("PREFECT_MESSAGING_BROKER", "prefect_redis.messaging")
     monkeypatch.setenv("PREFECT_REDIS_MESSAGING_URL", "redis://127.0.0.1:1/0")
     with temporary_server() as url:
-        assert httpx.get(f"{url}/admin/version", trust_env=False).is_success
+        assert httpx.get(f"{url}/admin/version", timeout=60, trust_env=False).is_success
 
 
 def test_a_configured_server_that_refuses_us_is_an_error(guarded_server: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,10 +83,12 @@ def test_code_that_changed_ends_no_run_in_a_fresh_interpreter(pool: Pool, tmp_pa
     with pool.worker() as worker:
         run_id = pool.submit("hang", module="not_loaded", out=str(tmp_path / "fresh"))
         pids = facts(tmp_path / "fresh")["pids"]
-        former = worker.forkserver()
-        code.write_text(code.read_text().replace("VERSION = 1", "VERSION = 2"))
-        pool.reaches(pool.submit("report", out=str(tmp_path / "out")), "COMPLETED")
-        eventually(lambda: not alive(former))
+        forkservers = [worker.forkserver()]
+        for version in (2, 3):
+            code.write_text(code.read_text().replace(f"VERSION = {version - 1}", f"VERSION = {version}"))
+            pool.reaches(pool.submit("report", out=str(tmp_path / f"{version}")), "COMPLETED")
+            forkservers.append(facts(tmp_path / f"{version}")["parent"])
+        eventually(lambda: not any(alive(pid) for pid in forkservers[:2]))
         assert all(alive(pid) for pid in pids)
         assert pool.state(run_id) == "RUNNING"
     assert not any(alive(pid) for pid in pids)
