@@ -103,7 +103,8 @@ def test_an_unknown_model_is_not_found(client: openai.OpenAI, sentence: Path) ->
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"response_format": "pdf"}, {"language": "English"}, {"temperature": 3}, {"stream": True}, {"prompt": "a\0b"}]
+    "wrong",
+    [{"response_format": "pdf"}, {"language": "English"}, {"temperature": 3}, {"stream": True}, {"prompt": "a\0b"}],
 )
 def test_a_wrong_field_is_unprocessable(client: openai.OpenAI, sentence: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(openai.UnprocessableEntityError) as refused:
