@@ -55,4 +55,4 @@ def check_format(name: str, media_type: str) -> None:
 
 
 def _cut(text: str, max_bytes: int) -> str:
-    return text.encode()[:max_bytes].decode(errors="ignore")
+    return text.encode()[:max_bytes].decode(errors="ignore").rstrip(" .")
