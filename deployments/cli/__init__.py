@@ -50,8 +50,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except SystemExit as end:
         # Typer turns an interrupt into 130, _terminated a SIGTERM into 143.
-        if end.code in ENDED:
-            typer.echo(f"{ENDED[end.code]}; run the same command again to go on where it stopped", err=True)
+        _say_how_it_ended(end.code)
         raise
     except Exception as error:
         if debug:
@@ -59,6 +58,17 @@ def main() -> None:
         typer.echo(f"error: {type(error).__name__}: {error}", err=True)
         typer.echo("fix: run it again with --debug and report what it prints", err=True)
         sys.exit(1)
+    except BaseException as end:
+        # By name, since Prefect is slow to import: its handler's exception, when it was raised outside the flow's task.
+        if type(end).__name__ != "TerminationSignal":
+            raise
+        _say_how_it_ended(143)
+        sys.exit(143)
+
+
+def _say_how_it_ended(code: object) -> None:
+    if isinstance(code, int) and code in ENDED:
+        typer.echo(f"{ENDED[code]}; run the same command again to go on where it stopped", err=True)
 
 
 def _terminated(*_: object) -> None:

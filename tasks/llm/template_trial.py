@@ -46,7 +46,7 @@ def try_template(name: str, parts: Parts) -> list[str]:
             env={variable: os.environ[variable] for variable in KEPT_VARIABLES if variable in os.environ},
         )
     except subprocess.TimeoutExpired:
-        return [f"the template takes more than {TIME_LIMIT_S:g} s to check"]
+        return [f"the template takes too long to check: over {TIME_LIMIT_S:g} s"]
     if ended.returncode:
         return ["the template takes too much time or memory to check"]
     return json.loads(ended.stdout)

@@ -173,6 +173,6 @@ def test_sigterm_is_one_line(sentence: Path, tmp_path: Path) -> None:
     run.terminate()
     rest = run.stderr.read()
     run.wait(timeout=60)
-    assert run.returncode == 143
+    assert run.returncode == 143, rest
     assert "Traceback" not in rest
     assert rest.splitlines()[-1].startswith("terminated")

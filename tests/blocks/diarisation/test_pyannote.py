@@ -160,9 +160,10 @@ def test_a_stop_stops_while_it_computes_and_leaves_no_process(
             raise Stopped("cancelled", fix="start again")
 
     pyannote.behaves(gate=str(tmp_path / "never"))
+    before = psutil.Process().children(recursive=True)
     with PyannoteDiariser() as diariser, pytest.raises(Stopped, match="cancelled"):
         diariser.turns(recording, spans=SPEECH, speakers=None, on_progress=stop)
-    assert not psutil.Process().children(recursive=True)
+    assert set(psutil.Process().children(recursive=True)) <= set(before)
 
 
 def test_what_is_not_loaded_computes_nothing(recording: Path) -> None:

@@ -108,7 +108,7 @@ DOUBLING = {f"d{i}": {"allOf": [{"$ref": f"#/$defs/d{i + 1}"}] * 2} for i in ran
     [
         (
             parts({**SCHEMA, "properties": {"a": {"pattern": "^(a+)+$"}}}, example={"a": "a" * 60 + "!"}),
-            "too much time",
+            "to check",
         ),
         (parts({**SCHEMA, "$defs": DOUBLING, "allOf": [{"$ref": "#/$defs/d0"}]}, example={"a": "x"}), "to check"),
         (parts({**SCHEMA, "properties": {"a": {"$ref": "#/properties/a"}}}, example={"a": "x"}), "Recursion"),
