@@ -76,8 +76,8 @@ def test_the_secret_goes_to_the_services_own_server_only() -> None:
 def test_a_service_whose_supervisor_died_is_not_running_though_its_number_is_taken_again() -> None:
     service_dir().mkdir(parents=True)
     hold = (
-        "import time; from deployments.service.home import only_one\n"
-        "with only_one(): print('held', flush=True); time.sleep(600)"
+        "import signal; from deployments.service.home import only_one\n"
+        "with only_one(): print('held', flush=True); signal.pause()"
     )
     with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True) as supervisor:
         assert supervisor.stdout

@@ -20,7 +20,7 @@ from deployments.service.supervisor import Supervisor
 from tests.databases import free_port
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONUNBUFFERED": "1"}
-STAY = "import time; print('up', flush=True); time.sleep(600)"
+STAY = "import signal; print('up', flush=True); signal.pause()"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + STAY
 DEADLINE_S = 60
 
@@ -129,14 +129,17 @@ async def test_a_part_that_cannot_be_started_for_a_while_is_tried_again(
 async def test_a_service_whose_supervision_breaks_ends_with_an_error(tmp_path: Path) -> None:
     code = STAY + "#broken"
 
+    ready = asyncio.Event()
+
     def say(line: str) -> None:
         if "starts again" in line:
             raise BrokenPipeError
+        ready.set()
 
     supervisor = Supervisor([[part("worker", code)]], tmp_path, say)
     running = asyncio.create_task(supervisor.run(asyncio.Event()))
     async with asyncio.timeout(DEADLINE_S):
-        await until(lambda: child(code))
+        await ready.wait()
         found = child(code)
         assert found
         found.kill()
@@ -154,12 +157,18 @@ def test_a_full_disk_costs_only_the_text() -> None:
 
 async def test_the_pauses_between_restarts_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor_module, "FIRST_PAUSE_S", 0.01)
-    service = Running(tmp_path, [part("worker", "print('up', flush=True); import time; time.sleep(.2); exit(3)")])
+    code = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(3));" + STAY
+    service = Running(tmp_path, [part("worker", code)])
 
-    async def watch() -> None:
-        await until(lambda: service.heard("starts again") >= 4)
+    async def end_it_again_and_again() -> None:
+        for deaths in range(1, 5):
+            await until(lambda: child(code))
+            found = child(code)
+            assert found
+            found.terminate()
+            await until(lambda deaths=deaths: service.heard("starts again") == deaths)
 
-    await service.run(watch)
+    await service.run(end_it_again_and_again)
     pauses = [float(line.split("again in ")[1].split()[0]) for line in service.said if "starts again" in line]
     assert pauses[:4] == [0.01, 0.02, 0.04, 0.08]
     assert service.heard("ended with exit status 3")
@@ -185,7 +194,7 @@ async def test_a_part_that_ignores_the_polite_end_is_killed(tmp_path: Path) -> N
 
 async def test_what_a_part_started_ends_with_it(tmp_path: Path) -> None:
     grandchild = STAY + "#grandchild"
-    code = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {grandchild!r}]); time.sleep(600)"
+    code = f"import signal, subprocess, sys; subprocess.Popen([sys.executable, '-c', {grandchild!r}]); signal.pause()"
     service = Running(tmp_path, [part("worker", code)])
 
     async def kill() -> None:
@@ -217,7 +226,7 @@ async def test_a_part_that_hangs_is_killed_and_started_again(tmp_path: Path, mon
 
 
 async def test_stopping_during_the_start_leaves_nothing(tmp_path: Path) -> None:
-    slow = "import time; time.sleep(600)"
+    slow = "import signal; signal.pause()"
     service = Running(tmp_path, [part("slow", slow)])
     running = asyncio.create_task(service.supervisor.run(service.stop))
     async with asyncio.timeout(DEADLINE_S):

@@ -152,7 +152,7 @@ def test_nothing_survives_a_killed_supervisor_and_the_next_start_goes_on(tmp_pat
         assert len(left) == 2  # server and gateway
         # A run of a worker that was killed has its own session and other parents.
         orphan = subprocess.Popen(
-            [sys.executable, "-c", "import time; time.sleep(600)"],
+            [sys.executable, "-c", "import signal; signal.pause()"],
             env={MARK: str(tmp_path / "service")},
             start_new_session=True,
         )

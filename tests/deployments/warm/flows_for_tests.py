@@ -54,16 +54,16 @@ async def end_with(code: int) -> None:
 @flow
 async def hang(out: str) -> None:
     """Start a process in this group and one in a session of its own, then wait for ever."""
-    sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
-    children = [subprocess.Popen(sleep), subprocess.Popen(sleep, start_new_session=True)]  # noqa: ASYNC220
+    stay = [sys.executable, "-c", "import signal; signal.pause()"]
+    children = [subprocess.Popen(stay), subprocess.Popen(stay, start_new_session=True)]  # noqa: ASYNC220
     write(out, {"pids": [os.getpid(), *(child.pid for child in children)]})
-    await asyncio.sleep(600)
+    await asyncio.Event().wait()
 
 
 @flow
 async def leave(out: str) -> None:
     """End well, but leave a process behind."""
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])  # noqa: ASYNC220
+    child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])  # noqa: ASYNC220
     write(out, {"pids": [child.pid]})
 
 
@@ -78,7 +78,7 @@ async def until(out: str, there: str) -> None:
 @flow(timeout_seconds=1)
 async def late() -> None:
     """Take longer than allowed."""
-    await asyncio.sleep(600)
+    await asyncio.Event().wait()
 
 
 def note_hook(flow: Any, flow_run: Any, state: Any) -> None:
@@ -91,7 +91,7 @@ def note_hook(flow: Any, flow_run: Any, state: Any) -> None:
 async def hooked(out: str) -> None:
     """Wait for ever, with hooks."""
     write(out, {"pids": [os.getpid()]})
-    await asyncio.sleep(600)
+    await asyncio.Event().wait()
 
 
 def write(out: str, facts: dict[str, Any]) -> None:

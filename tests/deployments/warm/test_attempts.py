@@ -54,7 +54,7 @@ def bystander() -> Iterator["Callable[[UUID], subprocess.Popen[bytes]]"]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(run_id: UUID) -> "subprocess.Popen[bytes]":
-        program = [sys.executable, "-c", "import time; time.sleep(600)"]
+        program = [sys.executable, "-c", "import signal; signal.pause()"]
         environment = os.environ | {"PREFECT__FLOW_RUN_ID": str(run_id)}
         started.append(subprocess.Popen(program, env=environment, start_new_session=True))
         return started[-1]

@@ -11,13 +11,13 @@ import pytest
 from deployments.warm import kin
 
 TREE = """
-import subprocess, sys, time
-inner = [sys.executable, "-c", "print('up', flush=True); import time; time.sleep(600)"]
+import signal, subprocess, sys
+inner = [sys.executable, "-c", "print('up', flush=True); import signal; signal.pause()"]
 away = subprocess.Popen(inner, start_new_session=True, stdout=subprocess.PIPE)
 near = subprocess.Popen(inner, stdout=subprocess.PIPE, env={})
 away.stdout.readline(), near.stdout.readline()
 print(away.pid, near.pid, flush=True)
-time.sleep(600)
+signal.pause()
 """
 
 
