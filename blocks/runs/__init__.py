@@ -1,6 +1,6 @@
 """Jobs as Prefect knows them: submitted, read, cancelled and counted without any record of our own."""
 
-from blocks.runs.calls import cancel_run, find_or_submit, find_run, read_run, read_runs, submit_run
+from blocks.runs.calls import cancel_run, find_run, read_run, read_runs, submit_run
 from blocks.runs.queue import service_rate, waiting_by_owner
 from blocks.runs.record import JOB_TAG, JobRun, RunError, RunStatus, Stage
 
@@ -11,7 +11,6 @@ __all__ = [
     "RunStatus",
     "Stage",
     "cancel_run",
-    "find_or_submit",
     "find_run",
     "read_run",
     "read_runs",

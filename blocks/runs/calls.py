@@ -56,7 +56,7 @@ async def submit_run(
     source_name: str | None = None,
     upload: str | None = None,
     queue: str | None = None,
-) -> JobRun:
+) -> tuple[JobRun, bool]:
     """Have a deployment run; the same idempotency key gives the run that exists already.
 
     Args:
@@ -70,36 +70,12 @@ async def submit_run(
         upload: Store key of the upload.
         queue: Work queue within the deployment's pool; None for its own.
 
+    Returns:
+        The run, and whether it is new.
+
     Raises:
         EngineUnavailable: there is no such deployment.
     """
-    run, _ = await find_or_submit(
-        client,
-        deployment=deployment,
-        parameters=parameters,
-        name=name,
-        owner=owner,
-        idempotency_key=idempotency_key,
-        source_name=source_name,
-        upload=upload,
-        queue=queue,
-    )
-    return run
-
-
-async def find_or_submit(
-    client: PrefectClient,
-    *,
-    deployment: str,
-    parameters: dict[str, Any],
-    name: str,
-    owner: str,
-    idempotency_key: str,
-    source_name: str | None = None,
-    upload: str | None = None,
-    queue: str | None = None,
-) -> tuple[JobRun, bool]:
-    """As `submit_run`; returns also whether the run is new."""
     labels = {OWNER: owner, SOURCE_NAME: source_name, UPLOAD: upload, FLOW: deployment.split("/")[0]}
     wanted = {
         "parameters": to_jsonable_python(parameters),

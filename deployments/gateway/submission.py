@@ -19,7 +19,7 @@ from blocks.job import JobOptions
 from blocks.keys import ApiKey
 from blocks.model import Frozen
 from blocks.progress import in_thread
-from blocks.runs import JobRun, find_or_submit, find_run
+from blocks.runs import JobRun, find_run, submit_run
 from blocks.store.files import Files
 from deployments.gateway.counters import SUBMITTED
 from deployments.gateway.destinations import destination
@@ -236,7 +236,7 @@ async def _run(prefect: PrefectClient, place: Place, job: Submission, key: str) 
     if job.flow == "process-text":
         parameters["source_name"] = job.name
     async with place.turn:
-        run, is_new = await find_or_submit(
+        run, is_new = await submit_run(
             prefect,
             deployment=goal.deployment,
             parameters=parameters,

@@ -50,7 +50,7 @@ def worker(client: PrefectClient) -> Iterator[None]:
 
 async def submit(client: PrefectClient, pool: str) -> JobRun:
     deployment = await deploy(client, "process-text", ENTRYPOINT, pool)
-    return await submit_run(
+    run, _ = await submit_run(
         client,
         deployment=deployment,
         parameters={"processes": str(Path("processes.json").absolute())},
@@ -58,6 +58,7 @@ async def submit(client: PrefectClient, pool: str) -> JobRun:
         owner="anna",
         idempotency_key=str(Path.cwd()),
     )
+    return run
 
 
 async def processes() -> dict[str, int]:

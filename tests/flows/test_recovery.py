@@ -63,7 +63,7 @@ async def killed(client: PrefectClient) -> str:
 
 async def submit(client: PrefectClient, deployment: str, upload: str | None = None, **parameters: Any) -> JobRun:
     parameters = {"text": TEXT} | parameters
-    return await submit_run(
+    run, _ = await submit_run(
         client,
         deployment=deployment,
         parameters=parameters,
@@ -72,6 +72,7 @@ async def submit(client: PrefectClient, deployment: str, upload: str | None = No
         idempotency_key=uuid.uuid4().hex,
         upload=upload,
     )
+    return run
 
 
 async def attempt(client: PrefectClient, run_id: UUID) -> int:

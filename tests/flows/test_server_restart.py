@@ -45,7 +45,7 @@ async def begin(client: PrefectClient, **environment: str) -> tuple[UUID, "subpr
     """A run that waits in the middle of its work."""
     await client.upsert_global_concurrency_limit_by_name(SLOT, limit=1)
     deployment = await deploy(client, "process-text", "tests.fakes.patient.process_text")
-    run = await submit_run(
+    run, _ = await submit_run(
         client,
         deployment=deployment,
         parameters={"text": TEXT},

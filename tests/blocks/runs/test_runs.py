@@ -32,7 +32,8 @@ async def submit(client: PrefectClient, deployment: str, **given: Any) -> JobRun
     """Submit a short text as somebody new."""
     chosen = {"parameters": {"text": TEXT}, "name": "notes.txt", "owner": uuid.uuid4().hex, "idempotency_key": None}
     chosen["idempotency_key"] = uuid.uuid4().hex
-    return await submit_run(client, deployment=deployment, **(chosen | given))
+    run, _ = await submit_run(client, deployment=deployment, **(chosen | given))
+    return run
 
 
 async def crash(client: PrefectClient, run_id: UUID) -> None:
@@ -56,8 +57,10 @@ async def test_a_submitted_job_waits(client: PrefectClient, deployment: str) -> 
 
 
 async def test_the_same_key_gives_the_same_run(client: PrefectClient, deployment: str) -> None:
-    runs = await asyncio.gather(*(submit(client, deployment, idempotency_key="once") for _ in range(10)))
-    assert len({run.run_id for run in runs}) == 1
+    same = {"parameters": {"text": TEXT}, "name": "notes.txt", "owner": "anna", "idempotency_key": uuid.uuid4().hex}
+    found = await asyncio.gather(*(submit_run(client, deployment=deployment, **same) for _ in range(10)))
+    assert len({run.run_id for run, _ in found}) == 1
+    assert [is_new for _, is_new in found].count(True) == 1
 
 
 async def test_a_deployment_made_anew_is_found(client: PrefectClient, deployment: str) -> None:

@@ -146,7 +146,7 @@ def submitted_by(owner: str) -> str:
         async with get_client() as client:
             flow_id = await client.create_flow(nothing)
             await client.create_deployment(flow_id, name="refusals")
-            run = await submit_run(
+            run, _ = await submit_run(
                 client,
                 deployment="refusals/refusals",
                 parameters={},

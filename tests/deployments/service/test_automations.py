@@ -141,7 +141,7 @@ async def test_a_killed_job_is_found_crashed_and_sent_to_retry(
     settings.cache_clear()
     await apply_automations(client)
     deployment = await deploy(client, "process-text", "tests.fakes.waiting.process_text")
-    run = await submit_run(
+    run, _ = await submit_run(
         client, deployment=deployment, parameters={}, name="notes.txt", owner="anna", idempotency_key="silent"
     )
     process = await start(client, run.run_id, Path("run.log"), **RUN_ENVIRONMENT)
