@@ -34,7 +34,7 @@ test: $(VENV)/dev.stamp lint $(VENV)/system.stamp $(if $(TORCH),$(VENV)/torch.st
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 soak: $(VENV)/dev.stamp $(VENV)/system.stamp $(if $(TORCH),$(VENV)/torch.stamp)  ## the heavy forms of the promises
-	$(BIN)/python -m pytest -m soak
+	$(BIN)/python -m pytest -m soak --timeout=0
 
 lint: $(VENV)/dev.stamp  ## formatting, one-way imports, types
 	$(BIN)/ruff check .
