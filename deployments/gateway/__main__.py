@@ -7,9 +7,9 @@ import uvicorn
 
 from blocks.errors import C500Error
 from blocks.settings import settings
-from deployments.gateway.auth import check_exposure
 from deployments.gateway.prefect_api import check_prefect
-from deployments.gateway.wire import Protocol
+from deployments.gateway.web.auth import check_exposure
+from deployments.gateway.web.wire import Protocol
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     # Prefect's client would try five times over a minute: a client of ours is better told after some seconds.
     os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "2")
     uvicorn.run(
-        "deployments.gateway.wire:create",
+        "deployments.gateway.web.wire:create",
         factory=True,
         http=Protocol,
         ws="none",

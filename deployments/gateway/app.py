@@ -17,20 +17,20 @@ from blocks.logs import configure_logs
 from blocks.settings import settings
 from blocks.store import open_store
 from blocks.store.files import Files
-from deployments.gateway.auth import OPEN, LiveKeys, Slowdown, authorise, check_routes
-from deployments.gateway.described import ReferenceDocument, ReferencePage, describe, operation_id
-from deployments.gateway.health import Probes
+from deployments.gateway.intake.admission import Admission
+from deployments.gateway.intake.quotas import Quotas
 from deployments.gateway.load import Load
-from deployments.gateway.page import HEADERS
 from deployments.gateway.prefect_api import open_prefect
-from deployments.gateway.problems import HANDLERS
-from deployments.gateway.queue import Queue
-from deployments.gateway.quotas import Quotas
+from deployments.gateway.routes.health import Probes
+from deployments.gateway.routes.page import HEADERS
 from deployments.gateway.watch import Watcher
+from deployments.gateway.web.auth import OPEN, LiveKeys, Slowdown, authorise, check_routes
+from deployments.gateway.web.openapi import ReferenceDocument, ReferencePage, describe, operation_id
+from deployments.gateway.web.problems import HANDLERS
 
 ROUTES = (
     "process",
-    "jobs",
+    "cancel",
     "status",
     "results",
     "events",
@@ -41,13 +41,13 @@ ROUTES = (
     "metrics",
     "page",
 )
-"""Modules of this package; each has the list `handlers`."""
+"""Modules of `routes`; each has the list `handlers`."""
 
 
 def create_app() -> Litestar:
     """The application, for an ASGI server; `PREFECT_API_URL` says where its Prefect server is."""
     configure_logs()
-    handlers = [handler for name in ROUTES for handler in import_module(f"deployments.gateway.{name}").handlers]
+    handlers = [handler for name in ROUTES for handler in import_module(f"deployments.gateway.routes.{name}").handlers]
     app = Litestar(
         handlers,
         lifespan=[connections],
@@ -57,7 +57,7 @@ def create_app() -> Litestar:
             "files": Provide(provide_files, sync_to_thread=False),
             "key": Provide(provide_key, sync_to_thread=False),
             "quotas": Provide(provide_quotas, sync_to_thread=False),
-            "queue": Provide(provide_queue, sync_to_thread=False),
+            "admission": Provide(provide_admission, sync_to_thread=False),
             "watcher": Provide(provide_watcher, sync_to_thread=False),
             "load": Provide(provide_load, sync_to_thread=False),
             "probes": Provide(provide_probes, sync_to_thread=False),
@@ -99,7 +99,7 @@ async def connections(app: Litestar) -> AsyncGenerator[None]:
     async with open_prefect() as client:
         app.state.prefect = client
         app.state.watcher = Watcher(client)
-        app.state.queue = Queue(client)
+        app.state.admission = Admission(client)
         app.state.load = Load(client)
         app.state.probes = Probes(app.state.files, app.state.load)
         yield
@@ -126,9 +126,9 @@ def provide_quotas(state: State) -> Quotas:
     return state.quotas
 
 
-def provide_queue(state: State) -> Queue:
+def provide_admission(state: State) -> Admission:
     """The gateway's places in the queue."""
-    return state.queue
+    return state.admission
 
 
 def provide_watcher(state: State) -> Watcher:

@@ -51,7 +51,7 @@ class Recent(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Queue:
+class QueueState:
     """What waits, and for whom: jobs waiting, workers with a fresh heartbeat."""
 
     depth: int
@@ -70,7 +70,7 @@ class Load:
         self._queue = Recent(lambda: _patiently(self._read_queue()), FRESH_S)
         self._jobs = Recent(lambda: _patiently(self._count_jobs()), COUNTS_FRESH_S)
 
-    async def queue(self) -> Queue | None:
+    async def queue(self) -> QueueState | None:
         """The queue and the workers, None while Prefect does not answer."""
         return await self._queue.get()
 
@@ -78,9 +78,9 @@ class Load:
         """Jobs by the state of their run, None while Prefect does not answer."""
         return await self._jobs.get()
 
-    async def _read_queue(self) -> Queue:
+    async def _read_queue(self) -> QueueState:
         depth, workers = await asyncio.gather(self._count(*WAITING), self._workers())
-        return Queue(depth=depth, workers=workers)
+        return QueueState(depth=depth, workers=workers)
 
     async def _workers(self) -> int:
         pools = await self._prefect.read_work_pools()

@@ -12,7 +12,7 @@ import structlog
 from prefect.client.orchestration import PrefectClient
 
 from blocks.runs import JobRun, RunStatus, read_runs
-from deployments.gateway.ownership import unknown
+from deployments.gateway.answers.ownership import unknown
 
 POLL_S = 0.3
 LONGEST_POLL_S = 3.0

@@ -212,7 +212,7 @@ async def check_keys(_: PrefectClient) -> str:
     """Clients have keys, and none of them is a default one."""
     from blocks.keys import KeyRing
     from blocks.store import open_store
-    from deployments.gateway.auth import check_exposure
+    from deployments.gateway.web.auth import check_exposure
 
     check_exposure(settings())
     ring = KeyRing(open_store(), settings().secret_api_key)

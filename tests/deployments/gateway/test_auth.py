@@ -17,7 +17,7 @@ from blocks.errors import LimitReached, NotAllowed
 from blocks.keys import KeyRing
 from blocks.settings import Settings
 from blocks.store import open_store
-from deployments.gateway.auth import OPEN, NoKey, Slowdown, check_exposure, check_routes, needs, presented
+from deployments.gateway.web.auth import OPEN, NoKey, Slowdown, check_exposure, check_routes, needs, presented
 from tests.deployments.gateway.conftest import SharedGateway, until
 
 READ = "/v1/models"

@@ -10,7 +10,7 @@ import pytest
 
 from blocks.keys import KeyRing
 from blocks.store import LocalFiles
-from deployments.gateway.names import VIETNAMESE
+from deployments.gateway.answers.field_names import VIETNAMESE
 from tests.deployments.gateway.conftest import Gateway, free_port
 from tests.deployments.gateway.submitting import deployed, store_path
 from tests.deployments.gateway.working import process, run_job, stored_gateway

@@ -6,7 +6,7 @@ import re
 import httpx
 import pytest
 
-from deployments.gateway.page import FOLDER, page_files
+from deployments.gateway.routes.page import FOLDER, page_files
 from tests.deployments.gateway.conftest import SharedGateway
 
 

@@ -11,7 +11,7 @@ import pytest
 from blocks.errors import LimitReached
 from blocks.keys import ApiKey
 from blocks.store.local import LocalFiles
-from deployments.gateway.quotas import Quotas
+from deployments.gateway.intake.quotas import Quotas
 from tests.deployments.gateway.conftest import SharedGateway
 
 READ = "/v1/models"

@@ -39,7 +39,7 @@ class Route:
 def routes(shared_gateway: SharedGateway) -> list[Route]:
     """All of the application, as Litestar has them."""
     from deployments.gateway.app import create_app
-    from deployments.gateway.auth import NEEDS
+    from deployments.gateway.web.auth import NEEDS
 
     return [
         Route(method=method, path=route.path, scope=handler.opt.get(NEEDS, "read"))

@@ -13,7 +13,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from blocks.job import JobOptions, JobResult, Metrics, Status, Versions
 from blocks.runs.record import JOB_ID
 from blocks.store import LocalFiles
-from deployments.gateway.destinations import destination
+from deployments.gateway.intake.destinations import destination
 from tests.deployments.gateway.conftest import Gateway
 from tests.deployments.gateway.submitting import (
     DEPTH,
@@ -108,7 +108,7 @@ def test_repeats_count_once(submitting: Gateway) -> None:
 
 
 def test_a_repeat_with_a_key_needs_no_place(submitting: Gateway, deployed: str) -> None:
-    from tests.deployments.gateway.test_queue import fill
+    from tests.deployments.gateway.test_admission import fill
 
     with submitting.client() as client:
         first = submit(client, headers={"Idempotency-Key": "mine"}).json()
@@ -146,7 +146,7 @@ def gpus(deployed: str) -> Iterator[None]:
 
 @pytest.mark.usefixtures("gpus")
 def test_a_job_goes_to_the_gpu_that_idles_and_has_a_worker(deployed: str) -> None:
-    from deployments.gateway import destinations
+    from deployments.gateway.intake import destinations
 
     async def chosen(client: PrefectClient) -> str:
         destinations._known.clear()

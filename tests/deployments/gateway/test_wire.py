@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.gateway import wire
+from deployments.gateway.web import wire
 from tests.deployments.gateway.conftest import SharedGateway, until
 
 GET = "GET /v1/models HTTP/1.1\r\nHost: c500\r\n"

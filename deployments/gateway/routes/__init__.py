@@ -1,0 +1,1 @@
+"""What the gateway answers to: one module for each path, with its list `handlers`."""
