@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from blocks.errors import EngineUnavailable
-from deployments.server import running_server, use_server
+from deployments.server import TUNING, running_server, use_server
 
 HOLD = """
 from deployments.server import temporary_server
@@ -29,6 +29,11 @@ def test_a_configured_server_that_does_not_answer_is_an_error(monkeypatch: pytes
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     with pytest.raises(EngineUnavailable, match="PREFECT_API_URL"):
         running_server()
+
+
+def test_no_server_of_ours_spins() -> None:
+    # Prefect 3.8 sleeps int(interval) seconds: a fraction would be a loop that burns a core.
+    assert int(float(TUNING["PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL"])) >= 1
 
 
 def test_the_server_ends_with_a_killed_parent() -> None:
