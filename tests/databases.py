@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,8 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+
+from tests.processes import free_port, stop, until_ready
 
 STARTUP_S = 60
 PASSWORD = "correct-horse-battery"
@@ -109,19 +110,10 @@ def running(command: list[str | Path], folder: Path, ready: Callable[[], bool]) 
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
-        deadline = time.monotonic() + STARTUP_S
-        while not ready():
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"{command[-1]} did not start:\n{log.read_text()[-2000:]}")
-            time.sleep(0.05)
+        until_ready(process, ready, log, STARTUP_S)
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
 
 
 def accepts(programs: Path, port: int) -> bool:
@@ -134,10 +126,3 @@ def listens(port: int) -> bool:
     """Whether something listens on that port of this machine."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -4,15 +4,12 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-from tests.databases import free_port
+from tests.processes import free_port, stop, until_ready
 
 ROOT = Path(__file__).parent.parent
 STARTUP_S = 240
@@ -81,11 +78,7 @@ def start_service(folder: Path, *options: str, **environment: str) -> Iterator[S
             stderr=output,
         )
     try:
-        deadline = time.monotonic() + STARTUP_S
-        while "C500 runs" not in screen.read_text():
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"the service did not start:\n{screen.read_text()}")
-            time.sleep(0.1)
+        until_ready(process, lambda: "C500 runs" in screen.read_text(), screen, STARTUP_S)
         yield Service(
             folder=folder,
             environment=given,
@@ -95,10 +88,4 @@ def start_service(folder: Path, *options: str, **environment: str) -> Iterator[S
             screen=screen,
         )
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=90)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            pytest.fail("the service did not stop within 90 s")
+        stop(process, within_s=90)

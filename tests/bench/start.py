@@ -1,7 +1,6 @@
 """Submit → first line of a flow: the warm worker against Prefect's process worker, and RQ as the floor."""
 
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from uuid import UUID, uuid4
 
 from deployments.docs import ROOT
 from deployments.server import temporary_server
-from tests.deployments.gateway.conftest import free_port
+from tests.processes import free_port, stop
 
 NAME = "start"
 UNIT = "x of the goals p50 <= 0.8 s and a quarter of the process worker's"
@@ -127,8 +126,7 @@ def _worker(kind: str, url: str, folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
+        stop(process, within_s=60)
 
 
 def _rq(folder: Path, jobs: int) -> list[float]:
@@ -154,8 +152,7 @@ def _rq(folder: Path, jobs: int) -> list[float]:
         return [float(line) for line in output.stdout.split()][1:]
     finally:
         for process in (worker, redis):
-            process.terminate()
-            process.wait(timeout=30)
+            stop(process)
 
 
 def _once(what: Callable[[], Any]) -> Any:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,9 @@ import psutil
 
 from deployments.docs import ROOT
 from deployments.server import TUNING, temporary_server
-from tests.deployments.gateway.conftest import Gateway, free_port, start_gateway
+from tests.deployments.gateway.gateways import Gateway, start_gateway
 from tests.deployments.gateway.submitting import RECORDING, ask, clear, deploy
+from tests.processes import free_port, until
 
 NAME = "uploads"
 UNIT = "x slower"
@@ -91,12 +92,11 @@ def bare(folder: Path) -> Iterator[Gateway]:
     environment = {**os.environ, "AUDIO_DIR": str(folder / "bare"), "API_PORT": str(port)}
     process = subprocess.Popen([sys.executable, "-c", BARE], env=environment)
     running = Gateway(f"http://127.0.0.1:{port}", "none", process)
-    until(lambda: answers(running.url))
+    until(lambda: answers(running.url), 60)
     try:
         yield running
     finally:
-        process.terminate()
-        process.wait()
+        running.stop()
 
 
 @contextmanager
@@ -106,8 +106,7 @@ def gateway(url: str, folder: Path) -> Iterator[Gateway]:
     try:
         yield running
     finally:
-        running.process.terminate()
-        running.process.wait()
+        running.stop()
 
 
 def once(server: Gateway, seconds: int) -> Round:
@@ -157,10 +156,3 @@ def answers(url: str) -> bool:
     except httpx.HTTPError:
         return False
     return True
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +13,7 @@ from prefect.client.orchestration import get_client
 from blocks.errors import OutOfMemory, Unsupported
 from blocks.vram import Nvml, VramNeed, gpu_count
 from tests.fakes.gpu import GB, CountingModel, SimulatedGpu, waiting_at
-
-
-async def until(happened: Callable[[], object], seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while not happened():  # noqa: ASYNC110 - other processes cannot set an event
-            await asyncio.sleep(0.02)
+from tests.processes import eventually
 
 
 async def slots_taken(name: str) -> int:
@@ -88,7 +83,7 @@ async def test_the_second_model_waits_for_the_first(gpu: SimulatedGpu) -> None:
 async def test_peak_memory_is_seen(gpu: SimulatedGpu) -> None:
     model = CountingModel(meter=gpu._simulated)
     async with gpu.hold(model, model.need) as peak:
-        await until(lambda: peak.bytes >= model.need.at(8))
+        await eventually(lambda: peak.bytes >= model.need.at(8))
     assert gpu._simulated.used_bytes() == 0
 
 
@@ -100,7 +95,7 @@ async def test_cancelling_a_load_frees_process_and_slot(gpu: SimulatedGpu, tmp_p
             pass
 
     holder = asyncio.create_task(hold())
-    await until((tmp_path / "never.began").exists)
+    await eventually((tmp_path / "never.began").exists)
     holder.cancel()
     async with asyncio.timeout(10):
         with pytest.raises(asyncio.CancelledError):
@@ -118,7 +113,7 @@ async def test_cancelling_a_computation_frees_process_and_slot(gpu: SimulatedGpu
             await asyncio.to_thread(model.process.call, request, lambda share: None)
 
     holder = asyncio.create_task(hold())
-    await until((tmp_path / "never.began").exists)
+    await eventually((tmp_path / "never.began").exists)
     holder.cancel()
     async with asyncio.timeout(10):
         with pytest.raises(asyncio.CancelledError):

@@ -7,6 +7,7 @@ import pytest
 
 from blocks.residency import keep_loaded, loaded
 from tests.fakes.gpu import CountingModel, SimulatedGpu, waiting_at
+from tests.processes import eventually
 
 
 async def test_without_a_keeper_a_model_is_unloaded_after_each_use() -> None:
@@ -73,9 +74,7 @@ async def test_a_user_cancelled_while_the_model_loads_leaves_nothing_behind(tmp_
 
     async with keep_loaded():
         user = asyncio.create_task(use())
-        async with asyncio.timeout(20):
-            while not (tmp_path / "never.began").exists():  # noqa: ASYNC110 - another process writes it
-                await asyncio.sleep(0.02)
+        await eventually((tmp_path / "never.began").exists)
         user.cancel()
         with pytest.raises(asyncio.CancelledError):
             await user

@@ -1,23 +1,16 @@
 """A Prefect server that can be killed and started again on its database."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
 
 from deployments.server import TEMPORARY
+from tests.processes import free_port, until_ready
 
 STARTUP_S = 300
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 class KillableServer:
@@ -49,16 +42,12 @@ class KillableServer:
         """Start it and wait until it answers."""
         command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
         command += ["--host", "127.0.0.1", "--port", str(self._port), "--log-level", "critical"]
-        with (self.folder / "server.log").open("ab") as log:
+        log = self.folder / "server.log"
+        with log.open("ab") as output:
             self._process = subprocess.Popen(
-                command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command, env=self._environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
-        deadline = time.monotonic() + STARTUP_S
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                raise RuntimeError((self.folder / "server.log").read_text()[-2000:])
-            time.sleep(0.1)
+        until_ready(self._process, self._answers, log, STARTUP_S)
 
     def kill(self) -> None:
         """Kill it, with whatever it has in memory."""

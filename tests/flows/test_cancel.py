@@ -20,6 +20,7 @@ from deployments.service.environment import RUN_ENVIRONMENT
 from tests.fakes.deployed import deploy, start, state_of, until
 from tests.fakes.holding import GPU
 from tests.fakes.prefect_server import KillableServer
+from tests.processes import stop
 
 ENTRYPOINT = "tests.fakes.holding.process_text"
 CANCEL_POOL = "cancel-pool"
@@ -44,8 +45,7 @@ def worker(client: PrefectClient) -> Iterator[None]:
             stderr=log,
         )
     yield
-    process.terminate()
-    process.wait(timeout=60)
+    stop(process, within_s=60)
 
 
 async def submit(client: PrefectClient, pool: str) -> JobRun:

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -21,6 +20,7 @@ from blocks.transcript import Transcript
 from flows import process_audio, process_batch
 from tasks.jobs.publish import read_result
 from tests.fakes.voices import SENTENCES, speak
+from tests.processes import until
 
 OPTIONS = JobOptions(features=("raw_transcript",))
 
@@ -153,10 +153,11 @@ def kill_and_finish(folder: Path, kills: int) -> None:
 
 def assert_no_orphans() -> None:
     """Processes that held a model end with the run that started them, however it ended."""
-    deadline = time.monotonic() + 20
-    while any(process.ppid() == 1 and "blocks.inference.worker" in process.cmdline() for process in alive()):
-        assert time.monotonic() < deadline, "a model outlived its run"
-        time.sleep(0.05)
+    until(lambda: not any(orphaned(process) for process in alive()), 20)
+
+
+def orphaned(process: psutil.Process) -> bool:
+    return process.ppid() == 1 and "blocks.inference.worker" in process.cmdline()
 
 
 def alive() -> list[psutil.Process]:

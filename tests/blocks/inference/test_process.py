@@ -1,8 +1,9 @@
 """A model in a process of its own: batches, errors, crashes, and an end at any moment."""
 
 import os
+import subprocess
+import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,19 +14,13 @@ import pytest
 
 from blocks.errors import EngineFailed, OutOfMemory, Stopped, Unsupported
 from blocks.inference.process import ModelProcess
+from tests.processes import until
 
 RUNTIME = "tests.fakes.counting_runtime:CountingRuntime"
 
 
 def ignore(share: float) -> None:
     """Progress that nobody looks at."""
-
-
-def wait_until(happened: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -55,9 +50,9 @@ def test_units_of_several_requests_share_a_batch(loaded: Callable[..., ModelProc
     gate = tmp_path / "gate"
     with ThreadPoolExecutor() as pool:
         first = pool.submit(process.call, {"numbers": [0], "wait_for": str(gate), "key": "alone"}, ignore)
-        wait_until(gate.with_suffix(".began").exists)
+        until(gate.with_suffix(".began").exists)
         others = [pool.submit(process.call, {"numbers": [n, n + 1]}, ignore) for n in (10, 20)]
-        wait_until(lambda: len(process._answers) == 3)
+        until(lambda: len(process._answers) == 3)
         gate.touch()
         answers = [other.result() for other in others]
         first.result()
@@ -72,9 +67,9 @@ def test_units_of_another_key_wait_for_a_batch_of_their_own(
     gate = tmp_path / "gate"
     with ThreadPoolExecutor() as pool:
         pool.submit(process.call, {"numbers": [0], "wait_for": str(gate)}, ignore)
-        wait_until(gate.with_suffix(".began").exists)
+        until(gate.with_suffix(".began").exists)
         keyed = [pool.submit(process.call, {"numbers": [n], "key": key}, ignore) for n, key in ((1, "a"), (2, "b"))]
-        wait_until(lambda: len(process._answers) == 3)
+        until(lambda: len(process._answers) == 3)
         gate.touch()
         batches = max((future.result()["batches"] for future in keyed), key=len)
     assert sorted(batches) == [[0], [1], [2]]
@@ -139,10 +134,10 @@ def test_a_request_that_crashes_again_spares_its_neighbours(
     gate = tmp_path / "gate"
     with ThreadPoolExecutor() as pool:
         first = pool.submit(process.call, {"numbers": [0], "wait_for": str(gate), "key": "alone"}, ignore)
-        wait_until(gate.with_suffix(".began").exists)
+        until(gate.with_suffix(".began").exists)
         innocent = [pool.submit(process.call, {"numbers": [n]}, ignore) for n in (1, 2)]
         guilty = pool.submit(process.call, {"numbers": [3], "crash": True}, ignore)
-        wait_until(lambda: len(process._answers) == 4)
+        until(lambda: len(process._answers) == 4)
         gate.touch()
         assert [one.result()["doubled"] for one in (first, *innocent)] == [[0], [2], [4]]
         with pytest.raises(EngineFailed, match="SIGKILL"):
@@ -154,10 +149,10 @@ def test_a_request_that_fails_spares_those_in_its_batch(loaded: Callable[..., Mo
     gate = tmp_path / "gate"
     with ThreadPoolExecutor() as pool:
         first = pool.submit(process.call, {"numbers": [0], "wait_for": str(gate), "key": "alone"}, ignore)
-        wait_until(gate.with_suffix(".began").exists)
+        until(gate.with_suffix(".began").exists)
         innocent = [pool.submit(process.call, {"numbers": [n]}, ignore) for n in (1, 2)]
         guilty = pool.submit(process.call, {"numbers": [3], "error": "odd audio"}, ignore)
-        wait_until(lambda: len(process._answers) == 4)
+        until(lambda: len(process._answers) == 4)
         gate.touch()
         assert [one.result()["doubled"] for one in (first, *innocent)] == [[0], [2], [4]]
         with pytest.raises(EngineFailed, match="odd audio"):
@@ -186,7 +181,7 @@ def test_the_share_without_work_is_known(loaded: Callable[..., ModelProcess], tm
     gate = tmp_path / "gate"
     with ThreadPoolExecutor() as pool:
         running = pool.submit(process.call, {"numbers": [0], "wait_for": str(gate)}, ignore)
-        wait_until(gate.with_suffix(".began").exists)
+        until(gate.with_suffix(".began").exists)
         gate.touch()
         running.result()
     assert process.idle_share is not None and 0 <= process.idle_share < 0.9
@@ -196,7 +191,7 @@ def test_stopping_ends_a_load_in_progress(tmp_path: Path) -> None:
     process = ModelProcess("the counter", RUNTIME, lambda: {"wait_for": str(tmp_path / "never")})
     with ThreadPoolExecutor() as pool:
         loading = pool.submit(process.start)
-        wait_until((tmp_path / "never.began").exists)
+        until((tmp_path / "never.began").exists)
         pid = process.pid
         process.stop()
         with pytest.raises(Stopped):
@@ -208,7 +203,7 @@ def test_stopping_ends_a_computation_in_progress(loaded: Callable[..., ModelProc
     process = loaded()
     with ThreadPoolExecutor() as pool:
         running = pool.submit(process.call, {"numbers": [1], "wait_for": str(tmp_path / "never")}, ignore)
-        wait_until((tmp_path / "never.began").exists)
+        until((tmp_path / "never.began").exists)
         process.stop()
         with pytest.raises((Stopped, EngineFailed)):
             running.result(timeout=10)
@@ -226,7 +221,7 @@ def test_a_cancelled_call_frees_the_model_for_others(loaded: Callable[..., Model
     with ThreadPoolExecutor() as pool:
         request = {"numbers": list(range(100)), "wait_for": str(gate)}
         running = pool.submit(process.call, request, on_progress)
-        wait_until(gate.with_suffix(".began").exists)
+        until(gate.with_suffix(".began").exists)
         cancelled.set()
         with pytest.raises(Stopped):
             running.result(timeout=10)
@@ -242,10 +237,7 @@ def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
         f"m = M('counter', {RUNTIME!r}, dict); m.start(); print(m.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
-    import subprocess
-    import sys
-
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     pid = int(run.stdout)
-    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     assert pid != os.getpid()

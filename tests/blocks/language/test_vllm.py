@@ -13,8 +13,8 @@ from blocks.errors import C500Error, EngineFailed, NotFound, OutOfMemory, Stoppe
 from blocks.language.protocol import LanguageTask, Prompt
 from blocks.language.vllm import MOST_PROMPTS, VllmEngine
 from blocks.settings import settings
-from tests.blocks.inference.test_process import wait_until
 from tests.fakes.vllm import KEPT_HEADS, LAYERS, WIDTH, FakeVllm, build_language_model, install_fake_vllm
+from tests.processes import eventually
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -123,10 +123,10 @@ async def test_a_schema_that_vllm_refuses_spoils_no_other_answer(
     fake.behaves(chat_gate=str(gate), refuses=["pears"])
     engine = engines()
     first = asyncio.create_task(engine.complete([asking("Zero.")], SCHEMA))
-    await until(lambda: fake.noted("waits") == ["chat_gate"])
+    await eventually(lambda: fake.noted("waits") == ["chat_gate"])
     apples = asyncio.create_task(engine.complete([asking("apples")], SCHEMA))
     pears = asyncio.create_task(engine.complete([asking("pears")], SCHEMA))
-    await until(lambda: len(engine._process._answers) == 3)
+    await eventually(lambda: len(engine._process._answers) == 3)
     gate.touch()
     assert (await first)[0].parsed and (await apples)[0].parsed
     with pytest.raises(EngineFailed, match="pears cannot be compiled"):
@@ -146,11 +146,11 @@ async def test_a_cancelled_call_ends_at_once_and_the_engine_can_be_unloaded(
     fake.behaves(chat_gate=str(tmp_path / "never"))
     engine = engines()
     running = asyncio.create_task(engine.complete([asking("One.")]))
-    await until(lambda: fake.noted("waits") == ["chat_gate"])
+    await eventually(lambda: fake.noted("waits") == ["chat_gate"])
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(running, 5)
-    await until(lambda: not engine._process._answers)
+    await eventually(lambda: not engine._process._answers)
     engine.unload()
     assert not psutil.pid_exists(fake.notes[0]["pid"])
 
@@ -161,7 +161,7 @@ async def test_unloading_ends_a_load_in_progress(
     fake.behaves(load_gate=str(tmp_path / "never"))
     engine = engines()
     loading = asyncio.create_task(asyncio.to_thread(engine.load))
-    await until(lambda: fake.noted("waits") == ["load_gate"])
+    await eventually(lambda: fake.noted("waits") == ["load_gate"])
     engine.unload()
     with pytest.raises(Stopped):
         await loading
@@ -259,8 +259,3 @@ def test_settings_that_leave_no_room_are_named(
     set_to(monkeypatch, LLM_MAX_OUTPUT_TOKENS=990)
     with pytest.raises(C500Error, match="LLM_MAX_OUTPUT_TOKENS is 990"):
         engines().budget()
-
-
-async def until(happened: Callable[[], object]) -> None:
-    """Wait without stopping the event loop."""
-    await asyncio.to_thread(wait_until, happened)

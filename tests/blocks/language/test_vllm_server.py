@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,17 +18,11 @@ from blocks.errors import Conflict, EngineFailed, OutOfMemory, Stopped, TimedOut
 from blocks.language.vllm_process import State, look, stop_idle_server
 from blocks.language.vllm_server import VllmServerEngine
 from blocks.settings import settings
-from tests.blocks.inference.test_process import wait_until
 from tests.blocks.language.test_vllm import SCHEMA, asking
 from tests.fakes.llm import Behaviour, LlmServer
 from tests.fakes.serving import serve
 from tests.fakes.vllm import FakeVllm, build_language_model, install_fake_vllm
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+from tests.processes import free_port, until
 
 
 def set_to(monkeypatch: pytest.MonkeyPatch, **values: object) -> None:
@@ -53,7 +46,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeVllm]:
     for pid in {note["pid"] for note in fake.notes if "served" in note}:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        wait_until(lambda pid=pid: gone(pid))
+        until(lambda pid=pid: gone(pid))
 
 
 @pytest.fixture
@@ -129,7 +122,7 @@ def test_two_that_start_at_the_same_time_share_one_server(engines: Engines, fake
     fake.behaves(health_gate=str(tmp_path / "healthy"))
     with ThreadPoolExecutor() as pool:
         loads = [pool.submit(engines().load) for _ in range(4)]
-        wait_until(lambda: servers(fake))
+        until(lambda: servers(fake))
         (tmp_path / "healthy").touch()
         for load in loads:
             load.result(timeout=30)
@@ -155,7 +148,7 @@ def test_without_an_idle_time_the_server_ends_with_the_process_that_started_it(
     )
     subprocess.run([sys.executable, "-c", code], timeout=60)
     [pid] = servers(fake)
-    wait_until(lambda: gone(pid))
+    until(lambda: gone(pid))
 
 
 def test_an_idle_server_is_stopped_and_a_busy_one_is_not(
@@ -170,8 +163,8 @@ def test_an_idle_server_is_stopped_and_a_busy_one_is_not(
     with pytest.raises(psutil.TimeoutExpired):
         psutil.Process(pid).wait(1.5)  # three idle times
     busy.unlink()
-    wait_until(lambda: gone(pid))
-    wait_until(lambda: look(f"http://127.0.0.1:{settings().vllm_port}", "any")[0] is State.ABSENT)
+    until(lambda: gone(pid))
+    until(lambda: look(f"http://127.0.0.1:{settings().vllm_port}", "any")[0] is State.ABSENT)
 
 
 def test_an_idle_server_makes_room_and_a_busy_one_does_not(engines: Engines, fake: FakeVllm, tmp_path: Path) -> None:
@@ -205,7 +198,7 @@ def test_killing_the_supervisor_ends_the_server(engines: Engines, fake: FakeVllm
     assert supervisor is not None
     supervisor.kill()
     [pid] = servers(fake)
-    wait_until(lambda: gone(pid))
+    until(lambda: gone(pid))
 
 
 @pytest.mark.parametrize(
@@ -247,7 +240,7 @@ def test_unloading_ends_the_waiting(engines: Engines, fake: FakeVllm, tmp_path: 
     engine = engines()
     with ThreadPoolExecutor() as pool:
         loading = pool.submit(engine.load)
-        wait_until(lambda: servers(fake))
+        until(lambda: servers(fake))
         engine.unload()
         with pytest.raises(Stopped):
             loading.result(timeout=10)
@@ -282,7 +275,7 @@ def test_a_server_somebody_else_started_is_used(engines: Engines, fake: FakeVllm
     own = subprocess.Popen([*command, "--host", "127.0.0.1"])
     reap = threading.Thread(target=own.wait, daemon=True)
     reap.start()
-    wait_until(lambda: look(f"http://127.0.0.1:{settings().vllm_port}", name)[0] is State.READY)
+    until(lambda: look(f"http://127.0.0.1:{settings().vllm_port}", name)[0] is State.READY)
     engines().load()
     assert servers(fake) == [own.pid]
     own.terminate()

@@ -7,9 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import namedtuple
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from blocks.models.manifest import MANIFEST, read_manifest, write_manifest
 from blocks.models.pull import pull
 from tests.blocks.models.conftest import BIG, REPO, content_of, needed, whisper
 from tests.fakes.hub import FakeHub
+from tests.processes import until
 
 
 def test_a_pull_brings_the_needed_files_and_then_the_manifest(hub: FakeHub, models_dir: Path) -> None:
@@ -59,7 +58,7 @@ def test_a_killed_pull_leaves_no_manifest_and_the_next_goes_on(hub: FakeHub, mod
     code = f"from blocks.models.pull import pull; pull('tiny', mirror='{hub.url}')"
     child = subprocess.Popen([sys.executable, "-c", code])
     parts = models_dir / PULLING / "Systran--faster-whisper-tiny"
-    wait_until(lambda: any(part.stat().st_size > 10_000_000 for part in parts.glob("*")))
+    until(lambda: any(part.stat().st_size > 10_000_000 for part in parts.glob("*")))
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert find("tiny") is None
@@ -70,13 +69,6 @@ def test_a_killed_pull_leaves_no_manifest_and_the_next_goes_on(hub: FakeHub, mod
     pull("tiny", mirror=hub.url)
     assert hub.bodies_sent("model.bin")[-1].range is not None
     assert content_of(locate("tiny").folder) == needed(files)
-
-
-def wait_until(true: Callable[[], bool], timeout_s: float = 30) -> None:
-    ends = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < ends, "it did not happen"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("file", ["model.bin", "config.json"], ids=["sha256", "git-sha1"])

@@ -1,10 +1,11 @@
 """A way to a server that can be closed and opened again, as a network that fails for a while."""
 
 import asyncio
-import socket
 import threading
 from contextlib import suppress
 from urllib.parse import urlsplit
+
+from tests.processes import free_port
 
 
 class Proxy:
@@ -18,9 +19,7 @@ class Proxy:
         self._target = (urlsplit(url).hostname or "", urlsplit(url).port or 80)
         self._loop = asyncio.new_event_loop()
         self._writers: set[asyncio.StreamWriter] = set()
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            self.port = int(listener.getsockname()[1])
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}{urlsplit(url).path}"
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         self.open()

@@ -1,24 +1,22 @@
-"""What tests of submissions share: deployments without workers, a gateway for a whole module, and its queue."""
+"""What tests of submissions share: deployments that nobody works for, their runs, and recordings to submit."""
 
 import asyncio
-import shutil
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
-import pytest
 from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Failed, Running
 
-from blocks.keys import KeyRing
-from blocks.runs import JOB_TAG
+from blocks.runs import JOB_TAG, submit_run
 from blocks.store import LocalFiles
-from tests.conftest import ROOT
-from tests.deployments.gateway.conftest import Gateway, start_gateway
+from deployments.gateway.prefect_api import open_prefect
+from flows import process_audio, process_text
 
 T = TypeVar("T")
 DEPTH = 50
@@ -29,8 +27,6 @@ def ask(url: str, question: Callable[[PrefectClient], Awaitable[T]]) -> T:
 
     async def answer() -> T:
         with temporary_settings({PREFECT_API_URL: url}):
-            from deployments.gateway.prefect_api import open_prefect
-
             async with open_prefect() as client:
                 return await question(client)
 
@@ -39,12 +35,8 @@ def ask(url: str, question: Callable[[PrefectClient], Awaitable[T]]) -> T:
 
 async def deploy(client: PrefectClient) -> None:
     """The job flows as deployments in the pool `cpu`, which nobody serves."""
-    from flows import process_audio, process_text
-
     pools = {pool.name for pool in await client.read_work_pools()}
     if "cpu" not in pools:
-        from prefect.client.schemas.actions import WorkPoolCreate
-
         await client.create_work_pool(WorkPoolCreate(name="cpu", type="process"))
     for flow in (process_audio, process_text):
         made = await flow.ato_deployment(flow.name, work_pool_name="cpu")
@@ -59,6 +51,19 @@ async def job_runs(client: PrefectClient) -> list[Any]:
     while page := await client.read_flow_runs(flow_run_filter=wanted, offset=len(runs)):
         runs += page
     return runs
+
+
+async def fill(client: PrefectClient, owner: str, jobs: int) -> None:
+    """Submit so many jobs of an owner; those there are already count."""
+    for number in range(jobs):
+        await submit_run(
+            client,
+            deployment="process-audio/process-audio",
+            parameters={"source": "store://x"},
+            name="x",
+            owner=owner,
+            idempotency_key=f"{owner}-{number}",
+        )
 
 
 async def clear(client: PrefectClient) -> None:
@@ -76,52 +81,6 @@ def ended(url: str, run_id: str, *, well: bool) -> None:
 def running(url: str, run_id: str) -> None:
     """Let a run begin, as a worker would."""
     ask(url, lambda client: client.set_flow_run_state(UUID(run_id), Running(), force=True))
-
-
-@pytest.fixture(scope="module")
-def deployed(running_prefect_server: str) -> str:
-    """A server with the deployments."""
-    ask(running_prefect_server, deploy)
-    return running_prefect_server
-
-
-@pytest.fixture(scope="module")
-def store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("gateway") / "store"
-
-
-@pytest.fixture(scope="module")
-def stranger(store_path: Path) -> str:
-    """The secret of another key."""
-    return KeyRing(LocalFiles(store_path)).create("stranger", ["submit", "read"])[0]
-
-
-@pytest.fixture(scope="module")
-def standing_gateway(deployed: str, store_path: Path, stranger: str) -> Iterator[Gateway]:
-    """A gateway for all tests of a module: it gives clients two seconds and takes files of 5 MB."""
-    running = start_gateway(
-        deployed,
-        log=store_path.parent / "gateway.log",
-        PYTHONPATH=str(ROOT),
-        AUDIO_DIR=str(store_path),
-        LOG_DIR=str(store_path.parent / "logs"),
-        CLIENT_IDLE_S="2",
-        MAX_FILE_SIZE_MB="5",
-        MAX_QUEUE_DEPTH=str(DEPTH),
-    )
-    yield running
-    running.process.terminate()
-    running.process.wait(timeout=30)
-
-
-@pytest.fixture
-def submitting(standing_gateway: Gateway, deployed: str, store_path: Path) -> Iterator[Gateway]:
-    """The module's gateway with an empty queue and no uploads; nothing but whole uploads may be left behind."""
-    shutil.rmtree(store_path / "uploads", ignore_errors=True)
-    yield standing_gateway
-    assert standing_gateway.process.poll() is None, "the gateway died"
-    assert leftovers(store_path) == []
-    ask(deployed, clear)
 
 
 def leftovers(store: Path) -> list[str]:

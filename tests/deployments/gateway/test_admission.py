@@ -8,26 +8,12 @@ import pytest
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from blocks.runs import submit_run
 from blocks.settings import settings
 from deployments.gateway.intake.admission import Admission, Place
 from deployments.gateway.web.problems import QueueFull
-from tests.deployments.gateway.conftest import Gateway, until
-from tests.deployments.gateway.submitting import (
-    ask,
-    clear,
-    deployed,
-    ended,
-    job_runs,
-    recording,
-    standing_gateway,
-    store_path,
-    stranger,
-    submit,
-    submitting,
-)
-
-__all__ = ["deployed", "standing_gateway", "store_path", "stranger", "submitting"]
+from tests.deployments.gateway.gateways import Gateway
+from tests.deployments.gateway.submitting import ask, clear, ended, fill, job_runs, recording, submit
+from tests.processes import until
 
 
 @pytest.fixture
@@ -46,18 +32,6 @@ def depth(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
         settings.cache_clear()
 
     return set_depth
-
-
-async def fill(client: PrefectClient, owner: str, jobs: int) -> None:
-    for number in range(jobs):
-        await submit_run(
-            client,
-            deployment="process-audio/process-audio",
-            parameters={"source": "store://x"},
-            name="x",
-            owner=owner,
-            idempotency_key=f"{owner}-{number}",
-        )
 
 
 async def admitted(admission: Admission, owner: str) -> bool:

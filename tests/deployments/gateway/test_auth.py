@@ -18,7 +18,8 @@ from blocks.keys import KeyRing
 from blocks.settings import Settings
 from blocks.store import open_store
 from deployments.gateway.web.auth import OPEN, NoKey, Slowdown, check_exposure, check_routes, needs, presented
-from tests.deployments.gateway.conftest import SharedGateway, until
+from tests.deployments.gateway.gateways import SharedGateway
+from tests.processes import until
 
 READ = "/v1/models"
 GOOD = "9d1f6c0ab27e48d3957b1c2e6f804a5d"

@@ -11,11 +11,9 @@ import pytest
 from blocks.keys import KeyRing
 from blocks.store import LocalFiles
 from deployments.gateway.answers.field_names import VIETNAMESE
-from tests.deployments.gateway.conftest import Gateway, free_port
-from tests.deployments.gateway.submitting import deployed, store_path
+from tests.deployments.gateway.gateways import Gateway
 from tests.deployments.gateway.working import process, run_job, stored_gateway
-
-__all__ = ["deployed", "store_path"]
+from tests.processes import free_port
 
 ALL = "raw_transcript,clean_transcript,summary,enhancement_metrics"
 NAME = "Cuộc họp “sáng”.wav"

@@ -12,11 +12,10 @@ import pytest
 from prefect.client.orchestration import PrefectClient
 from prefect.states import Failed, Running
 
-from tests.deployments.gateway.conftest import Gateway, until
-from tests.deployments.gateway.submitting import ask, deployed, store_path, submit
+from tests.deployments.gateway.gateways import Gateway
+from tests.deployments.gateway.submitting import ask, submit
 from tests.deployments.gateway.working import stored_gateway
-
-__all__ = ["deployed", "store_path"]
+from tests.processes import until
 
 
 @pytest.fixture(scope="module")

@@ -20,10 +20,8 @@ from hypothesis import settings as hypothesis_settings
 from schemathesis.config import SchemathesisConfig
 
 from tests.conftest import ROOT
-from tests.deployments.gateway.conftest import Gateway, start_gateway
-from tests.deployments.gateway.submitting import ask, clear, deployed, job_runs, leftovers, recording, submit, uploads
-
-__all__ = ["deployed"]
+from tests.deployments.gateway.gateways import Gateway, start_gateway
+from tests.deployments.gateway.submitting import ask, clear, job_runs, leftovers, recording, submit, uploads
 
 BOUNDARY = b"fuzz"
 FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY.decode()}"}
@@ -84,8 +82,7 @@ def fuzz(deployed: str, tmp_path: Path) -> Iterator[Fuzz]:
     )
     with gateway.client() as client:
         yield Fuzz(gateway, client)
-    gateway.process.terminate()
-    gateway.process.wait(timeout=30)
+    gateway.stop()
     ask(deployed, clear)
 
 

@@ -10,8 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from blocks.keys import KeyRing
 from blocks.store import LocalFiles
-from tests.deployments.gateway.conftest import Gateway, free_port, start_gateway, until
+from tests.deployments.gateway.gateways import Gateway, start_gateway
 from tests.deployments.gateway.proxy import Proxy
+from tests.processes import free_port, until
 
 
 @pytest.fixture
@@ -24,8 +25,7 @@ def gateway(way: Proxy, tmp_path: Path) -> Iterator[Gateway]:
     """A gateway whose way to Prefect can be closed."""
     running = start_gateway(way.url, log=tmp_path / "gateway.log")
     yield running
-    running.process.terminate()
-    running.process.wait(timeout=30)
+    running.stop()
 
 
 def get(gateway: Gateway, path: str, **headers: str) -> httpx.Response:
@@ -88,8 +88,7 @@ def test_redis_is_a_part_where_messages_go_by_it(prefect_server: str, tmp_path: 
         assert answer.json()["parts"]["redis"]["ok"] is False
         assert "hidden" not in answer.text
     finally:
-        running.process.terminate()
-        running.process.wait(timeout=30)
+        running.stop()
 
 
 def test_requests_are_counted_by_route_not_by_path(gateway: Gateway) -> None:
@@ -135,8 +134,7 @@ def test_metrics_need_a_key_where_others_reach_the_gateway(prefect_server: str, 
         assert get(gateway, "/metrics").status_code == 401
         assert get(gateway, "/metrics", **{"X-API-Key": secret}).status_code == 200
     finally:
-        gateway.process.terminate()
-        gateway.process.wait(timeout=30)
+        gateway.stop()
 
 
 def test_a_wrong_method_is_told_the_right_ones(gateway: Gateway) -> None:

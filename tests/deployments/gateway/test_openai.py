@@ -9,11 +9,10 @@ import httpx
 import openai
 import pytest
 
-from tests.deployments.gateway.conftest import Gateway, until
-from tests.deployments.gateway.submitting import ask, deployed, job_runs, store_path
+from tests.deployments.gateway.gateways import Gateway
+from tests.deployments.gateway.submitting import ask, job_runs
 from tests.deployments.gateway.working import stored_gateway, working
-
-__all__ = ["deployed", "store_path"]
+from tests.processes import until
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,8 @@ from litestar.testing import RequestFactory, TestClient
 from playwright.sync_api import sync_playwright
 
 from deployments.gateway.web.openapi import ReferenceDocument, ReferencePage
-from tests.deployments.gateway.conftest import Gateway
-from tests.deployments.gateway.submitting import store_path
+from tests.deployments.gateway.gateways import Gateway
 from tests.deployments.gateway.working import stored_gateway
-
-__all__ = ["store_path"]
 
 OPEN = {"/health", "/health/live", "/health/ready", "/metrics"}
 

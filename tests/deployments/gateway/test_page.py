@@ -10,11 +10,8 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.conftest import SENTENCE
-from tests.deployments.gateway.conftest import Gateway
-from tests.deployments.gateway.submitting import deployed, store_path
+from tests.deployments.gateway.gateways import Gateway
 from tests.deployments.gateway.working import stored_gateway, working
-
-__all__ = ["deployed", "store_path"]
 
 CHROMIUM = Path("/usr/bin/chromium")
 JOB_MS = 300_000

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from deployments.gateway.routes.page import FOLDER, page_files
-from tests.deployments.gateway.conftest import SharedGateway
+from tests.deployments.gateway.gateways import SharedGateway
 
 
 def css(name: str = "page.css") -> str:

@@ -7,23 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.deployments.gateway.conftest import Gateway
-from tests.deployments.gateway.submitting import (
-    ask,
-    deployed,
-    ended,
-    job_runs,
-    recording,
-    running,
-    standing_gateway,
-    store_path,
-    stranger,
-    submit,
-    submitting,
-    uploads,
-)
-
-__all__ = ["deployed", "standing_gateway", "store_path", "stranger", "submitting"]
+from tests.deployments.gateway.gateways import Gateway
+from tests.deployments.gateway.submitting import ask, ended, job_runs, recording, running, submit, uploads
 
 JSON_LIST = '["raw_transcript", "clean_transcript"]'
 

@@ -12,7 +12,7 @@ from blocks.errors import LimitReached
 from blocks.keys import ApiKey
 from blocks.store.local import LocalFiles
 from deployments.gateway.intake.quotas import Quotas
-from tests.deployments.gateway.conftest import SharedGateway
+from tests.deployments.gateway.gateways import SharedGateway
 
 READ = "/v1/models"
 

@@ -1,5 +1,6 @@
 """Every route of the application, so that a new one cannot be forgotten: nobody gets in without the right key."""
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -10,9 +11,15 @@ from uuid import uuid4
 import httpx
 import pytest
 from litestar.routes import HTTPRoute
+from prefect import flow
+from prefect.client.orchestration import get_client
 
 from blocks.keys import Scope
-from tests.deployments.gateway.conftest import SharedGateway
+from blocks.runs import submit_run
+from deployments.gateway.app import create_app
+from deployments.gateway.web.auth import NEEDS
+from tests.deployments.gateway.gateways import SharedGateway
+from tests.processes import until
 
 WRONG = "c500_0123456789ab_" + "A" * 43
 BODIES = ("POST", "PUT", "PATCH")
@@ -38,9 +45,6 @@ class Route:
 @pytest.fixture(scope="module")
 def routes(shared_gateway: SharedGateway) -> list[Route]:
     """All of the application, as Litestar has them."""
-    from deployments.gateway.app import create_app
-    from deployments.gateway.web.auth import NEEDS
-
     return [
         Route(method=method, path=route.path, scope=handler.opt.get(NEEDS, "read"))
         for route in create_app().routes
@@ -91,8 +95,6 @@ def test_with_a_wrong_key_too(guarded: list[Route], shared_gateway: SharedGatewa
 
 
 def test_with_a_revoked_key_too(guarded: list[Route], shared_gateway: SharedGateway) -> None:
-    from tests.deployments.gateway.conftest import until
-
     secret, key = shared_gateway.key("submit", "read", "admin", "approve")
     shared_gateway.keys.revoke(key.key_id)
     until(lambda: shared_gateway.client(secret).get("/v1/models").status_code == 401)
@@ -132,12 +134,6 @@ def test_the_job_of_another_owner_looks_like_no_job(
 
 def submitted_by(owner: str) -> str:
     """A run that waits, as a gateway submits it."""
-    import asyncio
-
-    from prefect import flow
-    from prefect.client.orchestration import get_client
-
-    from blocks.runs import submit_run
 
     @flow(name="refusals")
     def nothing() -> None: ...

@@ -13,23 +13,11 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from blocks.job import JobOptions, JobResult, Metrics, Status, Versions
 from blocks.runs.record import JOB_ID
 from blocks.store import LocalFiles
+from deployments.gateway.intake import destinations
 from deployments.gateway.intake.destinations import destination
-from tests.deployments.gateway.conftest import Gateway
-from tests.deployments.gateway.submitting import (
-    DEPTH,
-    ask,
-    deployed,
-    ended,
-    recording,
-    running,
-    standing_gateway,
-    store_path,
-    stranger,
-    submit,
-    submitting,
-)
-
-__all__ = ["deployed", "standing_gateway", "store_path", "stranger", "submitting"]
+from flows import process_audio
+from tests.deployments.gateway.gateways import Gateway
+from tests.deployments.gateway.submitting import DEPTH, ask, ended, fill, recording, running, submit
 
 SCHEMA = {"type": "object", "properties": {"title": {"type": "string"}}}
 
@@ -108,8 +96,6 @@ def test_repeats_count_once(submitting: Gateway) -> None:
 
 
 def test_a_repeat_with_a_key_needs_no_place(submitting: Gateway, deployed: str) -> None:
-    from tests.deployments.gateway.test_admission import fill
-
     with submitting.client() as client:
         first = submit(client, headers={"Idempotency-Key": "mine"}).json()
         ask(deployed, lambda prefect: fill(prefect, "static", DEPTH))
@@ -118,8 +104,6 @@ def test_a_repeat_with_a_key_needs_no_place(submitting: Gateway, deployed: str) 
 
 
 async def with_gpus(client: PrefectClient) -> None:
-    from flows import process_audio
-
     for number in range(3):
         await client.create_work_pool(WorkPoolCreate(name=f"gpu-{number}", type="process"))
         made = await process_audio.ato_deployment(f"process-audio-gpu-{number}", work_pool_name=f"gpu-{number}")
@@ -146,8 +130,6 @@ def gpus(deployed: str) -> Iterator[None]:
 
 @pytest.mark.usefixtures("gpus")
 def test_a_job_goes_to_the_gpu_that_idles_and_has_a_worker(deployed: str) -> None:
-    from deployments.gateway.intake import destinations
-
     async def chosen(client: PrefectClient) -> str:
         destinations._known.clear()
         return (await destination(client, "process-audio")).deployment

@@ -12,11 +12,8 @@ from blocks.keys import KeyRing
 from blocks.settings import settings
 from blocks.store import LocalFiles
 from tasks.llm.template import list_templates, load_template, render
-from tests.deployments.gateway.conftest import Gateway
-from tests.deployments.gateway.submitting import store_path
+from tests.deployments.gateway.gateways import Gateway
 from tests.deployments.gateway.working import stored_gateway
-
-__all__ = ["store_path"]
 
 SCHEMA = {
     "$schema": "http://json-schema.org/draft-07/schema#",

@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,9 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT
-from tests.deployments.gateway.conftest import Gateway, start_gateway
-from tests.deployments.gateway.submitting import (
-    deployed,
-    leftovers,
-    recording,
-    standing_gateway,
-    store_path,
-    stranger,
-    submit,
-    submitting,
-    uploads,
-)
-
-__all__ = ["deployed", "standing_gateway", "store_path", "stranger", "submitting"]
+from tests.deployments.gateway.gateways import Gateway, start_gateway
+from tests.deployments.gateway.submitting import leftovers, recording, submit, uploads
+from tests.processes import until
 
 BOUNDARY = "----boundary"
 MULTIPART = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
@@ -45,13 +34,6 @@ def file_part(content: bytes = b"RIFF", filename: str = "a.wav") -> bytes:
 
 END = f"--{BOUNDARY}--\r\n".encode()
 FEATURES = part("features", b"raw_transcript")
-
-
-def eventually(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 class Raw:
@@ -233,9 +215,9 @@ def test_a_client_that_sends_a_byte_now_and_then_gets_408(submitting: Gateway) -
 def test_the_file_of_a_client_that_goes_away_goes_too(submitting: Gateway, store_path: Path) -> None:
     client = Raw(submitting, form_head(4_000_000))
     client.send(FEATURES + file_part(bytes(1_000_000)))
-    eventually(lambda: bool(leftovers(store_path)), "no upload began")
+    until(lambda: leftovers(store_path))
     client.socket.close()
-    eventually(lambda: not leftovers(store_path), "the partial file stayed")
+    until(lambda: not leftovers(store_path), 20)
     assert uploads(store_path) == []
 
 
@@ -247,7 +229,7 @@ def test_others_are_served_while_uploads_are_in_hand(submitting: Gateway, store_
         assert submit(client, recording("quick")).status_code == 202
     for client in waiting:
         client.socket.close()
-    eventually(lambda: not leftovers(store_path), "partial files stayed")
+    until(lambda: not leftovers(store_path), 20)
 
 
 def test_a_killed_gateway_leaves_a_file_that_the_next_one_removes(deployed: str, tmp_path: Path) -> None:
@@ -259,15 +241,14 @@ def test_a_killed_gateway_leaves_a_file_that_the_next_one_removes(deployed: str,
     gateway = started()
     client = Raw(gateway, form_head(4_000_000))
     client.send(FEATURES + file_part(bytes(1_000_000)))
-    eventually(lambda: bool(leftovers(store)), "no upload began")
+    until(lambda: leftovers(store))
     gateway.process.kill()
     gateway.process.wait()
     client.socket.close()
     assert leftovers(store)
     gateway = started()
     assert leftovers(store) == []
-    gateway.process.terminate()
-    gateway.process.wait(timeout=30)
+    gateway.stop()
 
 
 @pytest.mark.parametrize("megabytes", [100, pytest.param(500, marks=pytest.mark.soak)])
@@ -293,5 +274,4 @@ def test_memory_stays_flat_under_a_large_upload(deployed: str, tmp_path: Path, m
             assert client.post("/v1/process", content=large(), headers=MULTIPART, timeout=300).status_code == 202
         assert highest - before < 50_000_000, f"{(highest - before) / 1e6:.0f} MB more"
     finally:
-        gateway.process.terminate()
-        gateway.process.wait(timeout=30)
+        gateway.stop()

@@ -1,7 +1,7 @@
 """Waiting for runs: one question for all, nothing when idle, patience when Prefect is away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from blocks.errors import NotFound
 from blocks.runs import JobRun, read_run
 from deployments.gateway.watch import Watcher
 from tests.deployments.gateway.proxy import Proxy
+from tests.processes import eventually
 
 
 @flow(name="watched", persist_result=False)
@@ -57,12 +58,6 @@ async def new_run(client: PrefectClient) -> JobRun:
     return await read_run(client, made.id)
 
 
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not true():  # noqa: ASYNC110 - what is waited for is no event of ours
-            await asyncio.sleep(0.01)
-
-
 def watching(watcher: Watcher) -> int:
     """How many runs somebody waits for."""
     return len(watcher._watched)
@@ -76,7 +71,7 @@ async def test_who_waits_is_told_of_the_next_status(counted: tuple[Watcher, list
     watcher, _ = counted
     run = await new_run(direct)
     waiting = asyncio.create_task(watcher.wait_for_status(run, 60))
-    await until(lambda: watching(watcher) == 1)
+    await eventually(lambda: watching(watcher) == 1)
     await set_state(direct, run.run_id, Running())
     assert (await waiting).status == "PREPROCESSING"
 
@@ -93,7 +88,7 @@ async def test_two_hundred_waiters_cost_one_question_each_time(
     watcher, asked = counted
     runs = [await new_run(direct) for _ in range(4)]
     waiting = [asyncio.create_task(watcher.wait_for_end(run)) for run in runs for _ in range(50)]
-    await until(lambda: len(asked) >= 3)
+    await eventually(lambda: len(asked) >= 3)
     assert set(asked) == {"/api/flow_runs/filter"}
     for run in runs:
         await set_state(direct, run.run_id, Completed())
@@ -105,9 +100,9 @@ async def test_nothing_is_asked_while_nobody_waits(counted: tuple[Watcher, list[
     watcher, asked = counted
     run = await new_run(direct)
     waiting = asyncio.create_task(watcher.wait_for_end(run))
-    await until(lambda: len(asked) > 0)
+    await eventually(lambda: len(asked) > 0)
     waiting.cancel()
-    await until(lambda: watching(watcher) == 0)
+    await eventually(lambda: watching(watcher) == 0)
     polling = watcher._polling
     assert polling is not None
     await asyncio.wait_for(polling, 10)
@@ -122,10 +117,10 @@ async def test_a_server_that_is_away_for_a_while_is_waited_for(
     watcher, asked = counted
     run = await new_run(direct)
     waiting = asyncio.create_task(watcher.wait_for_end(run))
-    await until(lambda: len(asked) > 0)
+    await eventually(lambda: len(asked) > 0)
     way.close()
     before = len(asked)
-    await until(lambda: len(asked) > before + 2)
+    await eventually(lambda: len(asked) > before + 2)
     await set_state(direct, run.run_id, Failed())
     assert not waiting.done()
     way.open()
@@ -144,7 +139,7 @@ async def test_an_error_nobody_thought_of_does_not_end_the_watch(prefect_server:
         async with get_client(httpx_settings={"event_hooks": {"request": [fail]}}) as client:
             watcher = Watcher(client)
             waiting = asyncio.create_task(watcher.wait_for_end(run))
-            await until(lambda: not failures)
+            await eventually(lambda: not failures)
             await set_state(direct, run.run_id, Completed())
             assert (await asyncio.wait_for(waiting, 60)).status == "COMPLETE"
             await watcher.close()
@@ -156,7 +151,7 @@ async def test_nobody_is_told_what_was_overtaken(
     watcher, _ = counted
     waiting_run = await new_run(direct)
     early = asyncio.create_task(watcher.wait_for_status(waiting_run, 60))
-    await until(lambda: watching(watcher) == 1)
+    await eventually(lambda: watching(watcher) == 1)
     way.close()  # the watcher itself learns nothing more
     await set_state(direct, waiting_run.run_id, Running())
     running_run = await read_run(direct, waiting_run.run_id)
@@ -168,7 +163,7 @@ async def test_nobody_is_told_what_was_overtaken(
 async def test_a_run_that_is_deleted_ends_the_wait(counted: tuple[Watcher, list[str]], direct: PrefectClient) -> None:
     run = await new_run(direct)
     waiting = asyncio.create_task(counted[0].wait_for_end(run))
-    await until(lambda: watching(counted[0]) == 1)
+    await eventually(lambda: watching(counted[0]) == 1)
     await direct.delete_flow_run(run.run_id)
     with pytest.raises(NotFound):
         await asyncio.wait_for(waiting, 60)

@@ -1,17 +1,22 @@
 """Bytes that are no honest HTTP: each gets a typed refusal and the end of its connection, never a second meaning."""
 
+import asyncio
 import json
 import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import uvicorn
 
+from blocks.settings import settings
 from deployments.gateway.web import wire
-from tests.deployments.gateway.conftest import SharedGateway, until
+from tests.deployments.gateway.gateways import SharedGateway
+from tests.processes import eventually, until
 
 GET = "GET /v1/models HTTP/1.1\r\nHost: c500\r\n"
 POST = "POST /v1/process_text HTTP/1.1\r\nHost: c500\r\nContent-Type: application/json\r\n"
@@ -110,10 +115,6 @@ def test_requests_one_after_another_on_a_line_each_need_a_key(shared_gateway: Sh
 
 
 async def test_a_line_without_a_whole_head_is_closed_and_one_with_a_request_in_hand_is_not() -> None:
-    import asyncio
-
-    import uvicorn
-
     async def slow(scope: object, receive: object, send: object) -> None:
         await asyncio.sleep(0.6)
         await send({"type": "http.response.start", "status": 204, "headers": []})  # type: ignore[operator]
@@ -126,8 +127,7 @@ async def test_a_line_without_a_whole_head_is_closed_and_one_with_a_request_in_h
         uvicorn.Config(slow, port=0, http=Hurried, ws="none", lifespan="off", log_level="critical")  # type: ignore[arg-type]
     )
     serving = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
+    await eventually(lambda: server.started)
     port = server.servers[0].sockets[0].getsockname()[1]
     reader, dribbling = await asyncio.open_connection("127.0.0.1", port)
     dribbling.write(b"GET / HTTP/1.1\r\nHos")
@@ -144,22 +144,14 @@ async def test_a_line_without_a_whole_head_is_closed_and_one_with_a_request_in_h
 
 async def served(app: object, kind: type[wire.Protocol]) -> tuple[object, object, int]:
     """An application on a free port: its server, the task that serves, and the port."""
-    import asyncio
-
-    import uvicorn
-
     config = uvicorn.Config(app, port=0, http=kind, ws="none", lifespan="off", log_level="critical")  # type: ignore[arg-type]
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
+    await eventually(lambda: server.started)
     return server, serving, server.servers[0].sockets[0].getsockname()[1]
 
 
 async def test_a_line_on_which_a_refused_body_still_comes_stays_open() -> None:
-    import asyncio
-    import time
-
     async def refusing(scope: object, receive: object, send: object) -> None:
         await send({"type": "http.response.start", "status": 429, "headers": [(b"content-length", b"0")]})  # type: ignore[operator]
         await send({"type": "http.response.body"})  # type: ignore[operator]
@@ -184,10 +176,6 @@ async def test_a_line_on_which_a_refused_body_still_comes_stays_open() -> None:
 
 
 async def test_an_address_gets_half_of_all_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    import asyncio
-
-    from blocks.settings import settings
-
     async def nothing(scope: object, receive: object, send: object) -> None:
         raise AssertionError("no request was made")
 

@@ -16,7 +16,7 @@ from prefect.client.schemas.objects import StateType
 
 from blocks.runs import JOB_TAG
 from tests.conftest import ROOT
-from tests.deployments.gateway.conftest import Gateway, start_gateway
+from tests.deployments.gateway.gateways import Gateway, start_gateway
 from tests.deployments.gateway.submitting import ask
 
 PENDING = FlowRunFilter(
@@ -68,8 +68,7 @@ def stored_gateway(prefect_url: str, store: Path, **settings: str) -> Generator[
     try:
         yield running
     finally:
-        running.process.terminate()
-        running.process.wait(timeout=30)
+        running.stop()
 
 
 def process(client: httpx.Client, recording: Path, **fields: Any) -> str:

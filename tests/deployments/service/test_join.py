@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
 
+from tests.processes import stop, until_ready
 from tests.service import ROOT, Service
 
 DEADLINE_S = 120
@@ -48,18 +48,10 @@ def joined(
             command, cwd=folder, env=environment, stdout=output, stderr=output, start_new_session=True
         )
     try:
-        deadline = time.monotonic() + DEADLINE_S
-        while "started!" not in log.read_text():
-            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
+        until_ready(process, lambda: "started!" in log.read_text(), log, DEADLINE_S)
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process, within_s=60)
 
 
 async def test_a_worker_joins_from_another_home(

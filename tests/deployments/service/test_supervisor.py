@@ -17,7 +17,7 @@ from deployments.service import supervisor as supervisor_module
 from deployments.service.part import Part
 from deployments.service.part_log import PartLog
 from deployments.service.supervisor import Supervisor
-from tests.databases import free_port
+from tests.processes import eventually, free_port
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONUNBUFFERED": "1"}
 STAY = "import signal; print('up', flush=True); signal.pause()"
@@ -58,11 +58,6 @@ class Running:
         return sum(text in line for line in self.said)
 
 
-async def until(happened: Callable[[], object]) -> None:
-    while not happened():  # noqa: ASYNC110 - other processes cannot set an event
-        await asyncio.sleep(0.02)
-
-
 def child(code: str) -> psutil.Process | None:
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
@@ -98,7 +93,7 @@ async def test_a_killed_part_is_started_again(tmp_path: Path) -> None:
         before = child(code)
         assert before
         before.kill()
-        await until(lambda: (now := child(code)) and now.pid != before.pid)
+        await eventually(lambda: (now := child(code)) and now.pid != before.pid, DEADLINE_S)
 
     await service.run(kill)
     assert service.heard("worker: was killed by SIGKILL, starts again in 0.5 s") == 1
@@ -119,9 +114,9 @@ async def test_a_part_that_cannot_be_started_for_a_while_is_tried_again(
         before = child(code)
         assert before
         before.kill()
-        await until(lambda: service.heard("worker: cannot be started") >= 2)
+        await eventually(lambda: service.heard("worker: cannot be started") >= 2, DEADLINE_S)
         program.symlink_to(sys.executable)
-        await until(lambda: child(code))
+        await eventually(lambda: child(code), DEADLINE_S)
 
     await service.run(take_away)
 
@@ -162,11 +157,11 @@ async def test_the_pauses_between_restarts_grow(tmp_path: Path, monkeypatch: pyt
 
     async def end_it_again_and_again() -> None:
         for deaths in range(1, 5):
-            await until(lambda: child(code))
+            await eventually(lambda: child(code), DEADLINE_S)
             found = child(code)
             assert found
             found.terminate()
-            await until(lambda deaths=deaths: service.heard("starts again") == deaths)
+            await eventually(lambda deaths=deaths: service.heard("starts again") == deaths, DEADLINE_S)
 
     await service.run(end_it_again_and_again)
     pauses = [float(line.split("again in ")[1].split()[0]) for line in service.said if "starts again" in line]
@@ -202,7 +197,7 @@ async def test_what_a_part_started_ends_with_it(tmp_path: Path) -> None:
         found = child(grandchild)
         assert parent and found
         parent.kill()
-        await until(lambda: not found.is_running() or found.status() == psutil.STATUS_ZOMBIE)
+        await eventually(lambda: not found.is_running() or found.status() == psutil.STATUS_ZOMBIE, DEADLINE_S)
 
     await service.run(kill)
 
@@ -219,7 +214,7 @@ async def test_a_part_that_hangs_is_killed_and_started_again(tmp_path: Path, mon
         before = child(code)
         assert before
         before.send_signal(signal.SIGSTOP)
-        await until(lambda: (now := child(code)) and now.pid != before.pid)
+        await eventually(lambda: (now := child(code)) and now.pid != before.pid, DEADLINE_S)
 
     await service.run(hang)
     assert service.heard("server: does not answer, is killed") == 1
@@ -230,7 +225,7 @@ async def test_stopping_during_the_start_leaves_nothing(tmp_path: Path) -> None:
     service = Running(tmp_path, [part("slow", slow)])
     running = asyncio.create_task(service.supervisor.run(service.stop))
     async with asyncio.timeout(DEADLINE_S):
-        await until(lambda: child(slow))
+        await eventually(lambda: child(slow), DEADLINE_S)
         service.stop.set()
         await running
     assert not child(slow)

@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from deployments.service.plan import MARK
-from tests.databases import free_port
+from tests.deployments.gateway.gateways import live
+from tests.processes import free_port, until
 from tests.service import Service, start_service
 
 DEADLINE_S = 120
@@ -120,14 +121,7 @@ def test_doctor_finds_the_service_well(service: Service) -> None:
 def test_a_killed_gateway_comes_back(service: Service) -> None:
     before = part(service, "deployments.gateway")
     before.kill()
-    deadline = time.monotonic() + DEADLINE_S
-    while True:
-        assert time.monotonic() < deadline
-        try:
-            if httpx.get(f"{service.gateway_url}/health/live").is_success:
-                break
-        except httpx.HTTPError:
-            time.sleep(0.1)
+    until(lambda: live(service.gateway_url), DEADLINE_S)
     assert part(service, "deployments.gateway").pid != before.pid
     assert "gateway: was killed by SIGKILL" in service.screen.read_text()
 

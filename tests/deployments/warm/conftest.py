@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from prefect.client.schemas.objects import FlowRun
 from deployments.warm import kin
 from deployments.warm.worker import WarmWorker
 from tests.conftest import ROOT
+from tests.processes import stop
 
 DEADLINE_S = 90
 MODULE = "warm_flows"
@@ -145,9 +145,7 @@ class Pool:
             worker.says("forkserver")
             yield worker
         finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-            process.wait(timeout=60)
+            stop(process, within_s=60)
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 
 from deployments.server import PROCESS, TEMPORARY, migrated_template
-from tests.deployments.gateway.conftest import free_port
 from tests.deployments.warm.conftest import Pool, eventually, facts
+from tests.processes import free_port
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from tasks.audio import fetch as fetch_module
 from tasks.audio.fetch import Fetched, fetch
 from tasks.audio.fetch_http import is_public
 from tests.fakes.serving import serve
+from tests.processes import free_port
 
 CONTENT = bytes(range(256)) * 4000
 MB = 1_000_000
@@ -231,9 +232,7 @@ async def test_unreachable_servers_are_worth_another_try(get: Any, unused_port: 
 @pytest.fixture
 def unused_port() -> int:
     """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_port()
 
 
 @pytest.mark.parametrize(
