@@ -30,7 +30,20 @@ def options(
 
 def load_commands() -> None:
     """Import the modules that define commands; each registers its own."""
-    for module in ("inspect", "keys", "models", "process", "status", "templates", "up", "worker"):
+    for module in (
+        "accounts",
+        "ask",
+        "costs",
+        "inspect",
+        "keys",
+        "models",
+        "process",
+        "simulate",
+        "status",
+        "templates",
+        "up",
+        "worker",
+    ):
         import_module(f"deployments.cli.{module}")
 
 

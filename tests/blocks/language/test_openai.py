@@ -63,13 +63,13 @@ async def test_the_request_is_deterministic_and_structured(llm_server: LlmServer
 
 @pytest.mark.parametrize("shape", ["prose", "fence"])
 async def test_json_is_found_in_wrapped_answers(llm_server: LlmServer, shape: Any) -> None:
-    llm_server.behaviour.answers = shape
+    llm_server.behaves(faults={shape: 1})
     assert (await ask()).parsed == {"title": "The budget was approved."}
     assert len(llm_server.requests) == 1
 
 
 async def test_a_wrong_answer_is_repaired_once(llm_server: LlmServer) -> None:
-    llm_server.behaviour.answers = "wrong_once"
+    llm_server.behaves(next_faults={"wrong_schema": 1})
     answer = await ask()
     assert answer.parsed == {"title": "The budget was approved."}
     first, second = llm_server.requests
@@ -77,9 +77,9 @@ async def test_a_wrong_answer_is_repaired_once(llm_server: LlmServer) -> None:
     assert answer.usage.prompt_tokens > len(str(first.body["messages"]).split()) // 2
 
 
-@pytest.mark.parametrize("shape", ["always_wrong", "truncated"])
+@pytest.mark.parametrize("shape", ["wrong_schema", "length"])
 async def test_an_answer_that_stays_wrong_is_reported_not_passed_off(llm_server: LlmServer, shape: Any) -> None:
-    llm_server.behaviour.answers = shape
+    llm_server.behaves(faults={shape: 1})
     answer = await ask()
     assert answer.problems
     assert len(llm_server.requests) == 2
@@ -87,7 +87,7 @@ async def test_an_answer_that_stays_wrong_is_reported_not_passed_off(llm_server:
 
 @pytest.mark.parametrize("refused", [{"json_schema"}, {"json_schema", "json_object"}])
 async def test_a_refused_response_format_is_remembered(llm_server: LlmServer, refused: set[str]) -> None:
-    llm_server.behaviour.refuses = frozenset(refused)
+    llm_server.behaves(refused_formats=refused)
     engine = OpenAILanguageEngine()
     [first] = await engine.complete([ASKED], SCHEMA)
     before = len(llm_server.requests)
@@ -98,28 +98,30 @@ async def test_a_refused_response_format_is_remembered(llm_server: LlmServer, re
 
 
 async def test_a_wrong_key_names_the_setting_and_never_the_key(llm_server: LlmServer) -> None:
-    llm_server.behaviour.api_key = "another"
+    llm_server.behaves(keys=["another"])
     with pytest.raises(EngineFailed) as caught:
         await ask()
     assert "OPENAI_LANGUAGE_API_KEY" in caught.value.fix
     assert KEY not in f"{caught.value.message} {caught.value.fix} {caught.value.details}"
 
 
-async def test_an_unknown_model_is_named(llm_server: LlmServer) -> None:
-    llm_server.behaviour.models = ("large",)
-    with pytest.raises(EngineFailed, match="small"):
+async def test_an_unknown_model_is_named(llm_server: LlmServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_LANGUAGE_MODEL", "large")
+    settings.cache_clear()
+    with pytest.raises(EngineFailed, match="large"):
         await ask()
 
 
-async def test_a_text_too_long_for_the_model_is_said(llm_server: LlmServer) -> None:
-    llm_server.behaviour.context_words = 3
-    with pytest.raises(EngineFailed, match="too long"):
-        await ask()
+async def test_a_text_too_long_for_the_model_is_said(llm_server: LlmServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve_llm(context_tokens=3) as narrow:
+        monkeypatch.setenv("OPENAI_LANGUAGE_URL", narrow.url)
+        settings.cache_clear()
+        with pytest.raises(EngineFailed, match="too long"):
+            await ask()
 
 
 async def test_retry_after_is_waited_for(llm_server: LlmServer) -> None:
-    llm_server.behaviour.requests_per_window = 1
-    llm_server.behaviour.window_s = 0.5
+    llm_server.behaves(quota={"rpm": 1}, window_s=0.5)
     engine = OpenAILanguageEngine()
     await engine.complete([ASKED], SCHEMA)
     start = time.monotonic()
@@ -130,22 +132,21 @@ async def test_retry_after_is_waited_for(llm_server: LlmServer) -> None:
 
 
 async def test_a_long_retry_after_is_left_to_the_step(llm_server: LlmServer) -> None:
-    llm_server.behaviour.fail_times = 1
-    llm_server.behaviour.fail_status = 429
-    llm_server.behaviour.fail_headers = {"Retry-After": "3600"}
+    llm_server.behaves(quota={"rpm": 1}, window_s=3600)
+    await ask()
     with pytest.raises(EngineUnavailable):
         await ask()
 
 
 async def test_a_failing_server_is_transient(llm_server: LlmServer) -> None:
-    llm_server.behaviour.fail_times = 5
+    llm_server.behaves(next_faults={"error": 5})
     with pytest.raises(EngineUnavailable) as caught:
         await ask()
     assert caught.value.transient
 
 
 async def test_a_cut_connection_is_transient(llm_server: LlmServer) -> None:
-    llm_server.behaviour.close_times = 5
+    llm_server.behaves(next_faults={"half_body": 5})
     with pytest.raises(EngineUnavailable):
         await ask()
 
@@ -153,7 +154,7 @@ async def test_a_cut_connection_is_transient(llm_server: LlmServer) -> None:
 async def test_a_hanging_server_ends_with_the_timeout(llm_server: LlmServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENGINE_TIMEOUT_S", "0.3")
     settings.cache_clear()
-    llm_server.behaviour.hang_times = 5
+    llm_server.behaves(next_faults={"hang": 5})
     with pytest.raises(EngineUnavailable):
         await ask()
 
@@ -166,7 +167,7 @@ async def test_an_absent_server_is_transient_and_named(llm_server: LlmServer, mo
 
 
 async def test_many_prompts_keep_their_order_and_a_limit(llm_server: LlmServer) -> None:
-    llm_server.behaviour.latency_s = 0.05
+    llm_server.behaves(latency={"mean_ms": 50})
     prompts = [ASKED.model_copy(update={"user": ASKED.user.replace("budget", f"plan {n}")}) for n in range(12)]
     answers = await OpenAILanguageEngine().complete(prompts, SCHEMA)
     assert [answer.parsed for answer in answers] == [{"title": f"The plan {n} was approved."} for n in range(12)]

@@ -19,8 +19,7 @@ from blocks.language.vllm_process import State, look, stop_idle_server
 from blocks.language.vllm_server import VllmServerEngine
 from blocks.settings import settings
 from tests.blocks.language.test_vllm import SCHEMA, asking
-from tests.fakes.llm import Behaviour, LlmServer
-from tests.fakes.serving import serve
+from tests.fakes.llm import serve_llm
 from tests.fakes.vllm import FakeVllm, build_language_model, install_fake_vllm
 from tests.processes import free_port, until
 
@@ -261,8 +260,8 @@ def test_another_model_at_the_port_is_a_conflict(
 def test_something_else_at_the_port_is_a_conflict(
     engines: Engines, fake: FakeVllm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with serve(LlmServer(Behaviour())) as address:  # it has no /health
-        set_to(monkeypatch, VLLM_PORT=address.rpartition(":")[2])
+    with serve_llm() as server:  # it has no /health
+        set_to(monkeypatch, VLLM_PORT=server.running.url.rpartition(":")[2])
         with pytest.raises(Conflict, match="no vLLM server") as caught:
             engines().load()
     assert "VLLM_PORT" in caught.value.fix

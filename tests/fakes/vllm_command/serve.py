@@ -1,19 +1,20 @@
 """A simulator of `vllm serve`: the simulated chat server, health and metrics, behaving as C500_FAKE_VLLM says."""
 
 import argparse
+import asyncio
 import json
 import os
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.types import Receive, Scope, Send
+from aiohttp import web
 
-from tests.fakes.llm import Behaviour, LlmServer
+from deployments.simulator.answers import WRONG
+from deployments.simulator.asked import Asked
+from deployments.simulator.serve import serve_until_stopped
+from tests.fakes.llm.answers import content_for
+from tests.fakes.llm.server import NAME, Recording
 
 METRICS = """\
 # HELP vllm:num_requests_running Number of requests in model execution batches.
@@ -37,36 +38,41 @@ def note(**what: Any) -> None:
         log.write(json.dumps(what | {"pid": os.getpid()}) + "\n")
 
 
-@dataclass
 class FakeServer:
     """The chat server with what vLLM has beside it."""
 
-    name: str
-    chat: LlmServer = field(init=False)
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._chat = Recording(name, answer)
 
-    def __post_init__(self) -> None:
-        self.chat = LlmServer(Behaviour(models=(self.name,)))
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request."""
+        if request.path == "/health":
+            return self._health()
+        if request.path == "/metrics":
+            return self._metrics()
+        # The server needs no key: it is found by its path.
+        response = await self._chat.handle(request.clone(rel_url=f"/a/{NAME}{request.path_qs}"))
+        if request.method == "POST":
+            note(body=self._chat.requests[-1].body)
+        return response
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path")
-        if path == "/health":
-            await self._health()(scope, receive, send)
-        elif path == "/metrics":
-            await self._metrics()(scope, receive, send)
-        else:
-            self.chat.behaviour.answers = behaviour().get("answers", "right")
-            await self.chat(scope, receive, send)
-            if scope["type"] == "http" and Request(scope).method == "POST":
-                note(body=self.chat.requests[-1].body)
-
-    def _health(self) -> Response:
+    def _health(self) -> web.Response:
         gate = behaviour().get("health_gate")
-        return Response(status_code=503 if gate and not Path(gate).exists() else 200)
+        return web.Response(status=503 if gate and not Path(gate).exists() else 200)
 
-    def _metrics(self) -> Response:
+    def _metrics(self) -> web.Response:
         busy = behaviour().get("busy")
         running = float(bool(busy) and Path(busy).exists())
-        return PlainTextResponse(METRICS.format(name=self.name, running=running, finished=len(self.chat.requests)))
+        return web.Response(text=METRICS.format(name=self._name, running=running, finished=len(self._chat.requests)))
+
+
+def answer(asked: Asked) -> str:
+    """A right answer; with `wrong_once`, only to a request that repairs a wrong one."""
+    is_repair = any(message["role"] == "assistant" for message in asked.body["messages"])
+    if behaviour().get("answers") == "wrong_once" and not is_repair:
+        return WRONG
+    return content_for(asked.body)
 
 
 def main() -> None:
@@ -87,4 +93,4 @@ def main() -> None:
     if said := behaviour().get("die"):
         sys.exit(said)
     server = FakeServer(options.served_model_name[0])
-    uvicorn.run(server, host=options.host, port=options.port, log_level="error", lifespan="off")
+    asyncio.run(serve_until_stopped(server.handle, options.port, lambda url: None))

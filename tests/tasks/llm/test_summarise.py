@@ -36,13 +36,13 @@ async def test_every_template_works_with_a_server(llm_server: LlmServer, name: s
 
 
 async def test_a_server_without_structured_output_still_works(llm_server: LlmServer) -> None:
-    llm_server.behaviour.refuses = frozenset({"json_schema", "json_object"})
+    llm_server.behaves(refused_formats=["json_schema", "json_object"])
     summary = await summarise(english(), load_template("meeting_notes"), choose("auto"))
     assert summary.content
 
 
 async def test_a_model_that_cannot_is_a_notice_not_a_guess(llm_server: LlmServer) -> None:
-    llm_server.behaviour.answers = "always_wrong"
+    llm_server.behaves(faults={"wrong_schema": 1})
     summary = await summarise(english(), load_template("meeting_notes"), choose("auto"))
     assert summary.content is None
     assert [notice.code for notice in summary.notices] == ["summary_invalid"]
@@ -60,7 +60,7 @@ async def test_a_long_text_is_shortened_by_whole_segments_and_says_so(llm_server
 
 
 async def test_a_server_out_of_reach_is_for_the_step_to_try_again(llm_server: LlmServer) -> None:
-    llm_server.behaviour.fail_times = 9
+    llm_server.behaves(next_faults={"error": 9})
     with pytest.raises(EngineUnavailable):
         await summarise(english(), load_template("generic_summary"), choose("auto"))
 
@@ -73,7 +73,7 @@ async def test_a_transcript_is_enhanced_by_a_server(llm_server: LlmServer) -> No
 
 
 async def test_a_server_that_loses_lines_leaves_the_text_raw(llm_server: LlmServer) -> None:
-    llm_server.behaviour.content = lambda body: '{"lines": ["One line."]}'
+    llm_server.behaves(script=lambda asked: '{"lines": ["One line."]}')
     enhanced = await enhance(english(), choose("auto"), max_edit_rate=0.35)
     assert enhanced.transcript == english()
     assert len(enhanced.notices) == 1
