@@ -179,6 +179,38 @@ class Settings(BaseSettings):
     )
     openai_language_api_key: SecretStr | None = Field(default=None, description="its key")
     openai_language_model: str = Field(default="", description="the model it is asked for; empty = LLM_SUM_MODEL")
+    accounts_file: Path = Field(
+        default=HOME / "accounts.yaml", description="the LLM accounts; docs/accounts.md shows the file's form"
+    )
+    limiter_url: str = Field(
+        default="sqlite:///~/.c500/limits.db",
+        pattern=r"^(memory://|sqlite:///.+|rediss?://.+)$",
+        description="where the limits of LLM accounts are counted: `sqlite:///path` for the processes of one machine, "
+        "`redis://…` for several machines, `memory://` for one process",
+    )
+    books_url: str = Field(
+        default="sqlite:///~/.c500/books.db",
+        pattern=r"^(sqlite:///.+|postgresql://.+)$",
+        description="where LLM calls and their costs are entered: `sqlite:///path` or `postgresql://…`",
+    )
+    pool_enhance_model: str = Field(
+        default="", description="model of accounts.yaml that engine `pool` enhances with; empty = by tier"
+    )
+    pool_sum_model: str = Field(
+        default="", description="model of accounts.yaml that engine `pool` summarises with; empty = by tier"
+    )
+    embedding_url: AnyHttpUrl | None = Field(
+        default=None,
+        description="base URL of a server with /embeddings, ending in /v1, for answers to similar requests",
+    )
+    embedding_api_key: SecretStr | None = Field(default=None, description="its key")
+    embedding_model: str = Field(default="", description="the model it is asked for")
+    chat_deadline_s: float = Field(
+        default=600,
+        gt=0,
+        le=86_400,
+        description="seconds a chat completion of the gateway may take, with its wait for limits; longer waits: 429",
+    )
     engine_timeout_s: float = Field(
         default=120, gt=0, le=3600, description="seconds one call of a remote engine may take"
     )

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from blocks.settings import settings
 from deployments.server import temporary_server
@@ -18,6 +20,12 @@ os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
 os.environ.pop("PREFECT_API_URL", None)
 
 
+# No test measures time: a busy machine fails none.
+hypothesis_settings.register_profile(
+    "c500", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("c500")
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -29,6 +37,9 @@ def private_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setenv("AUDIO_DIR", str(tmp_path / "store"))
     monkeypatch.setenv("LOG_DIR", str(tmp_path / "logs"))
     monkeypatch.setenv("SERVICE_DIR", str(tmp_path / "service"))
+    monkeypatch.setenv("ACCOUNTS_FILE", str(tmp_path / "accounts.yaml"))
+    monkeypatch.setenv("LIMITER_URL", f"sqlite:///{tmp_path}/limits.db")
+    monkeypatch.setenv("BOOKS_URL", f"sqlite:///{tmp_path}/books.db")
     settings.cache_clear()
     yield
     settings.cache_clear()

@@ -36,6 +36,17 @@ class LanguageEntry:
         return self.lacks(tasks or ("summarise",))
 
 
+def _pool(task: LanguageTask) -> LanguageEngine:
+    from blocks.language.pool import PoolLanguageEngine
+
+    return PoolLanguageEngine()
+
+
+def _pool_lacks(tasks: Sequence[LanguageTask]) -> str | None:
+    file = settings().accounts_file.expanduser()
+    return None if file.is_file() else f"list LLM accounts in {file}; docs/accounts.md shows how"
+
+
 def _openai(task: LanguageTask) -> LanguageEngine:
     from blocks.language.openai import OpenAILanguageEngine
 
@@ -98,6 +109,13 @@ ENTRIES = (
         description="any server with /v1/chat/completions: vLLM, a gateway, a provider",
         lacks=_openai_lacks,
         build=_openai,
+    ),
+    LanguageEntry(
+        name="pool",
+        description="the LLM accounts of accounts.yaml, as their limits and budgets allow",
+        lacks=_pool_lacks,
+        build=_pool,
+        automatic=False,  # it costs money: only who asks for it gets it
     ),
     LanguageEntry(
         name="vllm",

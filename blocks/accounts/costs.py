@@ -1,0 +1,198 @@
+"""What the books say: sums of calls over a period, and what was used of limits by days, months and for ever."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+
+from blocks.accounts.account import USD_UNIT
+from blocks.accounts.books import Books, day_of
+from blocks.limits.limit import Limit
+from blocks.limits.window import phase_of
+from blocks.model import Frozen
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Connection, Engine, Table
+
+By = Literal["account", "model", "user", "session", "job", "day", "outcome"]
+BY: tuple[By, ...] = get_args(By)
+
+SUMMED_UP = {"account", "model", "user", "day", "outcome"}
+"""What the totals of days are kept by."""
+
+UNFAILED = ("ok", "cached", "cancelled")
+"""Outcomes of calls that did not fail."""
+
+DAY_S = 86_400
+
+
+class Sum(Frozen):
+    """Calls that have something in common.
+
+    Attributes:
+        group: What they have in common, as `{"account": "first"}`.
+        calls: How many.
+        failed: How many of them failed; those that were cancelled did not.
+        prompt_tokens: Sent.
+        completion_tokens: Answered.
+        cached_tokens: Of those sent, what the providers had cached.
+        cost_usd: Dollars; calls without a known price count as nothing.
+        latency_ms: Mean of those that an account answered; None when none was.
+    """
+
+    group: dict[str, str]
+    calls: int
+    failed: int
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    cost_usd: float
+    latency_ms: float | None
+
+    @property
+    def failed_share(self) -> float:
+        """Share of calls that failed."""
+        return self.failed / self.calls if self.calls else 0.0
+
+
+def sums(engine: "Engine", by: Sequence[By], since: float) -> list[Sum]:
+    """Sums of calls, the dearest first; by day, in order.
+
+    Whole days by what the totals are kept by are quick however many calls there were; all else reads the calls.
+
+    Args:
+        engine: Of the books.
+        by: What the calls of a sum have in common; empty for one sum.
+        since: Calls that ended from then on, in seconds since 1970.
+    """
+    from sqlalchemy import case, func, select
+
+    from blocks.accounts.schema import CALLS, TOTALS
+
+    whole_days = since % DAY_S == 0 and SUMMED_UP.issuperset(by)
+    table = TOTALS if whole_days else CALLS
+    groups: list[ColumnElement[Any]] = [_column(engine, table, name).label(name) for name in by]
+    calls: Any = TOTALS.c.calls if whole_days else 1
+    ok = table.c.outcome == "ok"
+    statement = (
+        select(
+            *groups,
+            func.sum(calls),
+            func.sum(case((table.c.outcome.in_(UNFAILED), 0), else_=calls)),
+            *(func.sum(table.c[name]) for name in ("prompt_tokens", "completion_tokens", "cached_tokens")),
+            func.sum(table.c.cost_units),
+            func.sum(case((ok, table.c.latency_ms), else_=0)),
+            func.sum(case((ok, calls), else_=0)),
+        )
+        .where(TOTALS.c.day >= day_of(since) if whole_days else CALLS.c.at >= since)
+        .group_by(*groups)
+    )
+    with engine.connect() as connection:
+        rows = [_sum(by, row) for row in connection.execute(statement) if row[len(by)]]
+    rows.sort(key=lambda row: (row.group.get("day", ""), -row.cost_usd, -row.calls, *row.group.values()))
+    return rows
+
+
+def used_since(engine: "Engine", limits: Sequence[Limit], now: float | None = None) -> dict[str, int]:
+    """What the books say was used of `calendar` limits in their present period, by key; others are left out.
+
+    Args:
+        engine: Of the books.
+        limits: With keys as the pool makes them: `account/NAME/rpd`, `account/NAME/MODEL/usd_per_day`,
+            `user/NAME/tpd`, `session/ID/usd`, `everyone/usd_per_month`.
+        now: Seconds since 1970; by default the present.
+    """
+    at = time.time() if now is None else now
+    known: dict[tuple[str, float], _Used] = {}
+    used: dict[str, int] = {}
+    with engine.connect() as connection:
+        for limit in limits:
+            if limit.kind != "calendar":
+                continue
+            owner, _, field = limit.key.rpartition("/")
+            since_s = phase_of(limit, at).since_s
+            start = float("-inf") if since_s == float("inf") else float(round(at - since_s))
+            if (owner, start) not in known:
+                known[owner, start] = _used(connection, owner, start)
+            what = known[owner, start]
+            used[limit.key] = what.cost_units if field.startswith("usd") else what.tokens if field == "tpd" else what[0]
+    return used
+
+
+def reseed_from(books: Books) -> Callable[[Sequence[Limit]], Awaitable[Mapping[str, int]]]:
+    """`used_since` as the callback `reseed` of `RedisLimiter`."""
+
+    def ask(limits: Sequence[Limit]) -> Mapping[str, int]:
+        books.flush()  # what this process entered within the last half second
+        return used_since(books.engine(), limits)
+
+    async def reseed(limits: Sequence[Limit]) -> Mapping[str, int]:
+        return await asyncio.to_thread(ask, limits)
+
+    return reseed
+
+
+class _Used(NamedTuple):
+    requests: int
+    tokens: int
+    cost_units: int
+
+
+def _used(connection: "Connection", owner: str, start: float) -> _Used:
+    """What an owner of limits used since then: the rest of the first day by its calls, then whole days."""
+    from blocks.accounts.schema import CALLS, TOTALS
+
+    if owner.startswith("session/"):
+        return _asked(connection, CALLS, 1, CALLS.c.session == owner.partition("/")[2], CALLS.c.at >= start)
+    midnight = start if start == float("-inf") else -(-start // DAY_S) * DAY_S
+    days = () if midnight == float("-inf") else (TOTALS.c.day >= day_of(midnight),)
+    whole = _asked(connection, TOTALS, TOTALS.c.calls, _of(TOTALS, owner), *days)
+    if midnight == start:
+        return whole
+    rest = _asked(connection, CALLS, 1, _of(CALLS, owner), CALLS.c.at >= start, CALLS.c.at < midnight)
+    return _Used(*(one + other for one, other in zip(whole, rest, strict=True)))
+
+
+def _asked(connection: "Connection", table: "Table", calls: Any, *conditions: "ColumnElement[bool]") -> _Used:
+    from sqlalchemy import func, select
+
+    statement = select(
+        func.coalesce(func.sum(calls), 0),
+        func.coalesce(func.sum(table.c.prompt_tokens + table.c.completion_tokens), 0),
+        func.coalesce(func.sum(table.c.cost_units), 0),
+    ).where(table.c.outcome != "cached", *conditions)
+    return _Used(*map(int, connection.execute(statement).one()))
+
+
+def _of(table: "Table", owner: str) -> "ColumnElement[bool]":
+    from sqlalchemy import or_, true
+
+    kind, _, name = owner.partition("/")
+    if kind == "account":
+        # Both names may have slashes, so a key can be read in several ways; all of them share its window.
+        return or_(table.c.account == name, table.c.account + "/" + table.c.model == name)
+    return table.c.user == name if kind == "user" else true()
+
+
+def _column(engine: "Engine", table: "Table", name: By) -> "ColumnElement[Any]":
+    from sqlalchemy import func
+
+    if name in table.c:
+        return table.c[name]
+    if engine.dialect.name == "postgresql":
+        return func.to_char(func.timezone("UTC", func.to_timestamp(table.c.at)), "YYYY-MM-DD")
+    return func.strftime("%Y-%m-%d", table.c.at, "unixepoch")
+
+
+def _sum(by: Sequence[By], row: Any) -> Sum:
+    calls, failed, prompt, completion, cached, cost_units, latency_ms, answered = row[len(by) :]
+    return Sum(
+        group=dict(zip(by, map(str, row[: len(by)]), strict=True)),
+        calls=int(calls),
+        failed=int(failed),
+        prompt_tokens=int(prompt),
+        completion_tokens=int(completion),
+        cached_tokens=int(cached),
+        cost_usd=int(cost_units) / USD_UNIT,
+        latency_ms=float(latency_ms) / int(answered) if answered else None,
+    )

@@ -1,0 +1,242 @@
+"""The account pool: finds an account for a call, waits for its limits, sends it, and keeps the books."""
+
+import asyncio
+import random
+import time
+from collections import defaultdict
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from blocks.accounts.account import Accounts
+from blocks.accounts.attempt import Attempt
+from blocks.accounts.books import Books
+from blocks.accounts.cache import Cache, Caches
+from blocks.accounts.chat import Answer, Caller, ChatRequest
+from blocks.accounts.dialects.protocol import Call, Dialect, Piece
+from blocks.accounts.dialects.registry import DIALECTS
+from blocks.accounts.failure import ACTIONS, Failure
+from blocks.accounts.latencies import Latencies
+from blocks.accounts.outcome import Outcomes
+from blocks.accounts.reserve import Grant, Groups, Reserver
+from blocks.accounts.routes import Plan, candidates, counter, has_budget, plan, routes_of, too_long, unpriced
+from blocks.accounts.secrets import Secrets
+from blocks.accounts.streamed import Streamed
+from blocks.accounts.unserved import failed, late
+from blocks.accounts.wire import Wire
+from blocks.errors import C500Error
+from blocks.limits.protocol import Limiter
+
+BACKOFF_S = 0.5
+LONGEST_BACKOFF_S = 20.0
+"""Full jitter (Brooker, «Exponential Backoff And Jitter», AWS 2015): a random wait up to twice the last, up to this."""
+
+
+class Pool:
+    """All accounts as one model.
+
+    Args:
+        accounts: What `accounts.yaml` says.
+        limiter: Shared by all who use the accounts.
+        books: Where calls are entered.
+        secrets: The accounts' keys.
+        cache: Earlier answers; None for none.
+    """
+
+    def __init__(
+        self, accounts: Accounts, limiter: Limiter, books: Books, secrets: Secrets, cache: Cache | None = None
+    ) -> None:
+        self.accounts, self.limiter, self.books, self.secrets = accounts, limiter, books, secrets
+        self.routes = routes_of(accounts)
+        self.reserver = Reserver(limiter, accounts.routing)
+        self.wire = Wire()
+        self._outcomes = Outcomes(limiter, books, self.reserver, secrets)
+        self._latencies: dict[str, Latencies] = defaultdict(Latencies)
+        self._caches = Caches(cache, books) if cache else None
+
+    async def complete(self, request: ChatRequest, caller: Caller | None = None) -> Answer:
+        """Have a request answered.
+
+        Args:
+            request: What is asked.
+            caller: For whom.
+
+        Raises:
+            TooLarge: it fits no model; the error says by how much.
+            BudgetExceeded: it would pass a budget, or a price is unknown where one applies.
+            LimitReached: the limits leave no room before the deadline.
+            TimedOut: the deadline passed.
+            EngineUnavailable: all attempts failed, or no account works; `details["failures"]` says how.
+            EngineFailed: the provider refuses the content.
+            BadInput: the provider does not understand the request.
+            Unsupported: there is no such model.
+        """
+        attempt = Attempt(caller or Caller())
+        async with _deadline(attempt):
+            if self._caches and attempt.caller.cache_ttl_s:
+                return await self._caches.answer(request, attempt.caller, lambda: self._answer(request, attempt))
+            return await self._answer(request, attempt)
+
+    async def stream(self, request: ChatRequest, caller: Caller | None = None) -> AsyncGenerator[Piece | Answer]:
+        """Have a request answered piece by piece; the whole answer comes last.
+
+        A call that breaks off before its first piece is sent again; one that breaks off later is an error. A request
+        with a schema comes in one piece.
+
+        Raises:
+            As `complete`.
+        """
+        attempt = Attempt(caller or Caller())
+        if request.response_schema is not None:
+            answer = await self.complete(request, caller)
+            reply = answer.reply
+            yield Piece(text=reply.text, tool_calls=reply.tool_calls, finish_reason=reply.finish_reason)
+            yield answer
+            return
+        groups = self._plans(request, attempt.caller)
+        while True:
+            async with _deadline(attempt):
+                grant = await self.reserver.reserve(groups, attempt)
+            running = self._streamed(grant, attempt)
+            try:
+                async for piece in running:
+                    yield piece
+                return
+            except Failure as failure:
+                if running.has_begun or not ACTIONS[failure.kind].retries:
+                    raise failed(attempt) from None
+            finally:
+                await running.close()
+            async with _deadline(attempt):
+                await self._back_off(attempt)
+
+    async def close(self) -> None:
+        """Write the books and close all connections."""
+        if self._caches:
+            await self._caches.close()
+        await self.wire.close()
+        await asyncio.to_thread(self.books.close)
+        await self.limiter.close()
+
+    async def _answer(self, request: ChatRequest, attempt: Attempt) -> Answer:
+        groups = self._plans(request, attempt.caller)
+        while True:
+            grant = await self.reserver.reserve(groups, attempt)
+            hedge_s = self._latencies[grant.plan.route.name].p95_s if self.accounts.routing.hedge else None
+            if hedge_s is None:
+                answer = await self._try(grant, attempt)
+            else:
+                answer = await self._hedged(grant, groups, attempt, hedge_s)
+            if answer is not None:
+                return answer
+            await self._back_off(attempt)
+
+    def _plans(self, request: ChatRequest, caller: Caller) -> Groups:
+        """The ways to make the call, in groups as `candidates` gives them."""
+        groups = candidates(self.routes, self.accounts, request, caller)
+        tokens = counter(request)
+        made = [
+            [plan(route, self.accounts, request, tokens(route.model), caller) for route in group] for group in groups
+        ]
+        fitting = [[one for one in group if one is not None] for group in made]
+        if not any(fitting):
+            raise too_long(request, [route for group in groups for route in group])
+        affordable = [[one for one in group if self._has_price(one, caller)] for group in fitting]
+        if not any(affordable):
+            raise unpriced(one.route.name for group in fitting for one in group)
+        return [group for group in affordable if group]
+
+    def _has_price(self, one: Plan, caller: Caller) -> bool:
+        return one.cost_units is not None or not has_budget(one.route, self.accounts, caller)
+
+    async def _try(self, grant: Grant, attempt: Attempt) -> Answer | None:
+        """Send the call. None when it failed and may be sent again."""
+        attempt.sent += 1
+        try:
+            return await self._send(grant, attempt)
+        finally:
+            grant.room.freed()
+
+    async def _send(self, grant: Grant, attempt: Attempt) -> Answer | None:
+        start = time.monotonic()
+        try:
+            dialect, call = await self._encoded(grant, stream=False)
+            response = await self.wire.send(dialect, call, grant.plan.route.account.timeout_s)
+        except Failure as failure:
+            await self._outcomes.failed(grant, attempt, failure, time.monotonic() - start)
+            if not ACTIONS[failure.kind].retries:
+                raise failed(attempt) from None
+            return None
+        except C500Error:
+            await self._outcomes.unsent(grant)
+            raise
+        except BaseException:
+            await asyncio.shield(self._outcomes.cancelled(grant, attempt, time.monotonic() - start))
+            raise
+        latency_s = time.monotonic() - start
+        self._latencies[grant.plan.route.name].add(latency_s)
+        return await self._outcomes.succeeded(grant, attempt, response.reply, response.headers, latency_s)
+
+    async def _hedged(self, grant: Grant, groups: Groups, attempt: Attempt, after_s: float) -> Answer | None:
+        """Send the call, and a second time elsewhere when it takes long; the first answer wins."""
+        running = {asyncio.create_task(self._try(grant, attempt))}
+        try:
+            done, _ = await asyncio.wait(running, timeout=after_s)
+            if not done and attempt.sent < self.accounts.routing.attempts:
+                second = await self.reserver.reserve_now(groups, attempt, other_than=grant.plan.route)
+                if second is not None:
+                    running.add(asyncio.create_task(self._try(second, attempt)))
+            while running:
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    if (answer := task.result()) is not None:
+                        return answer
+            return None
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    def _streamed(self, grant: Grant, attempt: Attempt) -> Streamed:
+        attempt.sent += 1
+
+        async def encoded() -> tuple[Dialect, Call]:
+            return await self._encoded(grant, stream=True)
+
+        return Streamed(grant, attempt, self.wire, self._outcomes, encoded)
+
+    async def _encoded(self, grant: Grant, *, stream: bool) -> tuple[Dialect, Call]:
+        route = grant.plan.route
+        secret = await self.secrets.secret(route.account)
+        dialect = DIALECTS[route.account.dialect]
+        request = grant.plan.request.model_copy(update={"max_output_tokens": grant.plan.output_tokens})
+        return dialect, dialect.encode(route.account, route.name, route.model, request, secret, stream)
+
+    async def _back_off(self, attempt: Attempt) -> None:
+        """Wait before the next attempt; an account that was not tried yet is tried at once.
+
+        Raises:
+            TimedOut: the deadline passed.
+            EngineUnavailable, LimitReached: there were attempts enough.
+        """
+        # A provider's time-out may come at the very moment of the deadline, and take its place.
+        if attempt.left_s == 0:
+            raise late(attempt)
+        if attempt.sent >= self.accounts.routing.attempts:
+            raise failed(attempt)
+        tried = [route.key for route, _ in attempt.failures]
+        if tried.count(tried[-1]) > 1:
+            longest_s = min(LONGEST_BACKOFF_S, BACKOFF_S * 2 ** len(tried))
+            await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311 - jitter
+
+
+@asynccontextmanager
+async def _deadline(attempt: Attempt) -> AsyncGenerator[None]:
+    """End what runs at the deadline."""
+    if attempt.timeout_s is None:
+        yield
+        return
+    try:
+        async with asyncio.timeout(attempt.timeout_s):
+            yield
+    except TimeoutError:
+        raise late(attempt) from None

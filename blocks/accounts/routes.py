@@ -1,0 +1,228 @@
+"""Which accounts may serve a call, and what it asks of their limits."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from blocks.accounts.account import MONEY, TIERS, USD_UNIT, Account, Accounts, Model, Quota
+from blocks.accounts.breaker import Breaker
+from blocks.accounts.chat import Caller, ChatRequest
+from blocks.accounts.tier import tier_of
+from blocks.accounts.tokens import prompt_tokens
+from blocks.errors import BudgetExceeded, TooLarge, Unsupported
+from blocks.limits.limit import Charge, Limit, Option
+
+LATENCY_WEIGHT = 0.2
+"""Weight of the newest call in a route's moving mean of latency."""
+
+
+@dataclass(eq=False)
+class Route:
+    """A model of an account, with what this process has seen of it.
+
+    Attributes:
+        account: The account.
+        name: The model's name in `accounts.yaml`.
+        model: Its entry.
+        limits: Limits of account and model, by the name of their field of `Quota`: (account's, model's).
+        breaker: Its circuit breaker.
+        latency_s: Moving mean of its calls, in seconds; 0 before the first.
+    """
+
+    account: Account
+    name: str
+    model: Model
+    limits: tuple[dict[str, Limit], dict[str, Limit]]
+    breaker: Breaker = field(default_factory=Breaker)
+    latency_s: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """Its identity."""
+        return f"{self.account.name}/{self.name}"
+
+    def took(self, latency_s: float) -> None:
+        """A call took so long."""
+        self.latency_s += (latency_s - self.latency_s) * (LATENCY_WEIGHT if self.latency_s else 1.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """A way to make a call.
+
+    Attributes:
+        route: Where.
+        request: What is asked.
+        prompt_tokens: Tokens of its prompt, estimated rather high.
+        output_tokens: The most tokens it may answer.
+        option: What it asks of the limits.
+        cost_units: The most it costs, in 10^-9 dollars; None when the price is unknown.
+    """
+
+    route: Route
+    request: ChatRequest
+    prompt_tokens: int
+    output_tokens: int
+    option: Option
+    cost_units: int | None
+
+
+def routes_of(accounts: Accounts) -> list[Route]:
+    """All routes of the accounts that are enabled."""
+    return [
+        Route(
+            account=account,
+            name=name,
+            model=model,
+            limits=(
+                account.quota.limits(f"account/{account.name}", account.utc_offset_s),
+                model.quota.limits(f"account/{account.name}/{name}", account.utc_offset_s),
+            ),
+        )
+        for account in accounts.accounts
+        if account.enabled
+        for name, model in account.models.items()
+    ]
+
+
+def candidates(routes: Sequence[Route], accounts: Accounts, request: ChatRequest, caller: Caller) -> list[list[Route]]:
+    """The routes that may serve a request, in groups: a later group only when no route of an earlier one can.
+
+    Raises:
+        Unsupported: no account has such a model, or is of such a label.
+    """
+    allowed = [route for route in routes if _labelled(route.account, caller.labels)]
+    if caller.labels and not allowed:
+        raise Unsupported(
+            f"no account is named or labelled {', '.join(caller.labels)}", fix="see c500 accounts list", field="labels"
+        )
+    if request.model is not None:
+        names = (request.model, *accounts.routing.fallbacks.get(request.model, ()))
+        groups = [[route for route in allowed if route.name == name] for name in names]
+    else:
+        wanted = tier_of(request, prompt_tokens(request, Model()), accounts.routing.rules)
+        # Models that are good enough; those that are more than enough only when nothing else can.
+        groups, taken = [], set[str]()
+        for tier in TIERS[TIERS.index(wanted) :]:
+            groups.append([route for route in allowed if tier in route.model.tiers and route.key not in taken])
+            taken |= {route.key for route in groups[-1]}
+    groups = [group for group in groups if group]
+    if not groups:
+        named = f"model {request.model!r}" if request.model else "such a tier"
+        known = ", ".join(sorted({route.name for route in allowed})) or "none"
+        raise Unsupported(f"no account has {named}", fix=f"known are: {known}", field="model")
+    return groups
+
+
+def plan(route: Route, accounts: Accounts, request: ChatRequest, tokens: int, caller: Caller) -> Plan | None:
+    """How a route would make the call; None when it does not fit into the model's context.
+
+    Args:
+        route: Where.
+        accounts: With the budgets.
+        request: What is asked.
+        tokens: Tokens of its prompt, as this route's model counts.
+        caller: For whom.
+    """
+    room = route.model.context_tokens - tokens
+    wanted = min(request.max_output_tokens or route.model.max_output_tokens, route.model.max_output_tokens)
+    if room < min(wanted, request.max_output_tokens or 1):
+        return None
+    output = min(wanted, room)
+    price = route.model.price
+    cost = price.cost_units(tokens, output) if price else None
+    budgets = (
+        _limits(quota, owner)  # pyright: ignore[reportArgumentType] - a frozen record has a hash
+        for owner, quota in quotas_of(accounts, caller).items()
+    )
+    limits = (*route.limits, *budgets)
+    amounts = {"tpm": tokens + output, "tpd": tokens + output}
+    # Not validated again: this runs for every account at every call.
+    charges = tuple(
+        Charge.model_construct(limit=limit, amount=(cost or 0) if name in MONEY else amounts.get(name, 1))
+        for named in limits
+        for name, limit in named.items()
+    )
+    return Plan(
+        route=route,
+        request=request,
+        prompt_tokens=tokens,
+        output_tokens=output,
+        option=Option.model_construct(name=route.key, charges=charges),
+        cost_units=cost,
+    )
+
+
+def counter(request: ChatRequest) -> Callable[[Model], int]:
+    """Counts the tokens of a request's prompt for models; once for each tokenizer."""
+    known: dict[str | None, int] = {}
+
+    def count(model: Model) -> int:
+        if model.tokenizer not in known:
+            known[model.tokenizer] = prompt_tokens(request, model)
+        return known[model.tokenizer]
+
+    return count
+
+
+def used_of(option: Option, tokens: int, cost_units: int) -> dict[str, int]:
+    """What a call used of each of its limits, by key."""
+    used: dict[str, int] = {}
+    for charge in option.charges:
+        name = charge.limit.key.rsplit("/", 1)[-1]
+        used[charge.limit.key] = cost_units if name in MONEY else tokens if name in ("tpm", "tpd") else 1
+    return used
+
+
+def too_long(request: ChatRequest, routes: Iterable[Route]) -> TooLarge:
+    """The error for a request that fits none of the models; it says by how much."""
+    widest = max(routes, key=lambda route: route.model.context_tokens)
+    tokens = prompt_tokens(request, widest.model)
+    output = min(request.max_output_tokens or 1, widest.model.max_output_tokens)
+    over = tokens + output - widest.model.context_tokens
+    return TooLarge(
+        f"the request has about {tokens} tokens and asks for {output}: {over} more than {widest.name} takes",
+        fix="shorten it, have its history trimmed, or have it split (map-reduce)",
+        field="messages",
+        prompt_tokens=tokens,
+        over_tokens=over,
+        context_tokens=widest.model.context_tokens,
+    )
+
+
+def unpriced(names: Iterable[str]) -> BudgetExceeded:
+    """The error for models without a price where money is limited."""
+    return BudgetExceeded(
+        f"a budget applies, and the price of {', '.join(sorted(set(names)))} is unknown",
+        fix="give the models a price in accounts.yaml",
+        field="price",
+    )
+
+
+def quotas_of(accounts: Accounts, caller: Caller) -> dict[str, Quota]:
+    """The budgets that apply to a caller, by the owner of their limits."""
+    budgets = accounts.budgets
+    quotas = {"everyone": budgets.everyone, f"user/{caller.user}": budgets.users.get(caller.user, budgets.user)}
+    if caller.session:
+        quotas[f"session/{caller.session}"] = budgets.session
+    return quotas
+
+
+def has_budget(route: Route, accounts: Accounts, caller: Caller) -> bool:
+    """Whether money is limited for such a call."""
+    quotas = (route.account.quota, route.model.quota, *quotas_of(accounts, caller).values())
+    return any(quota.has_budget for quota in quotas)
+
+
+@lru_cache(maxsize=10_000)
+def _limits(quota: Quota, owner: str) -> dict[str, Limit]:
+    return quota.limits(owner)
+
+
+def _labelled(account: Account, labels: Sequence[str]) -> bool:
+    return not labels or account.name in labels or not set(labels).isdisjoint(account.labels)
+
+
+def in_dollars(units: int | None) -> float | None:
+    """An amount of 10^-9 dollars in dollars."""
+    return None if units is None else units / USD_UNIT

@@ -1,0 +1,118 @@
+"""The tables of the books."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    event,
+)
+
+from blocks.errors import BadInput
+
+TABLES = MetaData()
+
+CALLS = Table(
+    "c500_calls",
+    TABLES,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("at", Float, nullable=False, index=True),
+    Column("account", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("user", String, nullable=False),
+    Column("session", String, nullable=False),
+    Column("job", String, nullable=False, index=True),
+    Column("outcome", String, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("cost_units", BigInteger, nullable=False),
+    Column("priced", Boolean, nullable=False),
+    Column("is_estimate", Boolean, nullable=False),
+    Column("latency_ms", Float, nullable=False),
+)
+"""One row for every call; the columns are those of `books.Entry`."""
+
+TOTALS = Table(
+    "c500_totals",
+    TABLES,
+    Column("day", String, primary_key=True),
+    Column("account", String, primary_key=True),
+    Column("model", String, primary_key=True),
+    Column("user", String, primary_key=True),
+    Column("outcome", String, primary_key=True),
+    Column("calls", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("cost_units", BigInteger, nullable=False),
+    Column("latency_ms", Float, nullable=False),
+)
+"""Sums of the calls, by what they are looked at."""
+
+CACHE = Table(
+    "c500_cache",
+    TABLES,
+    Column("key", String, primary_key=True),
+    Column("scope", String, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("vector", LargeBinary),
+    Column("answer", String, nullable=False),
+    Index("c500_cache_scope", "scope", "at"),
+)
+"""Earlier answers; `vector` is float32."""
+
+Index("c500_calls_session", CALLS.c.session)
+
+MAKING = 500_001
+"""PostgreSQL's advisory lock under which the tables are made: two processes that start together make them once."""
+
+
+def open_engine(url: str) -> Engine:
+    """The database of that URL, with the tables.
+
+    Raises:
+        BadInput: the URL names no database of a kind that we know.
+    """
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+        event.listen(engine, "connect", _tune)
+    elif url.startswith(("postgresql://", "postgresql+psycopg://")):
+        engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_pre_ping=True)
+    else:
+        raise BadInput(
+            "BOOKS_URL names no known database", fix="use sqlite:///path or postgresql://…", field="BOOKS_URL"
+        )
+    with engine.begin() as connection:
+        _make(connection)
+    return engine
+
+
+def _make(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MAKING})")
+    else:
+        # A write lock before the tables are looked for: as the lock above.
+        connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS c500_making (made INTEGER)")
+    TABLES.create_all(connection)
+
+
+def _tune(connection: Any, _record: Any) -> None:
+    """Readers and one writer at a time; a power cut may cost the last second, a killed process nothing."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()

@@ -1,0 +1,73 @@
+"""Why a call got no answer, as a typed error."""
+
+from collections.abc import Sequence
+
+from blocks.accounts.attempt import Attempt
+from blocks.accounts.failure import ACTIONS, Kind
+from blocks.accounts.routes import Plan
+from blocks.errors import (
+    BadInput,
+    BudgetExceeded,
+    C500Error,
+    EngineFailed,
+    EngineUnavailable,
+    LimitReached,
+    TimedOut,
+    TooLarge,
+)
+from blocks.limits.limit import Refusal
+
+ERRORS: dict[Kind, tuple[type[C500Error], str]] = {
+    "transient": (EngineUnavailable, "try again later, or add accounts of another provider"),
+    "quota": (LimitReached, "try again later, or add accounts"),
+    "exhausted": (EngineUnavailable, "top the accounts up"),
+    "auth": (EngineUnavailable, "correct the keys of the accounts; c500 accounts check tries them"),
+    "context": (TooLarge, "shorten it, have its history trimmed, or have it split (map-reduce)"),
+    "content": (EngineFailed, "change the request"),
+    "bug": (BadInput, "correct the request, or the account's provider and base_url in accounts.yaml"),
+}
+"""The error for a kind of failure, and its fix."""
+
+
+def unserved(refusal: Refusal, attempt: Attempt, groups: Sequence[Sequence[Plan]]) -> C500Error:
+    """The error for a call that finds no room.
+
+    Args:
+        refusal: The limits in the way; without keys no account works.
+        attempt: The call.
+        groups: What it could have been.
+    """
+    accounts = sorted({plan.route.account.name for group in groups for plan in group})
+    if not refusal.keys and attempt.failures:
+        return failed(attempt)
+    if not refusal.keys:
+        return EngineUnavailable(
+            f"no account works for the moment: {', '.join(accounts)}", fix="see c500 accounts check", accounts=accounts
+        )
+    has_budget = any(key.rsplit("/", 1)[-1].startswith("usd") for key in refusal.keys)
+    when = "there will be none" if refusal.wait_s is None else f"there may be some in {refusal.wait_s:.0f} s"
+    return (BudgetExceeded if has_budget else LimitReached)(
+        f"{', '.join(refusal.keys)} leaves no room; {when}",
+        fix="raise the budget in accounts.yaml" if has_budget else "try again later, add accounts, or ask for less",
+        limits=list(refusal.keys),
+        retry_after_s=refusal.wait_s,
+        failures=attempt.told,
+    )
+
+
+def failed(attempt: Attempt) -> C500Error:
+    """The error for a call that was sent and failed."""
+    kind = attempt.failures[-1][1].kind
+    error, fix = ERRORS[kind]
+    times = f" after {len(attempt.failures)} attempts" if len(attempt.failures) > 1 else ""
+    return error(f"{ACTIONS[kind].meaning} ({attempt.told[-1]}){times}", fix=fix, failures=attempt.told)
+
+
+def late(attempt: Attempt) -> TimedOut:
+    """The error for a call whose deadline passed."""
+    told = "; ".join(attempt.told)
+    return TimedOut(
+        f"no answer within {attempt.caller.deadline_s:g} s" + (f": {told}" if told else ""),
+        fix="give it more time, or more accounts",
+        failures=attempt.told,
+    )
