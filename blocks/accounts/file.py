@@ -42,9 +42,13 @@ def parse_accounts(text: str, name: str = "accounts.yaml") -> Accounts:
         return Accounts.model_validate(content)
     except ValidationError as error:
         # Only places and messages: a wrong value may be a secret that somebody wrote where its name belongs.
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        places = [fault["loc"] for fault in faults]
         problems = [
-            f"{name}:{_line(tree, one['loc'])}: {'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}"
-            for one in error.errors(include_url=False, include_input=False, include_context=False)
+            f"{name}:{_line(tree, place)}: {'.'.join(map(str, place)) or 'file'}: {fault['msg']}"
+            for fault, place in zip(faults, places, strict=True)
+            # A list whose items are wrong is also said to be empty.
+            if not any(len(other) > len(place) and other[: len(place)] == place for other in places)
         ]
         raise _bad(name, problems) from None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from blocks.accounts.chat import ChatReply, Headers
-from blocks.accounts.dialects.protocol import Call, Dialect, Piece
+from blocks.accounts.dialects.protocol import MALFORMED, Call, Dialect, Piece
 from blocks.accounts.failure import Failure
 
 if TYPE_CHECKING:
@@ -139,7 +139,11 @@ class Pieces:
             if event.get("error"):  # pyright: ignore[reportUnknownMemberType]
                 failure = self._dialect.failure(500, {}, event)
                 raise Failure(kind=failure.kind, message=failure.message, status=200, reached=True)
-            if (piece := self._dialect.piece(event)) is not None:
+            try:
+                piece = self._dialect.piece(event)
+            except MALFORMED:
+                raise Failure(kind="transient", message="a piece has no known form", status=200, reached=True) from None
+            if piece is not None:
                 ended = ended or piece.finish_reason is not None
                 yield piece
         if not ended:

@@ -10,7 +10,7 @@ from typing import Any
 from blocks.accounts.account import Account, Model
 from blocks.accounts.chat import ChatReply, ChatRequest, FinishReason, Headers, Message, TokenUsage, message_text
 from blocks.accounts.dialects.openai import learned, retry_after_s
-from blocks.accounts.dialects.protocol import Call, Learned, Piece
+from blocks.accounts.dialects.protocol import MALFORMED, Call, Learned, Piece
 from blocks.accounts.dialects.refusals import as_dict, kind_of, said
 from blocks.accounts.failure import Failure
 
@@ -72,7 +72,7 @@ class Anthropic:
             calls = [block for block in blocks if block["type"] == "tool_use" and block["name"] != SCHEMA_TOOL]
             text = "".join(block["text"] for block in blocks if block["type"] == "text")
             ended = FINISHED.get(body.get("stop_reason") or "end_turn", "stop")
-        except (KeyError, TypeError, AttributeError) as error:
+        except MALFORMED as error:
             raise ValueError("the answer is no message") from error
         return ChatReply(
             text=json.dumps(answers[0]["input"], ensure_ascii=False) if answers else text,

@@ -11,7 +11,7 @@ from typing import Any
 from blocks.accounts.account import Account, Model
 from blocks.accounts.chat import ChatReply, ChatRequest, FinishReason, Headers, Message, TokenUsage, message_text
 from blocks.accounts.dialects.openai import retry_after_s
-from blocks.accounts.dialects.protocol import Call, Learned, Piece
+from blocks.accounts.dialects.protocol import MALFORMED, Call, Learned, Piece
 from blocks.accounts.dialects.refusals import as_dict, kind_of, said
 from blocks.accounts.failure import Failure
 
@@ -55,7 +55,10 @@ class Gemini:
 
     def decode(self, body: Any) -> ChatReply:
         """See `Dialect`."""
-        piece = self.piece(body)
+        try:
+            piece = self.piece(body)
+        except MALFORMED as error:
+            raise ValueError("the answer is no generated content") from error
         if piece is None:
             raise ValueError("the answer holds no candidate")
         return ChatReply(

@@ -9,7 +9,7 @@ from typing import Any
 
 from blocks.accounts.account import Account, Model
 from blocks.accounts.chat import ChatReply, ChatRequest, FinishReason, Headers, TokenUsage
-from blocks.accounts.dialects.protocol import Call, Learned, Piece
+from blocks.accounts.dialects.protocol import MALFORMED, Call, Learned, Piece
 from blocks.accounts.dialects.refusals import as_dict, kind_of, said
 from blocks.accounts.failure import Failure
 
@@ -64,7 +64,7 @@ class OpenAI:
                 is_estimate=not body.get("usage"),
                 refusal=message.get("refusal"),
             )
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
+        except MALFORMED as error:
             raise ValueError("the answer is no chat completion") from error
 
     def piece(self, event: Any) -> Piece | None:

@@ -8,6 +8,9 @@ from blocks.accounts.account import Account, Model
 from blocks.accounts.chat import ChatReply, ChatRequest, FinishReason, Headers, TokenUsage
 from blocks.accounts.failure import Failure
 
+MALFORMED = (KeyError, IndexError, TypeError, AttributeError, ValueError)
+"""What reading JSON of another form than the provider's own raises."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
@@ -71,7 +74,7 @@ class Dialect(Protocol):
         ...
 
     def piece(self, event: Any) -> Piece | None:
-        """A piece of a streamed answer, of an event's JSON; None where it says nothing new."""
+        """A piece of a streamed answer, of an event's JSON; None where it says nothing new. Raises `MALFORMED`."""
         ...
 
     def failure(self, status: int, headers: Headers, body: Any) -> Failure:
