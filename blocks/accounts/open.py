@@ -6,6 +6,7 @@ from pathlib import Path
 
 from blocks.accounts.books import Books
 from blocks.accounts.cache import Cache
+from blocks.accounts.costs import reseed_from
 from blocks.accounts.embed import ServerEmbedder
 from blocks.accounts.file import read_accounts
 from blocks.accounts.pool import Pool
@@ -29,7 +30,8 @@ async def open_pool(path: Path | None = None) -> AsyncGenerator[Pool]:
     accounts = read_accounts(file)
     books = Books(with_home(chosen.books_url))
     cache = Cache(books, _embedder())
-    pool = Pool(accounts, open_limiter(with_home(chosen.limiter_url)), books, Secrets(file.parent), cache)
+    limiter = open_limiter(with_home(chosen.limiter_url), reseed=reseed_from(books))
+    pool = Pool(accounts, limiter, books, Secrets(file.parent), cache)
     try:
         yield pool
     finally:
