@@ -19,7 +19,7 @@ from blocks.errors import BadInput, Conflict, NotAllowed, NotFound, StoreFailed
 from blocks.model import Frozen
 from blocks.store.files import Files
 
-Scope = Literal["submit", "read", "admin", "approve"]
+Scope = Literal["submit", "read", "admin", "approve", "chat"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 KEYS_FILE = "gateway/keys.json"
@@ -66,9 +66,11 @@ class ApiKey(Frozen):
     Attributes:
         key_id: Names the key everywhere; no secret.
         name: Whose it is, for people.
-        scopes: What it may do; `admin` includes submit and read, nothing includes approve.
+        scopes: What it may do; `admin` includes submit and read, nothing includes approve and chat.
         requests_per_min: Most requests a minute, None for no limit.
         bytes_per_day: Most bytes uploaded in a day (UTC), None for no limit.
+        usd_per_day: Most dollars its chat completions may cost in a day (UTC), None for no limit.
+        tokens_per_day: Most tokens of its chat completions in a day (UTC), sent and answered, None for no limit.
         created_at: When it was made.
         revoked_at: When it was withdrawn, None while it is valid.
         secrets: The present secret last; before it those that a rotation left valid for a while.
@@ -79,6 +81,8 @@ class ApiKey(Frozen):
     scopes: tuple[Scope, ...]
     requests_per_min: int | None = Field(default=None, ge=1)
     bytes_per_day: int | None = Field(default=None, ge=0)
+    usd_per_day: float | None = Field(default=None, ge=0)
+    tokens_per_day: int | None = Field(default=None, ge=1)
     created_at: datetime
     revoked_at: datetime | None = None
     secrets: tuple[HashedSecret, ...] = Field(default=(), repr=False)
@@ -162,6 +166,8 @@ class KeyRing:
         *,
         requests_per_min: int | None = None,
         bytes_per_day: int | None = None,
+        usd_per_day: float | None = None,
+        tokens_per_day: int | None = None,
     ) -> tuple[str, ApiKey]:
         """Make a key.
 
@@ -176,6 +182,8 @@ class KeyRing:
             scopes=tuple(scope for scope in SCOPES if scope in set(scopes)),
             requests_per_min=requests_per_min,
             bytes_per_day=bytes_per_day,
+            usd_per_day=usd_per_day,
+            tokens_per_day=tokens_per_day,
             created_at=datetime.now(UTC),
             secrets=(hashed,),
         )

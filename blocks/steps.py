@@ -57,16 +57,18 @@ class StoreResults(WritableFileSystem):
 
 
 def _files_named_in(result: Any) -> list[str]:
-    """Keys of all file references within a serialised result."""
-    if isinstance(result, str) and result[:1] in "{[":
-        return _files_named_in(json.loads(result))
-    if isinstance(result, dict):
-        fields = cast(dict[str, Any], result)
+    """Keys of all file references within a serialised result: JSON, whose texts are what a step made and no JSON."""
+    return _keys(json.loads(result) if isinstance(result, str) else result)
+
+
+def _keys(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        fields = cast(dict[str, Any], value)
         if fields.keys() >= STORED_FILE:
             return [fields["key"]]
-        return [key for value in fields.values() for key in _files_named_in(value)]
-    if isinstance(result, list):
-        return [key for value in cast(list[Any], result) for key in _files_named_in(value)]
+        return [key for item in fields.values() for key in _keys(item)]
+    if isinstance(value, list):
+        return [key for item in cast(list[Any], value) for key in _keys(item)]
     return []
 
 

@@ -7,6 +7,18 @@ os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
 from flows.audio import process_audio, process_batch, process_text
+from flows.dispatch import dispatch_request
 from flows.recovery import recover_runs, retry_crashed, sweep_uploads
+from flows.swarm import swarm, swarm_shard
 
-__all__ = ["process_audio", "process_batch", "process_text", "recover_runs", "retry_crashed", "sweep_uploads"]
+__all__ = [
+    "dispatch_request",
+    "process_audio",
+    "process_batch",
+    "process_text",
+    "recover_runs",
+    "retry_crashed",
+    "swarm",
+    "swarm_shard",
+    "sweep_uploads",
+]

@@ -1,15 +1,24 @@
 """Answers as typed values: found in the text, held against their schema, repaired once, never guessed."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import Any, Generic, Literal, Protocol, TypeVar, overload
 
 from pydantic import BaseModel, ValidationError
 
 from blocks.accounts.chat import Answer, Caller, ChatRequest
-from blocks.accounts.pool import Pool
 from blocks.errors import EngineFailed
 from blocks.language.validation import json_in, problems_of
+
+
+class Completes(Protocol):
+    """Answers requests, as `Pool` does."""
+
+    async def complete(self, request: ChatRequest, caller: Caller | None = None) -> Answer:
+        """See `Pool.complete`."""
+        ...
+
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -44,7 +53,7 @@ class Structured(Generic[T]):
 
 @overload
 async def ask(
-    pool: Pool,
+    pool: Completes,
     request: ChatRequest,
     wanted: type[M],
     caller: Caller | None = None,
@@ -54,7 +63,7 @@ async def ask(
 
 @overload
 async def ask(
-    pool: Pool,
+    pool: Completes,
     request: ChatRequest,
     wanted: dict[str, Any],
     caller: Caller | None = None,
@@ -63,7 +72,7 @@ async def ask(
 
 
 async def ask(
-    pool: Pool,
+    pool: Completes,
     request: ChatRequest,
     wanted: type[BaseModel] | dict[str, Any],
     caller: Caller | None = None,
@@ -85,8 +94,9 @@ async def ask(
     asked = request.model_copy(update={"response_schema": schema})
     answers: list[Answer] = []
     problems: tuple[str, ...] = ()
+    began = time.monotonic()
     for _ in range(2):
-        answer = await pool.complete(asked, caller)
+        answer = await pool.complete(asked, _with_time_left(caller, began))
         answers.append(answer)
         value, problems = read(answer.reply.text, wanted)
         if answer.reply.finish_reason == "length":
@@ -118,6 +128,14 @@ def read(text: str, wanted: type[BaseModel] | dict[str, Any]) -> tuple[Any, tupl
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         return None, tuple(f"{'.'.join(map(str, fault['loc'])) or 'answer'}: {fault['msg']}" for fault in faults[:5])
+
+
+def _with_time_left(caller: Caller | None, began: float) -> Caller | None:
+    """One deadline for both answers."""
+    if caller is None or caller.deadline_s is None:
+        return caller
+    left_s = max(0.001, caller.deadline_s - (time.monotonic() - began))
+    return caller.model_copy(update={"deadline_s": left_s})
 
 
 def _repair(asked: ChatRequest, answer: Answer, problems: tuple[str, ...]) -> ChatRequest:

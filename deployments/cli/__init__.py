@@ -40,6 +40,7 @@ def load_commands() -> None:
         "process",
         "simulate",
         "status",
+        "swarm",
         "templates",
         "up",
         "worker",

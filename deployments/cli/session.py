@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -56,10 +57,20 @@ class Display:
 
     def __enter__(self) -> "Display":
         self._bars.start()
+        _shown.set(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
+
+    @contextmanager
+    def aside(self) -> Generator[None]:
+        """Within, the screen belongs to somebody else."""
+        self._bars.stop()
+        try:
+            yield
+        finally:
+            self._bars.start()
 
     def on_step(self, step: str, ended: bool) -> None:
         """A step has begun or ended."""
@@ -86,3 +97,16 @@ class Display:
         finally:
             timeline.on_step.reset(steps)
             progress.listener.reset(shares)
+
+
+_shown: ContextVar[Display | None] = ContextVar("display", default=None)
+
+
+@contextmanager
+def aside() -> Generator[None]:
+    """Within, a flow that `run_flow` runs may talk with the user."""
+    if (display := _shown.get()) is None:
+        yield
+        return
+    with display.aside():
+        yield

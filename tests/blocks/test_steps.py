@@ -37,6 +37,12 @@ async def unreliable(error: str) -> str:
     return "ok"
 
 
+@step("listed")
+async def listed(text: str) -> list[str]:
+    calls.append(text)
+    return [text]
+
+
 @pytest.fixture(autouse=True)
 def no_calls() -> None:
     calls.clear()
@@ -72,6 +78,16 @@ async def test_a_result_whose_file_is_gone_is_computed_again(prefect_api: str) -
     assert await once() == note
     assert calls == ["hello", "hello"]
     assert open_store().read_bytes(note.key) == b"hello"
+
+
+@pytest.mark.parametrize("text", ["", "[see below]", "{braces}", '{"key": 1}'])
+async def test_texts_that_look_like_json_are_found_again(prefect_api: str, text: str) -> None:
+    @flow
+    async def once() -> list[str]:
+        return await listed(text)
+
+    assert await once() == await once() == [text]
+    assert calls == [text]
 
 
 async def test_concurrent_callers_share_one_computation(prefect_api: str) -> None:

@@ -77,6 +77,9 @@ def test_the_definitions_are_those_that_prefect_deploys() -> None:
         "retry-crashed",
         "recover-runs",
         "sweep-uploads",
+        "dispatch-request",
+        "swarm",
+        "swarm-shard",
         "process-audio-gpu-0",
         "process-text-gpu-0",
     ]

@@ -1,0 +1,1 @@
+"""Thousands of rows through the account pool: one prompt each, none twice, none lost."""

@@ -1,0 +1,81 @@
+"""What happens once a second beside a swarm at work: the disk gets what was written, and people see how far it is."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from uuid import UUID
+
+from blocks.errors import StoreFailed
+from blocks.progress import PUBLISH_EVERY_S, PUBLISH_TIMEOUT_S, progress
+from tasks.swarm.report import progress_table
+from tasks.swarm.run import SwarmRun
+from tasks.swarm.tally import watcher
+
+
+@asynccontextmanager
+async def attended(run: SwarmRun) -> AsyncGenerator[None]:
+    """Sync the output and show the progress while the block runs, and once more at its end."""
+    async with progress("swarm") as on_progress:
+        table = await _table(run)
+        tick = asyncio.create_task(_each_second(run, on_progress, table))
+        try:
+            yield
+        finally:
+            tick.cancel()
+            with suppress(asyncio.CancelledError):
+                await tick
+            await asyncio.shield(_show(run, on_progress, table))
+
+
+async def _each_second(run: SwarmRun, on_progress: Any, table: UUID | None) -> None:
+    while True:
+        try:
+            await asyncio.to_thread(run.ledger.sync)
+        except StoreFailed as error:
+            run.halt(error)
+        await _show(run, on_progress, table)
+        await asyncio.sleep(PUBLISH_EVERY_S)
+
+
+async def _show(run: SwarmRun, on_progress: Any, table: UUID | None) -> None:
+    on_progress(run.tally.share)
+    if watch := watcher.get():
+        watch(run.tally)
+    if table is not None:
+        await _update(table, run)
+
+
+async def _table(run: SwarmRun) -> UUID | None:
+    """The table artifact that is kept up to date; None outside of a run, or when the server is away."""
+    from prefect.artifacts import acreate_table_artifact
+    from prefect.context import FlowRunContext
+
+    if FlowRunContext.get() is None:
+        return None
+    async with _only_informing():
+        made: Any = await acreate_table_artifact(
+            key=f"swarm-{run.job.swarm_id}-progress", table=progress_table(run), description="how far the swarm is"
+        )
+        return made
+    return None
+
+
+async def _update(table: UUID, run: SwarmRun) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import ArtifactUpdate
+
+    async with _only_informing(), get_client() as client:
+        await client.update_artifact(table, ArtifactUpdate(data=json.dumps(progress_table(run))))
+
+
+@asynccontextmanager
+async def _only_informing() -> AsyncGenerator[None]:
+    """A server that is away does not stop a swarm, nor hold it up for long."""
+    import httpx
+    from prefect.exceptions import PrefectException
+
+    with suppress(httpx.HTTPError, PrefectException, TimeoutError):
+        async with asyncio.timeout(PUBLISH_TIMEOUT_S):
+            yield

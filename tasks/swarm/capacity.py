@@ -1,0 +1,88 @@
+"""What the limits of the accounts leave for a swarm, as they stand now."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from blocks.accounts.account import MONEY, USD_UNIT
+from blocks.accounts.chat import Caller, ChatRequest
+from blocks.accounts.pool import Pool
+from blocks.accounts.routes import Route, candidates, quotas_of
+from blocks.limits.limit import Limit, Standing
+
+RATES = ("rpm", "tpm", "concurrency")
+"""Limits that come back by themselves within a minute; the others are used up for the day, or for good."""
+
+COUNTS = (*RATES, "rpd", "tpd")
+
+Amount = Callable[[Limit], int]
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """The accounts that may serve, together.
+
+    Attributes:
+        routes: Where the calls go: the models of first choice.
+        most: By the name of a limit, the most in its window; not in it when it is not limited.
+        left: By the name of a limit of a day, what is left of it today.
+        usd_left: Dollars left of the tightest budget; None when there is none.
+    """
+
+    routes: tuple[Route, ...]
+    most: Mapping[str, int]
+    left: Mapping[str, int]
+    usd_left: float | None
+
+
+async def capacity(pool: Pool, request: ChatRequest, caller: Caller) -> Capacity:
+    """What the pool can do for requests like this one.
+
+    Raises:
+        Unsupported: no account has such a model, or such a label.
+    """
+    routes = candidates(pool.routes, pool.accounts, request, caller)[0]
+    budgets = [quota.limits(owner) for owner, quota in quotas_of(pool.accounts, caller).items()]
+    owned = [limits for route in routes for limits in route.limits]
+    limits = {limit.key: limit for named in (*budgets, *owned) for limit in named.values()}
+    standings = {one.key: one for one in await pool.limiter.standing(list(limits.values()))}
+
+    def most(limit: Limit) -> int:
+        return standings[limit.key].amount
+
+    def left(limit: Limit) -> int:
+        return _left(standings[limit.key])
+
+    def together(name: str, amount: Amount) -> int | None:
+        shared = [amount(named[name]) for named in budgets if name in named]
+        return least([_of_accounts(routes, name, amount), *shared])
+
+    units = least([together(name, left) for name in MONEY])
+    return Capacity(
+        routes=tuple(routes),
+        most={name: found for name in COUNTS if (found := together(name, most)) is not None},
+        left={name: found for name in ("rpd", "tpd") if (found := together(name, left)) is not None},
+        usd_left=None if units is None else units / USD_UNIT,
+    )
+
+
+def least(amounts: Sequence[int | None]) -> int | None:
+    """The smallest, None being no limit at all."""
+    return min((amount for amount in amounts if amount is not None), default=None)
+
+
+def _of_accounts(routes: Sequence[Route], name: str, amount: Amount) -> int | None:
+    """The sum over the accounts: of each the least of its own limit and those of its models together."""
+    total = 0
+    for account in {route.account.name: route.account for route in routes}:
+        own = [route for route in routes if route.account.name == account]
+        of_account = [amount(route.limits[0][name]) for route in own[:1] if name in route.limits[0]]
+        of_models = [amount(route.limits[1][name]) for route in own if name in route.limits[1]]
+        both = least([*of_account, sum(of_models) if len(of_models) == len(own) else None])
+        if both is None:
+            return None
+        total += both
+    return total
+
+
+def _left(standing: Standing) -> int:
+    return max(0, standing.amount - standing.settled - standing.held)

@@ -1,0 +1,192 @@
+"""What a swarm will cost and how long it will take, from the limits and prices of the accounts, before it is run."""
+
+from collections.abc import Iterable, Sequence
+from math import ceil
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from blocks.accounts.account import USD_UNIT, Model
+from blocks.accounts.chat import Caller
+from blocks.accounts.pool import Pool
+from blocks.accounts.routes import Route
+from blocks.accounts.tokens import BYTES_PER_TOKEN, prompt_tokens
+from blocks.model import Frozen
+from blocks.progress import in_thread
+from tasks.swarm.capacity import Capacity, capacity
+from tasks.swarm.job import SwarmJob
+from tasks.swarm.lately import lately
+from tasks.swarm.survey import Survey
+
+ASSUMED_LATENCY_S = 2.0
+"""Where the books know no call of the model; the estimate says so."""
+
+MINUTE_S, DAY_S = 60.0, 86_400.0
+
+
+class Bound(Frozen):
+    """A limit, and how long the swarm takes if there were only this one.
+
+    Attributes:
+        limit: `rpm`, `tpm`, `rpd`, `tpd` or `concurrency`.
+        permitted: The most in its window, of all accounts together.
+        seconds: How long.
+    """
+
+    limit: str
+    permitted: int
+    seconds: float
+
+
+class Estimate(Frozen):
+    """What is to be expected; every row is taken for one call that succeeds.
+
+    Attributes:
+        due: Rows to do.
+        models: Models they go to.
+        accounts: Accounts they go to.
+        prompt_tokens: Tokens of all prompts.
+        counted: How: `estimated from all prompts`, or `counted on a sample of N`.
+        longest_tokens: Tokens of the longest prompt, about.
+        longest_fits: Whether a model takes it, and a limit of tokens lets it pass.
+        output_tokens_most: Were every answer as long as it may be.
+        output_tokens_likely: Were they as long as this model's answers lately; None when the books know none.
+        cost_usd_most: Dollars at the longest answers and the dearest account; None when a price is unknown.
+        cost_usd_likely: Dollars at likely lengths and the mean price.
+        latency_s: Seconds a call takes.
+        latency_is_measured: Whether the books say so; else it is assumed.
+        bounds: The limits that apply, the tightest first; the first one binds.
+        seconds: How long the swarm takes, about.
+        usd_left: What is left of the tightest budget; None without one.
+        budget_suffices: Whether that is enough for `cost_usd_most`; None without a budget or a price.
+    """
+
+    due: int
+    models: tuple[str, ...]
+    accounts: tuple[str, ...]
+    prompt_tokens: int
+    counted: str
+    longest_tokens: int
+    longest_fits: bool
+    output_tokens_most: int
+    output_tokens_likely: int | None = None
+    cost_usd_most: float | None = None
+    cost_usd_likely: float | None = None
+    latency_s: float
+    latency_is_measured: bool
+    bounds: tuple[Bound, ...]
+    seconds: float
+    usd_left: float | None = None
+    budget_suffices: bool | None = None
+
+    @property
+    def rate_per_s(self) -> float:
+        """Rows a second."""
+        return self.due / self.seconds if self.seconds else float(self.due)
+
+
+async def estimate(job: SwarmJob, pool: Pool, survey: Survey) -> Estimate:
+    """What is to be expected of a job.
+
+    Raises:
+        Unsupported: no account has such a model, or such a label.
+    """
+    request = job.request(survey.sample[0] if survey.sample else "-")
+    found = await capacity(pool, request, Caller(user=job.user, labels=job.accounts))
+    routes, due = found.routes, survey.due
+    known = await in_thread(lately, pool.books, [route.name for route in routes])
+    most = max(_most_output(job, route.model) for route in routes)
+    prompts, counted = await in_thread(_prompt_tokens, job, survey, routes[0].model)
+    longest = survey.longest_bytes // BYTES_PER_TOKEN + prompt_tokens(job.request("-"), routes[0].model)
+    likely = known and min(known.output_tokens, most) * due
+    latency_s = known.latency_s if known else ASSUMED_LATENCY_S
+    used, held = prompts + (most * due if likely is None else ceil(likely)), prompts + most * due
+    bounds = _bounds(job, found, due, used, held, latency_s)
+    at_most, at_likely = _costs(routes, prompts, most * due, likely)
+    return Estimate(
+        due=due,
+        models=_once(route.name for route in routes),
+        accounts=_once(route.account.name for route in routes),
+        prompt_tokens=prompts,
+        counted=counted,
+        longest_tokens=longest,
+        longest_fits=any(_fits(job, route, longest) for route in routes),
+        output_tokens_most=most * due,
+        output_tokens_likely=None if likely is None else ceil(likely),
+        cost_usd_most=at_most,
+        cost_usd_likely=at_likely,
+        latency_s=latency_s,
+        latency_is_measured=known is not None,
+        bounds=bounds,
+        seconds=bounds[0].seconds + (latency_s if due else 0),
+        usd_left=found.usd_left,
+        budget_suffices=None if found.usd_left is None or at_most is None else at_most <= found.usd_left,
+    )
+
+
+@task(name="estimate", cache_policy=NO_CACHE, persist_result=False)
+async def estimate_step(job: SwarmJob, pool: Pool, survey: Survey) -> Estimate:
+    """See `estimate`."""
+    return await estimate(job, pool, survey)
+
+
+def _bounds(job: SwarmJob, found: Capacity, rows: int, used: int, held: int, latency_s: float) -> tuple[Bound, ...]:
+    """How long each limit makes it take, the longest first.
+
+    Args:
+        job: The job.
+        found: What the limits allow.
+        rows: How many there are.
+        used: Tokens of all calls.
+        held: What the limiter holds for them while they run: every answer as long as it may be.
+        latency_s: Of a call.
+    """
+    at_once = min(job.concurrency, found.most.get("concurrency", job.concurrency))
+    bounds = [Bound(limit="concurrency", permitted=at_once, seconds=rows * latency_s / at_once)]
+    for name, amount, reserved in (("rpm", rows, rows), ("tpm", used, held)):
+        if name in found.most:
+            # In the window for a minute after the call, and before that while it runs; one window is there at once.
+            seconds = (MINUTE_S * amount + latency_s * reserved) / max(1, found.most[name]) - MINUTE_S
+            bounds.append(Bound(limit=name, permitted=found.most[name], seconds=max(0.0, seconds)))
+    for name, amount in (("rpd", rows), ("tpd", used)):
+        if name in found.most:
+            days = ceil(max(0, amount - found.left[name]) / max(1, found.most[name]))
+            bounds.append(Bound(limit=name, permitted=found.most[name], seconds=days * DAY_S))
+    return tuple(sorted(bounds, key=lambda bound: -bound.seconds))
+
+
+def _costs(routes: Sequence[Route], prompts: int, most: int, likely: float | None) -> tuple[float | None, float | None]:
+    """Dollars at most, and likely."""
+    prices = [route.model.price for route in routes if route.model.price is not None]
+    if len(prices) < len(routes):
+        return None, None
+    at_most = max(price.cost_units(prompts, most) for price in prices) / USD_UNIT
+    if likely is None:
+        return at_most, None
+    return at_most, sum(price.cost_units(prompts, ceil(likely)) for price in prices) / len(prices) / USD_UNIT
+
+
+def _prompt_tokens(job: SwarmJob, survey: Survey, model: Model) -> tuple[int, str]:
+    """Tokens of all prompts, and how they were counted: exactly on a sample where that takes its time."""
+    frame = prompt_tokens(job.request("-"), model) * survey.due
+    if model.tokenizer is None or not survey.sample:
+        return survey.prompt_bytes // BYTES_PER_TOKEN + frame, "estimated from all prompts"
+    empty = prompt_tokens(job.request("-"), model)
+    tokens = sum(prompt_tokens(job.request(text or "-"), model) - empty for text in survey.sample)
+    share = tokens / max(1, sum(len(text.encode()) for text in survey.sample))
+    return ceil(survey.prompt_bytes * share) + frame, f"counted on a sample of {len(survey.sample)}"
+
+
+def _fits(job: SwarmJob, route: Route, prompt: int) -> bool:
+    room = route.model.context_tokens - prompt
+    asked = prompt + min(_most_output(job, route.model), room)
+    windows = [limits[name].amount for limits in route.limits for name in ("tpm", "tpd") if name in limits]
+    return room >= min(_most_output(job, route.model), job.max_output_tokens or 1) and asked <= min([*windows, asked])
+
+
+def _most_output(job: SwarmJob, model: Model) -> int:
+    return min(job.max_output_tokens or model.max_output_tokens, model.max_output_tokens)
+
+
+def _once(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))

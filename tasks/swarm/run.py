@@ -1,0 +1,153 @@
+"""A swarm at work in this process: rows fed from the source, so many in flight, each written down as it ends."""
+
+import asyncio
+from collections.abc import Iterator
+from itertools import islice
+
+from blocks.accounts.pool import Pool
+from blocks.errors import C500Error
+from blocks.progress import in_thread
+from tasks.swarm.ask import Asking, Halt, Outcome
+from tasks.swarm.index import Item, items
+from tasks.swarm.job import SwarmJob
+from tasks.swarm.ledger import Ledger
+from tasks.swarm.prompt import Prompt
+from tasks.swarm.survey import Survey
+from tasks.swarm.tally import Tally
+
+FEED = 64
+"""Rows read at a time, in a thread; so many wait to be asked at most, beside those in flight."""
+
+PATIENCE_S = 3600.0
+"""A row waits so long for limits; one that leaves no room within that, as that of a day, ends the swarm."""
+
+GRACE_S = 60.0
+"""Rows in flight may end within this when the swarm cannot go on: they are paid for."""
+
+
+class SwarmRun:
+    """One run of a swarm.
+
+    Args:
+        job: What to do.
+        pool: Who answers.
+        ledger: What is done; open.
+        survey: What there is to do.
+        rows: The first and the last row that are its own, counted from 1; None for all.
+    """
+
+    def __init__(
+        self, job: SwarmJob, pool: Pool, ledger: Ledger, survey: Survey, rows: tuple[int, int] | None = None
+    ) -> None:
+        self.job, self.pool, self.ledger, self.survey = job, pool, ledger, survey
+        self.tally = Tally(due=survey.due)
+        self.is_fed = False
+        self.halted: C500Error | None = None
+        self._halted = asyncio.Event()
+        self._prompt = Prompt(job.prompt)
+        self._asking = Asking(pool, job, self.tally, PATIENCE_S)
+        self._slots = asyncio.Semaphore(job.concurrency)
+        self._due = due(job, ledger, rows)
+
+    def halt(self, error: C500Error) -> None:
+        """Begin no further row; the first reason is the one that is told."""
+        self.halted = self.halted or error
+        self._halted.set()
+
+    async def work(self, rows: int, fed: asyncio.Event) -> int:
+        """Do the next rows, several at once.
+
+        Args:
+            rows: How many.
+            fed: Set when all of them are in flight or done, so that the next shard can begin.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            C500Error: the output cannot be written.
+        """
+        begun: set[asyncio.Task[None]] = set()
+        taken = 0
+        try:
+            while taken < rows and not self._halted.is_set():
+                batch = await in_thread(self._take, min(FEED, rows - taken))
+                taken += len(batch)
+                if not batch:
+                    self.is_fed = True
+                    break
+                for item, prompt in batch:
+                    await self._begin(item, prompt, begun)
+            fed.set()
+            await self._end(begun)
+        finally:
+            fed.set()
+            for one in begun:
+                one.cancel()
+            await asyncio.gather(*begun, return_exceptions=True)
+        return taken
+
+    async def _begin(self, item: Item, prompt: str, begun: "set[asyncio.Task[None]]") -> None:
+        await self._slots.acquire()
+        if self._halted.is_set():
+            self._slots.release()
+            return
+        row = asyncio.create_task(self._row(item, prompt))
+        begun.add(row)
+        row.add_done_callback(lambda done: self._ended(done, begun))
+
+    async def _row(self, item: Item, prompt: str) -> None:
+        self.tally.in_flight += 1
+        try:
+            self._write(await self._asking.ask(item, prompt))
+        except Halt as halt:
+            self.halt(halt.error)
+        except C500Error as error:  # the output cannot be written
+            self.halt(error)
+        finally:
+            self.tally.in_flight -= 1
+
+    def _ended(self, row: "asyncio.Task[None]", begun: "set[asyncio.Task[None]]") -> None:
+        self._slots.release()
+        if row.cancelled() or row.exception() is None:
+            begun.discard(row)
+        else:
+            self._halted.set()  # a fault of ours: it stays in the set, and is raised there
+
+    async def _end(self, begun: "set[asyncio.Task[None]]") -> None:
+        """Wait for the rows in flight, and not for long when the swarm cannot go on."""
+        halted = asyncio.create_task(self._halted.wait())
+        try:
+            while begun and not halted.done():
+                await asyncio.wait({halted, *begun}, return_when=asyncio.FIRST_COMPLETED)
+            if begun:
+                await asyncio.wait(begun, timeout=GRACE_S)
+            for row in begun:
+                if row.done():
+                    row.result()
+        finally:
+            halted.cancel()
+
+    def _write(self, outcome: Outcome) -> None:
+        (self.ledger.answer if outcome.is_answer else self.ledger.fail)(outcome.record)
+        self.tally.add(outcome.record, is_answer=outcome.is_answer)
+
+    def _take(self, rows: int) -> list[tuple[Item, str]]:
+        return [(item, self._prompt.render(item.row, item.number)) for item in islice(self._due, rows)]
+
+
+def due(job: SwarmJob, ledger: Ledger, rows: tuple[int, int] | None = None) -> Iterator[Item]:
+    """The rows that are to be done, in order.
+
+    Args:
+        job: The job.
+        ledger: What is done.
+        rows: The first and the last that count, from 1; None for all.
+    """
+    first, last = rows or (1, None)
+    wanted = "failed" if job.retry_failed else "new"
+    for item in items(job):
+        if last is not None and item.number > last:
+            return
+        if item.number >= first and ledger.state_of(item) == wanted:
+            yield item

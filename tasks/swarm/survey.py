@@ -1,0 +1,76 @@
+"""All rows looked at once before any is asked: whether each has its columns, how many there are and how long."""
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from blocks.progress import in_thread
+from tasks.swarm.index import items
+from tasks.swarm.job import SwarmJob
+from tasks.swarm.ledger import Ledger, State
+from tasks.swarm.prompt import Prompt
+
+SAMPLE = 200
+SAMPLE_CHARACTERS = 20_000
+"""Of each prompt in the sample: enough to see how many tokens its bytes are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What there is to do.
+
+    Attributes:
+        rows: Rows of the source.
+        due: Rows to do in this run.
+        answered: Rows of the source that were answered before.
+        prompt_bytes: Of the prompts of all rows to do.
+        longest_bytes: Of the longest of them.
+        sample: The beginnings of some of them, drawn at random.
+    """
+
+    rows: int = 0
+    due: int = 0
+    answered: int = 0
+    prompt_bytes: int = 0
+    longest_bytes: int = 0
+    sample: tuple[str, ...] = field(default=(), repr=False)
+
+
+def survey(job: SwarmJob, ledger: Ledger) -> Survey:
+    """Read all rows and make the prompts of those that are to be done.
+
+    Raises:
+        BadInput: a row cannot be read, or lacks a column that the prompt names.
+    """
+    prompt, chance = Prompt(job.prompt), random.Random(0)  # noqa: S311 - a sample
+    wanted = "failed" if job.retry_failed else "new"
+    states, total, longest, sample = Counter[State](), 0, 0, list[str]()
+    for item in items(job):
+        state = ledger.state_of(item)
+        states[state] += 1
+        if state != wanted:
+            continue
+        text = prompt.render(item.row, item.number)
+        total += (size := len(text.encode()))
+        longest = max(longest, size)
+        # Algorithm R (Vitter 1985): each row has the same chance to be in the sample.
+        place = len(sample) if len(sample) < SAMPLE else chance.randrange(states[wanted])
+        if place < SAMPLE:
+            sample[place : place + 1] = [text[:SAMPLE_CHARACTERS]]
+    return Survey(
+        rows=states.total(),
+        due=states[wanted],
+        answered=states["answered"],
+        prompt_bytes=total,
+        longest_bytes=longest,
+        sample=tuple(sample),
+    )
+
+
+@task(name="survey", cache_policy=NO_CACHE, persist_result=False)
+async def survey_step(job: SwarmJob, ledger: Ledger) -> Survey:
+    """See `survey`."""
+    return await in_thread(survey, job, ledger)

@@ -1,0 +1,119 @@
+"""What tests of swarms share: accounts at a simulator, tables of rows, and a process whose swarms can be killed."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from blocks.accounts.account import Account, Model, Price, Quota
+from blocks.settings import settings
+from tests.processes import stop
+
+PROMPT = "Judge: {{ text }}"
+SCHEMA = {
+    "type": "object",
+    "properties": {"sentiment": {"enum": ["positive", "negative"]}, "score": {"type": "number"}},
+    "required": ["sentiment", "score"],
+    "additionalProperties": False,
+}
+PRICE = Price(input_usd=0.5, output_usd=1.5)
+
+
+def account(name: str, *, model: dict[str, Any] | None = None, **fields: Any) -> Account:
+    """An account with one model `m`; where it is comes later."""
+    made = Model(**{"price": PRICE, "max_output_tokens": 200, **(model or {})})
+    return Account(name=name, provider="vllm", base_url="http://127.0.0.1:1", key="none", models={"m": made}, **fields)
+
+
+def four(concurrency: int = 50) -> list[Account]:
+    """Four accounts."""
+    return [account(f"a{at}", quota=Quota(concurrency=concurrency)) for at in range(4)]
+
+
+def write_accounts(path: Path, accounts: Iterable[Account], sim: Any, **more: Any) -> Path:
+    """An accounts.yaml that leads to the simulator."""
+    listed = [one.model_dump(mode="json", exclude_defaults=True) for one in accounts]
+    for one in listed:
+        one["base_url"] = sim.base_url(one["name"])
+    path.write_text(yaml.safe_dump({"accounts": listed, **more}))
+    settings.cache_clear()
+    return path
+
+
+def write_rows(path: Path, count: int, text_bytes: int = 30) -> Path:
+    """JSON lines with `id` and `text`, no two the same."""
+    with path.open("w") as file:
+        for at in range(count):
+            text = f"row {at} "
+            text += "x" * (text_bytes - len(text))
+            file.write(json.dumps({"id": at, "text": text}) + "\n")
+    return path
+
+
+def lines(path: str | Path) -> list[dict[str, Any]]:
+    """The lines of a file; none when there is none."""
+    return [json.loads(line) for line in Path(path).read_text().splitlines()] if Path(path).exists() else []
+
+
+def failures(output: str | Path) -> list[dict[str, Any]]:
+    """The rows that failed."""
+    return lines(f"{output}.failed.jsonl")
+
+
+def assert_each_row_once(answers: Sequence[dict[str, Any]], rows: int) -> None:
+    """None missing, none twice."""
+    assert sorted(answer["row"] for answer in answers) == list(range(1, rows + 1))
+    assert len({answer["key"] for answer in answers}) == rows
+
+
+class Runner:
+    """Runs swarms in forks of one process, so that each begins at once.
+
+    Args:
+        process: `python -m tests.flows.run_swarm`.
+    """
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def start(self, **asked: Any) -> int:
+        """Begin a swarm; gives its process id."""
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        return int(self._told("pid"))
+
+    def wait(self) -> dict[str, Any]:
+        """What became of it: `signal`, or `error` with its code and message, or `report`; and `peak_kb`."""
+        return json.loads(self._told("ended"))
+
+    def _told(self, what: str) -> str:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            word, _, rest = line.partition(" ")
+            if word == what:
+                return rest
+        raise AssertionError("the runner ended")
+
+
+@contextmanager
+def runner(**environment: str) -> Generator[Runner]:
+    """A runner; its swarms have these settings."""
+    import os
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.flows.run_swarm"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
+    )
+    try:
+        yield Runner(process)
+    finally:
+        stop(process)  # type: ignore[arg-type]
