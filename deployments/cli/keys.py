@@ -24,15 +24,26 @@ SHOWN_ONCE = "this is the only time the secret is shown; clients send it in the 
 def create(
     name: Annotated[str, typer.Argument(help="Whose key it is.")],
     scopes: Annotated[
-        str, typer.Option(help="Comma list of submit, read, admin (all jobs and templates), approve.")
+        str, typer.Option(help="Comma list of submit, read, admin (all jobs and templates), approve, chat (LLMs).")
     ] = "submit,read",
     requests_per_min: Annotated[int | None, typer.Option(min=1, help="Most requests a minute.")] = None,
     bytes_per_day: Annotated[int | None, typer.Option(min=0, help="Most bytes uploaded in a day (UTC).")] = None,
+    usd_per_day: Annotated[
+        float | None, typer.Option(min=0, help="Most dollars its chat completions may cost in a day (UTC).")
+    ] = None,
+    tokens_per_day: Annotated[
+        int | None, typer.Option(min=1, help="Most tokens of its chat completions in a day (UTC).")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a key and print its secret, once."""
     secret, key = _ring().create(
-        name[:200], _scopes(scopes), requests_per_min=requests_per_min, bytes_per_day=bytes_per_day
+        name[:200],
+        _scopes(scopes),
+        requests_per_min=requests_per_min,
+        bytes_per_day=bytes_per_day,
+        usd_per_day=usd_per_day,
+        tokens_per_day=tokens_per_day,
     )
     _show_secret(secret, key, as_json=as_json)
 
@@ -45,8 +56,7 @@ def list_all(as_json: Json = False) -> None:
         typer.echo(json.dumps([_facts(key) for key in keys], indent=2, ensure_ascii=False))
         return
     for key in keys:
-        limits = f"{_limit(key.requests_per_min)} requests/min, {_limit(key.bytes_per_day)} bytes/day"
-        typer.echo(f"{key.key_id}  {_state(key):28}  {','.join(key.scopes):26}  {limits}  {_plain(key.name)}")
+        typer.echo(f"{key.key_id}  {_state(key):28}  {','.join(key.scopes):26}  {_limits(key)}  {_plain(key.name)}")
     if not keys:
         typer.echo("there are no keys yet; make one with `c500 keys create NAME`", err=True)
 
@@ -111,8 +121,15 @@ def _day(moment: datetime) -> str:
     return moment.date().isoformat()
 
 
-def _limit(value: int | None) -> str:
-    return "any" if value is None else str(value)
+def _limits(key: "ApiKey") -> str:
+    limits = f"{_limit(key.requests_per_min)} requests/min, {_limit(key.bytes_per_day)} bytes/day"
+    if "chat" not in key.scopes:
+        return limits
+    return f"{limits}, {_limit(key.usd_per_day)} $/day, {_limit(key.tokens_per_day)} tokens/day"
+
+
+def _limit(value: float | None) -> str:
+    return "any" if value is None else f"{value:.15g}"
 
 
 def _plain(name: str) -> str:

@@ -19,6 +19,8 @@ from blocks.store import open_store
 from blocks.store.files import Files
 from deployments.gateway.intake.admission import Admission
 from deployments.gateway.intake.quotas import Quotas
+from deployments.gateway.llm import LivePool
+from deployments.gateway.llm_metrics import LlmMetrics
 from deployments.gateway.load import Load
 from deployments.gateway.prefect_api import open_prefect
 from deployments.gateway.routes.health import Probes
@@ -37,6 +39,7 @@ ROUTES = (
     "models",
     "templates",
     "openai",
+    "chat",
     "health",
     "metrics",
     "page",
@@ -61,6 +64,8 @@ def create_app() -> Litestar:
             "watcher": Provide(provide_watcher, sync_to_thread=False),
             "load": Provide(provide_load, sync_to_thread=False),
             "probes": Provide(provide_probes, sync_to_thread=False),
+            "live_pool": Provide(provide_live_pool, sync_to_thread=False),
+            "llm_metrics": Provide(provide_llm_metrics, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,
         # Litestar's own would print every request to Prefect; see `configure_logs` for ours.
@@ -96,6 +101,8 @@ async def connections(app: Litestar) -> AsyncGenerator[None]:
     app.state.live_keys = LiveKeys(KeyRing(app.state.files, settings().secret_api_key))
     app.state.quotas = Quotas(app.state.files)
     app.state.slowdown = Slowdown()
+    app.state.live_pool = LivePool(settings().accounts_file.expanduser())
+    app.state.llm_metrics = LlmMetrics(app.state.live_pool)
     async with open_prefect() as client:
         app.state.prefect = client
         app.state.watcher = Watcher(client)
@@ -104,6 +111,7 @@ async def connections(app: Litestar) -> AsyncGenerator[None]:
         app.state.probes = Probes(app.state.files, app.state.load)
         yield
         await app.state.watcher.close()
+        await app.state.live_pool.close()
 
 
 def provide_prefect(state: State) -> PrefectClient:
@@ -144,3 +152,13 @@ def provide_load(state: State) -> Load:
 def provide_probes(state: State) -> Probes:
     """How the service is."""
     return state.probes
+
+
+def provide_live_pool(state: State) -> LivePool:
+    """The LLM accounts."""
+    return state.live_pool
+
+
+def provide_llm_metrics(state: State) -> LlmMetrics:
+    """What is measured of the LLM accounts."""
+    return state.llm_metrics

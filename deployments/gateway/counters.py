@@ -26,6 +26,16 @@ WORKERS = Gauge("c500_workers_online", "Workers whose heartbeat is fresh.", regi
 PREFECT_UP = Gauge("c500_prefect_up", "Whether the Prefect server answers.", registry=REGISTRY)
 RSS = Gauge("c500_gateway_resident_memory_bytes", "Resident memory of the gateway.", registry=REGISTRY)
 
+LLM_REFUSED = Counter(
+    "c500_llm_refused", "Chat completions this gateway refused by a limit or a budget.", ["code"], registry=REGISTRY
+)
+LLM_WAITED = Histogram(
+    "c500_llm_wait_seconds",
+    "Seconds that chat completions of this gateway waited for limits.",
+    buckets=(0.01, 0.1, 0.5, 1, 5, 10, 30, 60, 300),
+    registry=REGISTRY,
+)
+
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 NO_ROUTE = "none"
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar, cast, overload
+from typing import Any, Literal, Protocol, TypeVar, overload
 
 from pydantic import BaseModel
 
@@ -178,8 +178,7 @@ class Means:
         self, request: ChatRequest, wanted: Any, role: Role = "coordinator", priority: int = 5
     ) -> Structured[Any]:
         """Have a request answered with a typed value; see `structured.ask` for the round of repair and the errors."""
-        # `ask` uses nothing of a pool but `complete`; each of its calls is bounded anew.
-        return await ask(cast("Pool", _Bounded(self, role, priority)), request, wanted)
+        return await ask(_Bounded(self, role, priority), request, wanted)
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ class _Bounded:
     role: Role
     priority: int
 
-    async def complete(self, request: ChatRequest, _caller: Caller | None = None) -> Answer:
+    async def complete(self, request: ChatRequest, caller: Caller | None = None) -> Answer:
         return await self.means.complete(request, self.role, self.priority)
 
 

@@ -10,6 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from blocks.settings import settings
 from deployments.gateway.counters import JOBS, PREFECT_UP, QUEUE, REGISTRY, RSS, WORKERS
+from deployments.gateway.llm_metrics import LlmMetrics
 from deployments.gateway.load import Load
 from deployments.gateway.web.auth import OPEN, is_loopback, require
 
@@ -25,7 +26,7 @@ FORWARDING = {"forwarded", "via", "x-real-ip"}
     summary="Metrics for Prometheus",
     responses={200: ResponseSpec(str, media_type="text/plain", generate_examples=False, description="The metrics.")},
 )
-async def read_metrics(request: Request[Any, Any, Any], load: Load) -> Response[bytes]:
+async def read_metrics(request: Request[Any, Any, Any], load: Load, llm_metrics: LlmMetrics) -> Response[bytes]:
     """Read the metrics: without a key where only this machine reaches the gateway, else with one with scope read."""
     if not _local(request):
         await require(request, "read")
@@ -37,7 +38,8 @@ async def read_metrics(request: Request[Any, Any, Any], load: Load) -> Response[
         WORKERS.set(queue.workers)
     for state, count in (jobs or {}).items():
         JOBS.labels(state).set(count)
-    return Response(generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    content = generate_latest(REGISTRY) + await llm_metrics.exposed()
+    return Response(content, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def _local(request: Request[Any, Any, Any]) -> bool:

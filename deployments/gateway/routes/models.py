@@ -1,4 +1,4 @@
-"""`GET /v1/models`: the speech engines that are there, in the form of the audio API and in OpenAI's."""
+"""`GET /v1/models`: speech engines in the form of the audio API; with the language models also in OpenAI's."""
 
 import time
 from collections.abc import Iterator
@@ -6,10 +6,13 @@ from typing import Literal
 
 from litestar import get
 
+from blocks.accounts.account import Accounts
 from blocks.errors import C500Error, NotFound
 from blocks.model import Frozen
 from blocks.progress import in_thread
 from blocks.speech.registry import SpeechEntry, entries
+from deployments.gateway.intake.chat import AUTO, TIER_MODELS
+from deployments.gateway.llm import LivePool
 from deployments.gateway.load import Recent
 from deployments.gateway.web.auth import needs
 
@@ -24,7 +27,7 @@ STARTED = int(time.time())
 
 
 class ModelNotFound(NotFound):
-    """There is no engine of that name."""
+    """There is no engine or model of that name."""
 
     code = "MODEL_NOT_FOUND"
 
@@ -41,7 +44,7 @@ class Model(Frozen):
 
 
 class OpenAIModel(Frozen):
-    """A speech engine, as OpenAI's API shows it."""
+    """A speech engine or a language model, as OpenAI's API shows it."""
 
     id: str
     object: Literal["model"] = "model"
@@ -57,20 +60,45 @@ class Models(Frozen):
     data: tuple[OpenAIModel, ...]
 
 
-@get("/v1/models", opt=needs("read"), operation_id="listModels", summary="Speech engines that are there")
-async def list_models() -> Models:
-    """List the speech engines that the gateway's machine can use; workers on other machines may have others."""
-    models = await _models.get()
-    names = (*AUTOMATIC, *(model.id for model in models))
-    return Models(models=models, data=tuple(OpenAIModel(id=name) for name in names))
+@get("/v1/models", opt=needs("read"), operation_id="listModels", summary="Speech engines and language models")
+async def list_models(live_pool: LivePool) -> Models:
+    """List the speech engines that the gateway's machine can use; workers on other machines may have others.
+
+    In OpenAI's form with the language models of the account pool.
+    """
+    return Models(models=await _models.get(), data=tuple((await _openai_models(live_pool)).values()))
 
 
-@get("/v1/models/{model_id:str}", opt=needs("read"), operation_id="readModel", summary="One speech engine")
-async def read_model(model_id: str) -> OpenAIModel:
-    """Read one engine, in OpenAI's form."""
-    if model_id not in (*AUTOMATIC, *(model.id for model in await _models.get())):
-        raise ModelNotFound(f"there is no model {model_id[:64]!r}", fix="choose one of GET /v1/models")
-    return OpenAIModel(id=model_id)
+@get(
+    "/v1/models/{model_id:path}",
+    opt=needs("read"),
+    operation_id="readModel",
+    summary="One speech engine or language model",
+)
+async def read_model(model_id: str, live_pool: LivePool) -> OpenAIModel:
+    """Read one engine or model, in OpenAI's form."""
+    name = model_id.removeprefix("/")
+    found = (await _openai_models(live_pool)).get(name)
+    if found is None:
+        raise ModelNotFound(f"there is no model {name[:64]!r}", fix="choose one of GET /v1/models")
+    return found
+
+
+async def _openai_models(live_pool: LivePool) -> dict[str, OpenAIModel]:
+    """All by name; of a name that an engine and a language model share, each endpoint takes its own."""
+    engines = (*AUTOMATIC, *(model.id for model in await _models.get()))
+    found = {name: OpenAIModel(id=name) for name in engines}
+    if (accounts := await live_pool.accounts()) is not None:
+        found |= {model.id: model for model in _language_models(accounts) if model.id not in found}
+    return found
+
+
+def _language_models(accounts: Accounts) -> Iterator[OpenAIModel]:
+    for name in (AUTO, *TIER_MODELS):
+        yield OpenAIModel(id=name)
+    for account in accounts.accounts:
+        for name in account.models if account.enabled else ():
+            yield OpenAIModel(id=name, owned_by=account.provider)
 
 
 async def _read() -> tuple[Model, ...]:

@@ -31,7 +31,8 @@ from deployments.gateway.routes.models import AUTOMATIC, ModelNotFound
 from deployments.gateway.routes.process import form_schema
 from deployments.gateway.watch import Watcher
 from deployments.gateway.web.auth import needs
-from deployments.gateway.web.problems import ClientGone, c500_problem
+from deployments.gateway.web.listening import while_listening
+from deployments.gateway.web.problems import c500_problem
 
 TranscriptForm = Literal["json", "text", "srt", "vtt", "verbose_json"]
 LISTS = ("timestamp_granularities",)
@@ -145,29 +146,15 @@ async def end_of(request: Request[Any, Any, Any], watcher: Watcher, run: JobRun,
         ClientGone: it went away.
         TimedOut: the run has not ended after `longest_s`.
     """
-    ended = asyncio.ensure_future(watcher.wait_for_end(run))
-    gone = asyncio.ensure_future(_gone(request))
     try:
-        await asyncio.wait((ended, gone), timeout=longest_s, return_when=asyncio.FIRST_COMPLETED)
-        if ended.done():
-            return ended.result()
-    finally:
-        for waiting in (ended, gone):
-            waiting.cancel()
-        await asyncio.wait((ended, gone))
-    if not gone.cancelled():
-        raise ClientGone("the client went away before its transcript was ready", fix="send the same again")
-    raise TimedOut(
-        f"the transcript is not ready after {longest_s:g} s; the job goes on",
-        fix=f"read /v1/status/{run.run_id}, or send the same again",
-        task_id=str(run.run_id),
-    )
-
-
-async def _gone(request: Request[Any, Any, Any]) -> None:
-    """Return when the client goes away; call it after the body has been read."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+        async with asyncio.timeout(longest_s):
+            return await while_listening(request, watcher.wait_for_end(run))
+    except TimeoutError:
+        raise TimedOut(
+            f"the transcript is not ready after {longest_s:g} s; the job goes on",
+            fix=f"read /v1/status/{run.run_id}, or send the same again",
+            task_id=str(run.run_id),
+        ) from None
 
 
 def read_asked(fields: Form) -> TranscriptionAsked:

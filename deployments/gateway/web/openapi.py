@@ -15,6 +15,27 @@ from deployments.gateway.web.problems import PROBLEM
 
 PAGE = Path(__file__).parent / "docs.jinja"
 
+AS_OPENAI = {"c500_as_openai": True}
+"""`opt` of a handler that answers errors in the form of OpenAI's API."""
+
+OPENAI_SCHEMA = Schema(
+    type=OpenAPIType.OBJECT,
+    description="What went wrong, in the form of OpenAI's API.",
+    required=["error"],
+    properties={
+        "error": Schema(
+            type=OpenAPIType.OBJECT,
+            required=["message", "type", "param", "code"],
+            properties={
+                "message": Schema(type=OpenAPIType.STRING),
+                "type": Schema(type=OpenAPIType.STRING),
+                "param": Schema(one_of=[Schema(type=OpenAPIType.STRING), Schema(type=OpenAPIType.NULL)]),
+                "code": Schema(one_of=[Schema(type=OpenAPIType.STRING), Schema(type=OpenAPIType.NULL)]),
+            },
+        )
+    },
+)
+
 PROBLEM_SCHEMA = Schema(
     type=OpenAPIType.OBJECT,
     description="What went wrong, in the form of RFC 9457 and in that of older audio clients.",
@@ -44,6 +65,18 @@ KEYED = {
 NAMED = {"404": "There is no such thing, or not for this key."}
 STATEFUL = {"409": "It is not in a state for this: not finished, finished already, changed by someone else."}
 BODIED = {"413": "The body is too large.", "415": "No recording that can be used."}
+OPENAI_ERRORS = {
+    "400": "A field is wrong, the request is too long for every model, or the provider refuses it.",
+    "401": "No valid API key came with the request.",
+    "403": "The key lacks the scope chat.",
+    "404": "There is no such model.",
+    "413": "The body is too large.",
+    "429": "A limit is reached or a budget used up; Retry-After says when to come back.",
+    "502": "Providers were called, and failed.",
+    "503": "No account works, or this gateway has none.",
+    "504": "No answer came in time.",
+    "default": "Any other error.",
+}
 CHECKED = {"422": "A parameter or field is wrong; `error` says which."}
 DEFAULT = "Any other error."
 
@@ -53,7 +86,13 @@ def describe(app: Litestar) -> None:
     document = app.openapi_schema
     if document.components:
         document.components.schemas["Problem"] = PROBLEM_SCHEMA
+        document.components.schemas["OpenAIError"] = OPENAI_SCHEMA
     for path, handler, operation in _operations(app):
+        if handler.opt.keys() >= AS_OPENAI.keys():
+            answered = {status: answer for status, answer in (operation.responses or {}).items() if status[0] == "2"}
+            errors = {status: _openai_error(description) for status, description in OPENAI_ERRORS.items()}
+            operation.responses = {**answered, **errors}
+            continue
         is_open = handler.opt.get(NEEDS) is None
         errors = ({} if is_open else KEYED) | (NAMED | STATEFUL if "{" in path else {}) | CHECKED
         errors |= BODIED | STATEFUL if operation.request_body else {}
@@ -152,3 +191,8 @@ def _operations(app: Litestar) -> Iterator[tuple[str, HTTPRouteHandler, Operatio
 def _problem(description: str) -> OpenAPIResponse:
     schema = Reference(ref="#/components/schemas/Problem")
     return OpenAPIResponse(description=description, content={PROBLEM: OpenAPIMediaType(schema=schema)})
+
+
+def _openai_error(description: str) -> OpenAPIResponse:
+    schema = Reference(ref="#/components/schemas/OpenAIError")
+    return OpenAPIResponse(description=description, content={"application/json": OpenAPIMediaType(schema=schema)})

@@ -15,10 +15,13 @@ import httpx
 import psutil
 import pytest
 import schemathesis
+import yaml
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from schemathesis.config import SchemathesisConfig
 
+from blocks.accounts.account import TIERS, Account
+from deployments.simulator.serve import simulate
 from tests.conftest import ROOT
 from tests.deployments.gateway.gateways import Gateway, start_gateway
 from tests.deployments.gateway.submitting import ask, clear, job_runs, leftovers, recording, submit, uploads
@@ -69,13 +72,26 @@ class Fuzz:
 
 
 @pytest.fixture
-def fuzz(deployed: str, tmp_path: Path) -> Iterator[Fuzz]:
+def accounts(tmp_path: Path) -> Iterator[Path]:
+    """An accounts file that leads to a simulated provider."""
+    model = {"price": {"input_usd": 1, "output_usd": 4}, "tiers": list(TIERS)}
+    content: dict[str, Any] = {"name": "one", "provider": "openai", "key": "none", "models": {"small": model}}
+    with simulate([Account.model_validate(content)]) as simulator:
+        content["base_url"] = simulator.base_url("one")
+        path = tmp_path / "accounts.yaml"
+        path.write_text(yaml.safe_dump({"accounts": [content]}))
+        yield path
+
+
+@pytest.fixture
+def fuzz(deployed: str, tmp_path: Path, accounts: Path) -> Iterator[Fuzz]:
     gateway = start_gateway(
         deployed,
         log=tmp_path / "gateway.log",
         PYTHONPATH=str(ROOT),
         AUDIO_DIR=str(tmp_path / "store"),
         LLM_TEMPLATES_DIR=str(tmp_path / "templates"),
+        ACCOUNTS_FILE=str(accounts),
         CLIENT_IDLE_S="0.3",
         MAX_FILE_SIZE_MB="2",
         MAX_QUEUE_DEPTH="100000",

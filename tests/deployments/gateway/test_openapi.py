@@ -14,6 +14,7 @@ from deployments.gateway.web.openapi import ReferenceDocument, ReferencePage
 from tests.deployments.gateway.gateways import Gateway
 from tests.deployments.gateway.working import stored_gateway
 
+IN_OPENAIS_FORM = {"/v1/chat/completions"}
 OPEN = {"/health", "/health/live", "/health/ready", "/metrics"}
 
 
@@ -43,7 +44,7 @@ def test_every_call_of_the_reference_is_described(document: dict[str, Any]) -> N
         ("get", "/v1/models"), ("get", "/v1/templates"), ("get", "/v1/templates/{template_id}"),
         ("post", "/v1/templates"), ("put", "/v1/templates/{template_id}"),
         ("delete", "/v1/templates/{template_id}"), ("get", "/health"), ("delete", "/v1/jobs/{task_id}"),
-        ("post", "/v1/audio/transcriptions"), ("get", "/v1/events/{task_id}"),
+        ("post", "/v1/audio/transcriptions"), ("get", "/v1/events/{task_id}"), ("post", "/v1/chat/completions"),
         ("get", "/v1/results/{task_id}/{name}"),
     } <= described  # fmt: skip
 
@@ -56,11 +57,12 @@ def test_every_call_has_a_name_its_errors_and_its_protection(document: dict[str,
     assert all(re.fullmatch(r"[a-z][A-Za-z]+", name) for name in names)
     for path, _, call in calls(document):
         assert (call.get("security") == []) == (path in OPEN), path
-        assert "400" not in call["responses"]
+        assert ("400" in call["responses"]) == (path in IN_OPENAIS_FORM)
         errors = {status: answer for status, answer in call["responses"].items() if status[0] not in "23"}
         assert "default" in errors
         for answer in errors.values():
-            assert answer["content"].keys() == {"application/problem+json"}
+            form = "application/json" if path in IN_OPENAIS_FORM else "application/problem+json"
+            assert answer["content"].keys() == {form}
 
 
 def test_forms_are_described(document: dict[str, Any]) -> None:
