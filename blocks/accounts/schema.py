@@ -19,16 +19,19 @@ from sqlalchemy import (
     create_engine,
     event,
 )
+from sqlalchemy.types import TypeEngine
 
 from blocks.errors import BadInput
 
 TABLES = MetaData()
 
+REAL: TypeEngine[Any] = Float()
+
 CALLS = Table(
     "c500_calls",
     TABLES,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("at", Float, nullable=False, index=True),
+    Column("at", REAL, nullable=False, index=True),
     Column("account", String, nullable=False),
     Column("model", String, nullable=False),
     Column("user", String, nullable=False),
@@ -41,7 +44,7 @@ CALLS = Table(
     Column("cost_units", BigInteger, nullable=False),
     Column("priced", Boolean, nullable=False),
     Column("is_estimate", Boolean, nullable=False),
-    Column("latency_ms", Float, nullable=False),
+    Column("latency_ms", REAL, nullable=False),
 )
 """One row for every call; the columns are those of `books.Entry`."""
 
@@ -58,7 +61,7 @@ TOTALS = Table(
     Column("completion_tokens", BigInteger, nullable=False),
     Column("cached_tokens", BigInteger, nullable=False),
     Column("cost_units", BigInteger, nullable=False),
-    Column("latency_ms", Float, nullable=False),
+    Column("latency_ms", REAL, nullable=False),
 )
 """Sums of the calls, by what they are looked at."""
 
@@ -67,7 +70,7 @@ CACHE = Table(
     TABLES,
     Column("key", String, primary_key=True),
     Column("scope", String, nullable=False),
-    Column("at", Float, nullable=False),
+    Column("at", REAL, nullable=False),
     Column("vector", LargeBinary),
     Column("answer", String, nullable=False),
     Index("c500_cache_scope", "scope", "at"),

@@ -14,13 +14,15 @@ from deployments.cli import app
 def worker(
     pool: Annotated[str, typer.Argument(help="Work pool: cpu, agents, gpu-0, …")],
     name: Annotated[str | None, typer.Option(help="Name of the worker; default is host and pool.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Jobs at once; default is the pool's limit.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Jobs at once; default: as many as cores, on a GPU one.")
+    ] = None,
 ) -> None:
     """Work for the service whose Prefect server PREFECT_API_URL names, with the same store."""
     import asyncio
 
     from deployments.service.join import check_joining, joined_environment, service_api
-    from deployments.service.plan import KEPT_FROM_OTHERS, worker_command
+    from deployments.service.plan import KEPT_FROM_OTHERS, jobs_at_once, worker_command
 
     api_url = service_api()
     os.environ.update(joined_environment(api_url))
@@ -28,6 +30,6 @@ def worker(
         os.environ.pop(secret, None)
     typer.echo(asyncio.run(check_joining(pool)))
 
-    command = worker_command(pool, name or f"{socket.gethostname()}-{pool}", limit)
+    command = worker_command(pool, name or f"{socket.gethostname()}-{pool}", limit or jobs_at_once(pool))
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606 - our own command

@@ -111,11 +111,10 @@ def definitions(plan: ServicePlan) -> Part:
 
 def worker(plan: ServicePlan, pool: str, number: int) -> Part:
     """A worker of the pool."""
-    limits = {JOB_POOL: plan.limit, AGENT_POOL: AGENT_LIMIT}
     name = f"{socket.gethostname()}-{pool}" + (f"-{number}" if number else "")
     return Part(
         name=f"worker-{pool}" + (f"-{number}" if number else ""),
-        command=worker_command(pool, name, limits.get(pool, 1)),
+        command=worker_command(pool, name, plan.limit if pool == JOB_POOL else jobs_at_once(pool)),
         environment=_environment(plan, "worker") | RUN_ENVIRONMENT,
         ready_text="started!",
         grace_s=45,  # its runs have 30
@@ -135,11 +134,16 @@ def gateway(plan: ServicePlan) -> Part:
     )
 
 
-def worker_command(pool: str, name: str, limit: int | None) -> tuple[str, ...]:
-    """Prefect's own command for a worker of our type."""
+def jobs_at_once(pool: str) -> int:
+    """Jobs that a worker of a pool does at once on this machine, unless told otherwise."""
+    return {JOB_POOL: os.cpu_count() or 1, AGENT_POOL: AGENT_LIMIT}.get(pool, 1)
+
+
+def worker_command(pool: str, name: str, limit: int) -> tuple[str, ...]:
+    """Prefect's own command for a worker of our type, which does so many jobs at once."""
     command = (sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", WORKER_TYPE)
     command += ("--name", name, "--install-policy", "never", "--no-create-pool-if-not-found")
-    return command if limit is None else (*command, "--limit", str(limit))
+    return (*command, "--limit", str(limit))
 
 
 def settings_environment() -> dict[str, str]:
@@ -191,6 +195,7 @@ def redis_environment(url: str) -> dict[str, str]:
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect_redis.lease_storage",
         "PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_QUEUE_STORAGE": "prefect_redis.cleanup_queue",
         REDIS: url,
+        "PREFECT_REDIS_WORKER_CLEANUP_QUEUE_URL": url,
         "PREFECT_SERVER_DOCKET_URL": url,
         # Else the server needs 40 s to catch up with 1,000 task runs, not 5 (measured).
         "PREFECT_REDIS_MESSAGING_PUBLISHER_PUBLISH_EVERY": "1",

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from blocks.errors import StoreFailed
-from blocks.progress import PUBLISH_EVERY_S, PUBLISH_TIMEOUT_S, progress
+from blocks.progress import PUBLISH_EVERY_S, PUBLISH_TIMEOUT_S, OnProgress, progress
 from tasks.swarm.report import progress_table
 from tasks.swarm.run import SwarmRun
 from tasks.swarm.tally import watcher
@@ -19,27 +19,30 @@ async def attended(run: SwarmRun) -> AsyncGenerator[None]:
     """Sync the output and show the progress while the block runs, and once more at its end."""
     async with progress("swarm") as on_progress:
         table = await _table(run)
-        tick = asyncio.create_task(_each_second(run, on_progress, table))
+        ended = asyncio.Event()
+        ticking = asyncio.create_task(_each_second(run, ended, on_progress, table))
         try:
             yield
         finally:
-            tick.cancel()
-            with suppress(asyncio.CancelledError):
-                await tick
-            await asyncio.shield(_show(run, on_progress, table))
+            # Not cancelled: the server might see an update that was cut off after the last one.
+            ended.set()
+            await ticking
+            await _show(run, on_progress, table)
 
 
-async def _each_second(run: SwarmRun, on_progress: Any, table: UUID | None) -> None:
-    while True:
+async def _each_second(run: SwarmRun, ended: asyncio.Event, on_progress: OnProgress, table: UUID | None) -> None:
+    while not ended.is_set():
         try:
             await asyncio.to_thread(run.ledger.sync)
         except StoreFailed as error:
             run.halt(error)
         await _show(run, on_progress, table)
-        await asyncio.sleep(PUBLISH_EVERY_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PUBLISH_EVERY_S):
+                await ended.wait()
 
 
-async def _show(run: SwarmRun, on_progress: Any, table: UUID | None) -> None:
+async def _show(run: SwarmRun, on_progress: OnProgress, table: UUID | None) -> None:
     on_progress(run.tally.share)
     if watch := watcher.get():
         watch(run.tally)

@@ -43,7 +43,8 @@ ERRORS: dict[str, type[C500Error]] = {
 async def work_in_workers(run: SwarmRun) -> None:
     """Have all rows done by workers, which must see the same files as this process, and take over what they did.
 
-    A shard whose process dies is run again, up to MAX_CRASH_RETRIES times. When this ends early, so do the shards.
+    A shard whose process dies is run again, up to MAX_CRASH_RETRIES times. When this is cancelled, so are the shards,
+    and the next run takes over what they did.
 
     Raises:
         EngineUnavailable: there is no deployment `swarm-shard`.
@@ -60,7 +61,7 @@ async def work_in_workers(run: SwarmRun) -> None:
         counting.cancel()
         with suppress(asyncio.CancelledError):
             await counting
-        collect_parts(job, run.ledger)
+    collect_parts(job, run.ledger)
 
 
 def collect_parts(job: SwarmJob, ledger: Ledger) -> None:

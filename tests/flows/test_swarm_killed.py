@@ -11,6 +11,7 @@ import pytest
 
 from blocks.accounts.account import Quota
 from deployments.simulator.behaviour import parse_faults
+from tests.conftest import ROOT
 from tests.fakes.llm.simulated import Simulated, simulated
 from tests.flows.swarming import (
     PROMPT,
@@ -31,18 +32,37 @@ LINE_BYTES = 330
 MOST_MORE_KB = 50 * 1024
 
 
-@pytest.fixture
-def sim(tmp_path: Path) -> Iterator[Simulated]:
-    """Four accounts without limits that answer after 20 ms."""
-    with simulated([account(f"a{at}", quota=Quota(tpm=10**9)) for at in range(4)], tmp_path, latency=fixed(20)) as one:
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
+    """Four accounts with no limit that matters."""
+    accounts = [account(f"a{at}", quota=Quota(tpm=10**9)) for at in range(4)]
+    with simulated(accounts, tmp_path_factory.mktemp("simulator")) as one:
         yield one
 
 
 @pytest.fixture
-def run(prefect_server: str, sim: Simulated, tmp_path: Path) -> Iterator[Runner]:
+def sim(simulator: Simulated) -> Simulated:
+    """The same as new: answers after 20 ms."""
+    simulator.change(latency=fixed(20), faults={})
+    simulator.reset()
+    return simulator
+
+
+@pytest.fixture(scope="module")
+def run(
+    running_prefect_server: str, simulator: Simulated, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Runner]:
     """Runs swarms at these accounts, with a limiter and books in files."""
-    places = {"LIMITER_URL": f"sqlite:///{tmp_path}/limits.db", "BOOKS_URL": f"sqlite:///{tmp_path}/books.db"}
-    with runner(ACCOUNTS_FILE=str(sim.accounts), **places) as one:
+    folder = tmp_path_factory.mktemp("runner")
+    with runner(
+        PREFECT_API_URL=running_prefect_server,
+        ACCOUNTS_FILE=str(simulator.accounts),
+        LIMITER_URL=f"sqlite:///{folder}/limits.db",
+        BOOKS_URL=f"sqlite:///{folder}/books.db",
+        AUDIO_DIR=f"{folder}/store",
+        LOG_DIR=f"{folder}/logs",
+        PYTHONPATH=str(ROOT),
+    ) as one:
         yield one
 
 
@@ -123,7 +143,9 @@ def peak_kb(run: Runner, rows: Path, **more: Any) -> int:
     return ended["peak_kb"]
 
 
-def test_looking_at_40_megabytes_of_rows_takes_no_more_memory_than_at_a_few(run: Runner, tmp_path: Path) -> None:
+def test_looking_at_40_megabytes_of_rows_takes_no_more_memory_than_at_a_few(
+    run: Runner, sim: Simulated, tmp_path: Path
+) -> None:
     few = peak_kb(run, write_rows(tmp_path / "few.jsonl", 100, 4_000), dry_run=True)
     many = peak_kb(run, write_rows(tmp_path / "many.jsonl", 10_000, 4_000), dry_run=True)
     assert many - few < MOST_MORE_KB // 4

@@ -13,13 +13,25 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
 
 from deployments.service.plan import MARK
 from tests.deployments.gateway.gateways import live
+from tests.fakes.deployed import until as until_async
 from tests.processes import free_port, until
 from tests.service import Service, start_service
 
 DEADLINE_S = 120
+
+RECOVERY = "recover-runs/recover-runs"
+"""Its schedule is every minute."""
 
 
 def parts_of(folder: Path) -> list[psutil.Process]:
@@ -54,6 +66,21 @@ def test_no_secret_is_on_a_command_line_or_in_a_log(service: Service) -> None:
     for log in (service.folder / "logs").rglob("*.log*"):
         assert secret not in log.read_text(), log
     assert secret not in service.screen.read_text()
+
+
+async def test_what_is_scheduled_runs(service_client: PrefectClient) -> None:
+    # The server's scheduler fails in silence where its libraries do not go together.
+    async def completed() -> bool:
+        deployment = await service_client.read_deployment_by_name(RECOVERY)
+        runs = await service_client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(
+                deployment_id=FlowRunFilterDeploymentId(any_=[deployment.id]),
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.COMPLETED])),
+            )
+        )
+        return any(run.auto_scheduled for run in runs)
+
+    await until_async(completed, seconds=240)
 
 
 def test_the_first_key_opens_the_gateway(service: Service) -> None:

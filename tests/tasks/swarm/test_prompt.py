@@ -1,0 +1,82 @@
+"""Prompts put a row's values in; they reach nothing else, and a missing column is told before anything is spent."""
+
+import pytest
+
+from blocks.errors import BadInput
+from tasks.swarm.prompt import LONGEST_PROMPT, Prompt
+
+ROW = {"text": "Good", "Review text": "Bad", "items": [{"n": 1}, {"n": 2}], "who": {"name": "Mai"}}
+
+
+@pytest.mark.parametrize(
+    ("template", "prompt"),
+    [
+        ("Judge: {{ text }}", "Judge: Good"),
+        ('{{ row["Review text"] }}', "Bad"),
+        ("{{ who.name }} {{ text | upper }}", "Mai GOOD"),
+        ("{% for one in items %}{{ loop.index }}:{{ one.n }} {% endfor %}", "1:1 2:2"),
+        ("{% if text == 'Good' %}yes{% else %}no{% endif %}", "yes"),
+        ("{{ missing | default('-') }}{{ text }}", "-Good"),
+        ("{{ items | tojson }}", '[{"n": 1}, {"n": 2}]'),
+        ("{% set one = text %}{{ one }}", "Good"),
+    ],
+)
+def test_values_are_put_in(template: str, prompt: str) -> None:
+    assert Prompt(template).render(ROW, 1) == prompt
+
+
+def test_a_column_named_like_a_method_is_its_value() -> None:
+    assert Prompt("{{ row.items }} {{ who.keys }}").render({"items": "i", "who": {"keys": "k"}}, 1) == "i k"
+
+
+@pytest.mark.parametrize(
+    ("template", "named"),
+    [("{{ body }}", "'body' is undefined"), ("{{ row.body }}", "body"), ("{{ who.age }}", "age")],
+)
+def test_a_missing_column_is_told_with_its_row(template: str, named: str) -> None:
+    with pytest.raises(BadInput, match=named) as told:
+        Prompt(template).render(ROW, 7)
+    assert told.value.details["row"] == 7
+    assert "row 7" in told.value.message
+    assert "Review text" in told.value.message  # what there is
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ text.__class__ }}{{ ''.join(text) }}",
+        "{{ range(10) }}",
+        "{{ text * 1000000 }}",
+        "{{ 9 ** 9 }}",
+        "{{ text ~ text }}",
+        "{% include 'x' %}",
+        "{% extends 'x' %}",
+        "{% import 'x' as x %}",
+        "{% macro m() %}{% endmacro %}",
+        "{{ text | map('upper') }}",
+        "{{ items | tojson(indent=9999999) }}",
+        "{{ text | center(99999999) }}",
+        "{% for a in items recursive %}{{ a }}{% endfor %}",
+        "{% for a in items %}{% for b in items %}{% for c in items %}{{ c }}{% endfor %}{% endfor %}{% endfor %}",
+        "{{ text is callable }}",
+        "{% for a in items %}",
+        "{{ text",
+        "   ",
+        "{{" + "(" * 200 + "text" + ")" * 200 + "}}" + "{% if text %}" * 40 + "{% endif %}" * 40,
+        "x" * 300_000,
+    ],
+)
+def test_what_a_prompt_may_not_do_is_refused_before_it_runs(template: str) -> None:
+    with pytest.raises(BadInput, match="the prompt"):
+        Prompt(template)
+
+
+def test_python_is_out_of_reach() -> None:
+    with pytest.raises(BadInput, match="row 1"):
+        Prompt("{{ text.__class__.__mro__ }}").render(ROW, 1)
+
+
+def test_a_prompt_cannot_grow_without_end() -> None:
+    rows = {"items": ["x" * 1000] * 1000}
+    with pytest.raises(BadInput, match=f"over {LONGEST_PROMPT} characters"):
+        Prompt("{% for a in items %}{% for b in items %}{{ b }}{% endfor %}{% endfor %}").render(rows, 1)
