@@ -1,5 +1,6 @@
 """The gateway's connection with the Prefect server."""
 
+import time
 from http import HTTPStatus
 
 import httpx
@@ -12,13 +13,18 @@ TRIES = "c500_tries"
 FIRST_RETRY_S = 0.05
 GROWTH = 4
 
+BEGAN = "c500_began"
+PATIENCE_S = 5.0
+"""How long a request to Prefect is tried anew. Prefect's client would for a minute, and our clients wait with it."""
+
 
 def open_prefect() -> PrefectClient:
-    """A client that tries again soon where the server's SQLite was locked, and Prefect's would wait two seconds.
+    """A client that gives up soon while the server is away, and soon tries again where its SQLite was locked.
 
-    On SQLite one in twenty submissions meets a lock that is gone after milliseconds (measured), and answers 503.
+    On SQLite one in twenty submissions meets a lock that is gone after milliseconds (measured), and answers 503;
+    Prefect's own client would wait two seconds.
     """
-    return get_client(httpx_settings={"event_hooks": {"response": [_soon_again]}})
+    return get_client(httpx_settings={"event_hooks": {"request": [_not_too_late], "response": [_soon_again]}})
 
 
 def check_prefect() -> None:
@@ -33,6 +39,13 @@ def check_prefect() -> None:
             fix="set it, as in PREFECT_API_URL=http://127.0.0.1:4200/api, or run `c500 up`",
             field="PREFECT_API_URL",
         )
+
+
+async def _not_too_late(request: httpx.Request) -> None:
+    """End the tries of a request; Prefect's client tries again what it knows as passing, and this it does not."""
+    began = request.extensions.setdefault(BEGAN, time.monotonic())
+    if time.monotonic() - began > PATIENCE_S:
+        raise httpx.NetworkError("the Prefect server does not answer", request=request)
 
 
 async def _soon_again(response: httpx.Response) -> None:
