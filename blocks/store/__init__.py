@@ -7,7 +7,7 @@ from blocks.settings import settings
 from blocks.store.files import FileRef, Files, safe_key
 from blocks.store.local import LocalFiles
 
-__all__ = ["FileRef", "Files", "LocalFiles", "open_store", "safe_key"]
+__all__ = ["FileRef", "Files", "LocalFiles", "open_store", "safe_key", "store_place"]
 
 
 def open_store() -> Files:
@@ -15,8 +15,12 @@ def open_store() -> Files:
 
     `STORE_URL` is `s3://bucket/prefix`, or `block:c500-s3-store/name` for a block saved in Prefect.
     """
-    chosen = settings()
-    return _open(chosen.store_url or str(chosen.audio_dir), str(chosen.s3_endpoint_url))
+    return _open(settings().store_url or str(settings().audio_dir), str(settings().s3_endpoint_url))
+
+
+def store_place() -> str:
+    """Where the store of the settings is: its URL, or the whole path of its folder."""
+    return settings().store_url or str(settings().audio_dir.expanduser().absolute())
 
 
 @lru_cache(maxsize=8)

@@ -82,9 +82,17 @@ def rotate(
 
 
 def _ring() -> "KeyRing":
+    from blocks.errors import Conflict
     from blocks.keys import KeyRing
-    from blocks.store import open_store
+    from blocks.store import open_store, store_place
+    from deployments.service.home import read_running
 
+    service = read_running()
+    if service is not None and service.store not in (None, store_place()):
+        raise Conflict(
+            f"the service that runs keeps its keys in {service.store}, these settings name {store_place()}",
+            fix="give this command the settings of the service: AUDIO_DIR or STORE_URL",
+        )
     return KeyRing(open_store())
 
 

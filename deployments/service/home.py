@@ -35,12 +35,14 @@ class Running(Frozen):
         api_url: The Prefect server's API.
         gateway_url: The gateway, without a slash at the end.
         pools: Work pools with workers of its own.
+        store: Where its store is.
     """
 
     pid: int
     api_url: str
     gateway_url: str
     pools: tuple[str, ...] = ()
+    store: str | None = None
     started_at: datetime
 
 

@@ -127,12 +127,16 @@ class Supervisor:
         """Kill a part that runs but does not answer; `_keep` starts it again."""
         answered_at = process.age_s
         started_at = process.started_at
+        was_away = False
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             if process.started_at != started_at:
-                started_at, answered_at = process.started_at, 0.0
+                started_at, answered_at, was_away = process.started_at, 0.0, True
             if await process.ready() and await process.answers():
                 answered_at = process.age_s
+                if was_away:
+                    self._say(f"{process.part.name}: answers again after {answered_at:.1f} s")
+                    was_away = False
             patience_s = SILENT_S if process.was_ready else process.part.ready_within_s
             if process.alive and process.age_s - answered_at > patience_s:
                 self._say(f"{process.part.name}: does not answer, is killed")

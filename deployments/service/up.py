@@ -14,6 +14,7 @@ import psutil
 
 from blocks.errors import BadInput
 from blocks.settings import settings
+from blocks.store import store_place
 from deployments.server import client_auth, migrated_template, running_server
 from deployments.service.home import (
     CLIENT_AUTH,
@@ -70,6 +71,7 @@ async def _supervise(plan: ServicePlan, say: Say) -> None:
             api_url=plan.api_url,
             gateway_url=plan.gateway_url,
             pools=plan.pools,
+            store=store_place(),
             started_at=datetime.now(UTC),
         )
     )

@@ -68,6 +68,14 @@ def test_no_secret_is_on_a_command_line_or_in_a_log(service: Service) -> None:
     assert secret not in service.screen.read_text()
 
 
+def test_no_key_is_made_in_a_store_the_service_does_not_read(service: Service, tmp_path: Path) -> None:
+    refused = service.c500("keys", "create", "trap", AUDIO_DIR=str(tmp_path / "elsewhere"))
+    assert refused.returncode != 0
+    assert str(service.folder / "store") in refused.stderr
+    assert "AUDIO_DIR" in refused.stderr
+    assert not (tmp_path / "elsewhere").exists()
+
+
 async def test_what_is_scheduled_runs(service_client: PrefectClient) -> None:
     # The server's scheduler fails in silence where its libraries do not go together.
     async def completed() -> bool:
