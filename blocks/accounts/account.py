@@ -17,6 +17,9 @@ Tier = Literal["simple", "moderate", "complex", "critical"]
 TIERS: tuple[Tier, ...] = ("simple", "moderate", "complex", "critical")
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$")]
+AccountName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+"""Without a slash: keys of limits are made of it."""
+
 Positive = Annotated[int, Field(gt=0)]
 Usd = Annotated[float, Field(ge=0)]
 
@@ -172,7 +175,7 @@ class Account(Frozen):
         provider: One of `PROVIDERS`.
         base_url: Instead of the provider's.
         key: Where its secret is: `env:NAME`, `prefect:BLOCK` (a Prefect secret block), `file:PATH#NAME` (a file made
-            by `c500 accounts encrypt`), or `none`.
+            by `c500 accounts seal`), or `none`.
         models: By the name that callers use.
         quota: Limits of the account over all its models.
         day_utc_offset_h: When its day begins, in hours east of UTC (OpenAI: 0, Gemini: -8).
@@ -181,7 +184,7 @@ class Account(Frozen):
         labels: For choosing sets of accounts, as in `c500 swarm --accounts label`.
     """
 
-    name: Name
+    name: AccountName
     provider: Annotated[str, AfterValidator(_known)]
     base_url: AnyHttpUrl | None = None
     key: Annotated[str, StringConstraints(pattern=r"^(none|env:\w+|prefect:[a-z0-9-]+|file:[^#]+#[\w.-]+)$")]

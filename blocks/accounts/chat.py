@@ -1,11 +1,13 @@
 """A request to a chat model and its answer, in no provider's own form."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
 from blocks.accounts.account import Name, Tier
+from blocks.errors import BadInput
 from blocks.model import Frozen
 
 Message = dict[str, Any]
@@ -144,3 +146,20 @@ def message_text(message: Message) -> str:
         return content
     parts: list[dict[str, Any]] = content or []
     return "".join(part.get("text") or "" for part in parts)
+
+
+def arguments_of(call: dict[str, Any]) -> Any:
+    """The arguments of a tool call in a conversation.
+
+    Raises:
+        BadInput: they are no JSON, as some models write them; providers refuse such a conversation.
+    """
+    text = call["function"]["arguments"] or "{}"
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise BadInput(
+            f"the arguments of the tool call {call.get('id')!r} are no JSON: {text[:100]!r}",
+            fix="leave the call out, or give it arguments that are a JSON object",
+            field="messages.tool_calls",
+        ) from error

@@ -22,7 +22,9 @@ class Secrets:
     """
 
     folder: Path
-    _known: dict[str, tuple[float, str]] = field(default_factory=dict[str, tuple[float, str]], repr=False)
+    _known: dict[tuple[str, ...], tuple[float, str]] = field(
+        default_factory=dict[tuple[str, ...], tuple[float, str]], repr=False
+    )
 
     async def secret(self, account: Account) -> str:
         """The secret of an account; empty when it needs none.
@@ -30,15 +32,15 @@ class Secrets:
         Raises:
             NotFound, BadInput: it is not there, or cannot be read; `field` names the account.
         """
-        read_at, secret = self._known.get(account.name, (float("-inf"), ""))
+        read_at, secret = self._known.get(_identity(account), (float("-inf"), ""))
         if time.monotonic() - read_at > FRESH_S:
             secret = await self._read(account)
-            self._known[account.name] = (time.monotonic(), secret)
+            self._known[_identity(account)] = (time.monotonic(), secret)
         return secret
 
     def refused(self, account: Account) -> None:
         """The provider refuses the secret: read it again before the next call."""
-        self._known.pop(account.name, None)
+        self._known.pop(_identity(account), None)
 
     async def _read(self, account: Account) -> str:
         kind, _, place = account.key.partition(":")
@@ -57,6 +59,11 @@ class Secrets:
         if name not in secrets:
             raise _missing(account, f"{path} has no secret {name!r}", f"add it: c500 accounts seal {path} {name}")
         return secrets[name]
+
+
+def _identity(account: Account) -> tuple[str, ...]:
+    """With its address: the secret of one server is never sent to another, whatever the file says by now."""
+    return account.name, account.key, account.url
 
 
 async def _from_prefect(account: Account, name: str) -> str:

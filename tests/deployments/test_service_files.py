@@ -15,6 +15,7 @@ import pytest
 import yaml
 from prefect.settings import Settings as PrefectSettings
 from prefect.settings.legacy import _get_settings_fields  # pyright: ignore[reportPrivateUsage]
+from prefect_redis.cleanup_queue import RedisWorkerCleanupQueueSettings
 from prefect_redis.client import RedisMessagingSettings
 from prefect_redis.messaging import RedisMessagingPublisherSettings
 from typer.main import get_command
@@ -47,7 +48,7 @@ def prefect_names() -> set[str]:
     names = {name for name in _get_settings_fields(PrefectSettings) if name.startswith("PREFECT_")}
     for field in _all_aliases():
         names.add(field.upper())
-    for model in (RedisMessagingSettings, RedisMessagingPublisherSettings):
+    for model in (RedisMessagingSettings, RedisMessagingPublisherSettings, RedisWorkerCleanupQueueSettings):
         names |= {f"{model.model_config['env_prefix']}{field}".upper() for field in model.model_fields}
     return names
 

@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from blocks.accounts.account import Account, Model
-from blocks.accounts.chat import ChatReply, ChatRequest, FinishReason, Headers, Message, TokenUsage, message_text
+from blocks.accounts.chat import (
+    ChatReply,
+    ChatRequest,
+    FinishReason,
+    Headers,
+    Message,
+    TokenUsage,
+    arguments_of,
+    message_text,
+)
 from blocks.accounts.dialects.openai import learned, retry_after_s
 from blocks.accounts.dialects.protocol import MALFORMED, Call, Learned, Piece
 from blocks.accounts.dialects.refusals import as_dict, kind_of, said
@@ -148,7 +157,7 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
                 "type": "tool_use",
                 "id": call["id"],
                 "name": function["name"],
-                "input": json.loads(function["arguments"] or "{}"),
+                "input": arguments_of(call),
             }
         )
     return blocks

@@ -9,7 +9,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from blocks.accounts.account import Account, Model
-from blocks.accounts.chat import ChatReply, ChatRequest, FinishReason, Headers, Message, TokenUsage, message_text
+from blocks.accounts.chat import (
+    ChatReply,
+    ChatRequest,
+    FinishReason,
+    Headers,
+    Message,
+    TokenUsage,
+    arguments_of,
+    message_text,
+)
 from blocks.accounts.dialects.openai import retry_after_s
 from blocks.accounts.dialects.protocol import MALFORMED, Call, Learned, Piece
 from blocks.accounts.dialects.refusals import as_dict, kind_of, said
@@ -132,7 +141,7 @@ def _parts(message: Message, names: Mapping[str, str]) -> list[dict[str, Any]]:
     parts = [_image(part) if part["type"] == "image_url" else {"text": part["text"]} for part in given]
     for call in message.get("tool_calls") or ():
         function = call["function"]
-        parts.append({"functionCall": {"name": function["name"], "args": json.loads(function["arguments"] or "{}")}})
+        parts.append({"functionCall": {"name": function["name"], "args": arguments_of(call)}})
     return parts
 
 

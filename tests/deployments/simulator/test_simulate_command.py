@@ -24,7 +24,7 @@ from tests.processes import free_port
 FILE = """\
 # Ours; the key is in the environment.
 accounts:
-  - name: team/first
+  - name: team-first
     provider: openai
     key: env:OPENAI_API_KEY
     models: {small: {price: {input_usd: 1, output_usd: 2}}}
@@ -65,7 +65,7 @@ def test_the_copy_leads_here_and_every_account_answers(accounts: Path, tmp_path:
         assert [one.status_code for one in answers] == [200, 200, 500]
         assert call(copy.accounts[1].url, *wire[1]).status_code == 429
         books = simulator.books()
-        assert books["accounts"]["team/first"]["charged"]["cost_units"] == 14 * 1000 + 14 * 2000
+        assert books["accounts"]["team-first"]["charged"]["cost_units"] == 14 * 1000 + 14 * 2000
         simulator.change("second", enforce=False)
         assert call(copy.accounts[1].url, *wire[1]).status_code == 200
         simulator.reset()
