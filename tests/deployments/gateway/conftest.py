@@ -39,8 +39,9 @@ def shared_gateway(running_prefect_server: str, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture(scope="module")
 def deployed(running_prefect_server: str) -> str:
-    """A server with the deployments."""
+    """A server with the deployments, and no jobs: what tests of other modules left waiting nobody shall do."""
     ask(running_prefect_server, deploy)
+    ask(running_prefect_server, clear)
     return running_prefect_server
 
 

@@ -25,6 +25,10 @@ PENDING = FlowRunFilter(
 )
 
 
+LONGEST_S = 240
+"""A job that takes longer hangs, and must not hold up the tests."""
+
+
 def run_job(prefect_url: str, run_id: str, store: Path, **settings: str) -> None:
     """Do one job to its end."""
     environment = {
@@ -35,7 +39,8 @@ def run_job(prefect_url: str, run_id: str, store: Path, **settings: str) -> None
         "AUDIO_DIR": str(store),
         "LOG_DIR": str(store.parent / "logs"),
     }
-    subprocess.run([sys.executable, "-m", "prefect.engine"], env={**os.environ, **environment}, check=False)
+    command = [sys.executable, "-m", "prefect.engine"]
+    subprocess.run(command, env={**os.environ, **environment}, check=False, timeout=LONGEST_S)
 
 
 @contextmanager
