@@ -34,8 +34,8 @@ class Response:
 class Wire:
     """An HTTP client for all accounts, on aiohttp itself.
 
-    httpx on aiohttp's transport takes twice its CPU for a call, httpx with its own pool twenty times
-    (`tests/bench/README.md`, `calls`). Made and used within one event loop.
+    DESIGN §7 has what a call costs with it, with httpx on its transport, and with httpx alone; `python -m tests.bench
+    calls` measures it beside httpx. Made and used within one event loop.
     """
 
     def __init__(self) -> None:
