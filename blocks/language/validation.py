@@ -10,6 +10,8 @@ THOUGHTS = re.compile(r"^.*?</think>", re.DOTALL)
 FENCE = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
 PROBLEMS_NAMED = 5
 
+REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+
 
 def json_in(text: str) -> dict[str, Any] | None:
     """The JSON object of an answer, bare, in a code fence, or within prose; None when there is none."""
@@ -40,3 +42,18 @@ def problems_of(value: Any, schema: dict[str, Any]) -> list[str]:
         f"{'.'.join(map(str, fault.absolute_path)) or 'answer'}: {fault.message[:200]}"
         for fault in faults[:PROBLEMS_NAMED]
     ]
+
+
+def references_out(schema: Any) -> list[str]:
+    """References of a schema that lead out of it: who follows one fetches what a stranger named."""
+    found: list[str] = []
+    waiting = [schema]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            fields = cast(dict[str, Any], part)
+            found += (ref for name, ref in fields.items() if name in REFERENCES and isinstance(ref, str))
+            waiting += fields.values()
+        elif isinstance(part, list):
+            waiting += cast(list[Any], part)
+    return [ref for ref in found if not ref.startswith("#")]

@@ -3,14 +3,14 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import structlog
 
 from blocks.errors import BadInput, C500Error, NotFound
 from blocks.job import JobOptions
+from blocks.language.validation import references_out
 from blocks.model import Frozen
 from blocks.settings import settings
 from tasks.llm.prompt_rules import prompt_problems
@@ -19,7 +19,6 @@ from tasks.llm.stored_templates import PARTS, Parts, read_stored, stored_names
 OURS = Path(__file__).parent / "templates"
 SCHEMA, PROMPT, EXAMPLE = PARTS
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 class Template(Frozen):
@@ -138,7 +137,7 @@ def _schema_problems(template: Template) -> list[str]:
     from jsonschema.validators import validator_for
 
     validator: Any = validator_for(template.schema_)
-    problems = [f"schema.json: {ref} leads out of it" for ref in _references(template.schema_) if ref[:1] != "#"]
+    problems = [f"schema.json: {ref} leads out of it" for ref in references_out(template.schema_)]
     if template.schema_.get("type") != "object":
         problems.append("schema.json: a summary must be of type object")
     try:
@@ -151,19 +150,6 @@ def _schema_problems(template: Template) -> list[str]:
     except Exception as error:  # noqa: BLE001 - a reference into nothing, or one that turns in circles
         problems.append(f"schema.json cannot be used: {type(error).__name__}: {error}")
     return problems
-
-
-def _references(schema: Any) -> Iterator[str]:
-    """All references in a schema; one to somewhere else would be fetched from there."""
-    waiting = [schema]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, dict):
-            fields = cast(dict[str, Any], part)
-            yield from (ref for name, ref in fields.items() if name in REFERENCES and isinstance(ref, str))
-            waiting += fields.values()
-        elif isinstance(part, list):
-            waiting += cast(list[Any], part)
 
 
 def _prompt_problems(template: Template) -> list[str]:

@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
@@ -13,6 +12,7 @@ from blocks.accounts.account import Name, Tier
 from blocks.accounts.chat import ChatRequest
 from blocks.content import content_hash
 from blocks.errors import BadInput, NotFound, Unsupported
+from blocks.language.validation import references_out
 from blocks.model import Frozen
 from tasks.swarm.fallback import Fallback
 from tasks.swarm.prompt import Prompt
@@ -21,8 +21,6 @@ from tasks.swarm.rows import Row, plain, reader_of
 OUTPUTS = (".jsonl", ".ndjson", ".parquet")
 LONGEST_LIST_BYTES = 1_000_000
 """Rows that are given as a list travel through Prefect's database with the parameters of the run."""
-
-REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 class SwarmJob(Frozen):
@@ -156,7 +154,7 @@ def _check_schema(schema: dict[str, Any]) -> None:
 
     if schema.get("type") != "object":
         raise wrong("is not of type object")
-    if outside := [reference for reference in _references(schema) if reference[:1] != "#"]:
+    if outside := references_out(schema):
         raise wrong(f"leads out of itself, to {outside[0]}")
     validator: Any = validator_for(schema)
     try:
@@ -166,15 +164,3 @@ def _check_schema(schema: dict[str, Any]) -> None:
         raise wrong(f"is no JSON Schema: {error.message}") from None
     except Exception as error:  # a reference into nothing, or one that turns in circles
         raise wrong(f"cannot be used: {type(error).__name__}: {error}") from error
-
-
-def _references(schema: Any) -> Iterator[str]:
-    waiting = [schema]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, dict):
-            fields = cast(dict[str, Any], part)
-            yield from (ref for name, ref in fields.items() if name in REFERENCES and isinstance(ref, str))
-            waiting += fields.values()
-        elif isinstance(part, list):
-            waiting += cast(list[Any], part)
