@@ -80,7 +80,7 @@ def cli_page() -> str:
         context.terminal_width = 100
         help_lines = (line.rstrip() for line in command.get_help(context).splitlines())
         lines.extend([f"## `{path}`", "", "```", *help_lines, "```", ""])
-        for name, child in getattr(command, "commands", {}).items():
+        for name, child in sorted(getattr(command, "commands", {}).items()):
             describe(child, f"{path} {name}", context)
 
     describe(group, "c500", None)

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal
 
+import structlog
+
 from blocks.errors import C500Error, StoreFailed
 
 if TYPE_CHECKING:
@@ -20,6 +22,11 @@ FLUSH_S = 0.5
 """How much of the books a killed process may lose, in seconds."""
 
 BATCH = 2_000
+
+LAST_TRIES_S = 10.0
+"""How long, in seconds, a process that ends goes on trying to write what it has left."""
+
+log = structlog.get_logger()
 
 Outcome = Literal["ok", "cached", "transient", "quota", "exhausted", "auth", "context", "content", "bug", "cancelled"]
 
@@ -107,7 +114,7 @@ class Books:
         """Write what is left and let go of the database."""
         if self._writer is not None:
             self._rows.put(None)
-            self._writer.join(timeout=30)
+            self._writer.join(timeout=LAST_TRIES_S + 30)
             self._writer = None
         if self._engine is not None:
             self._engine.dispose()
@@ -131,11 +138,12 @@ class Books:
     def _write_all(self) -> None:
         from sqlalchemy.exc import SQLAlchemyError
 
-        ended = False
+        ended_at: float | None = None
         kept: list[Entry] = []
-        while not ended:
+        while ended_at is None or (kept and time.monotonic() < ended_at + LAST_TRIES_S):
             events: list[threading.Event] = []
-            ended = self._gather(kept, events)
+            if ended_at is None and self._gather(kept, events):
+                ended_at = time.monotonic()
             try:
                 if kept:
                     with self.engine().begin() as connection:
@@ -144,10 +152,12 @@ class Books:
                 self._failed = None
             except (SQLAlchemyError, C500Error, OSError) as error:  # the rows stay and are tried again
                 self._failed = error
-                if not ended and not events:
+                if not events:
                     time.sleep(FLUSH_S)
             for event in events:
                 event.set()
+        if kept:
+            log.error("books_lost", calls=len(kept), database=self._url.rsplit("@")[-1], error=str(self._failed))
 
     def _gather(self, rows: list[Entry], events: list[threading.Event]) -> bool:
         """Collect rows for a while, or until somebody waits for them. Returns whether to end."""

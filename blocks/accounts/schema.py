@@ -108,8 +108,8 @@ def _make(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MAKING})")
     else:
-        # A write lock before the tables are looked for: as the lock above.
-        connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS c500_making (made INTEGER)")
+        # The write lock before the tables are looked for, as the lock above; Python's driver begins only at an INSERT.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
     TABLES.create_all(connection)
 
 

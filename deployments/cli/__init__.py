@@ -3,13 +3,25 @@
 import signal
 import sys
 from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from blocks.errors import C500Error
 
+
+class Alphabetical(TyperGroup):
+    """Commands by name, whichever module was imported first."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, sorted."""
+        return sorted(self.commands)
+
+
 app = typer.Typer(
     name="c500",
+    cls=Alphabetical,
     help="Recordings in; transcript, enhanced text and structured summary out.",
     no_args_is_help=True,
     add_completion=False,

@@ -2,6 +2,8 @@
 
 import asyncio
 import multiprocessing
+import threading
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from sqlalchemy import func, select
 
 from blocks.accounts.account import Model
 from blocks.accounts.books import Books, Entry
 from blocks.accounts.breaker import FAILURES, Breaker
 from blocks.accounts.chat import Caller, ChatRequest
 from blocks.accounts.context import split, trim
+from blocks.accounts.schema import CALLS, TOTALS, open_engine
 from blocks.accounts.sealed import new_seal_key, seal
 from blocks.accounts.secrets import Secrets
 from blocks.accounts.structured import ask
@@ -229,10 +233,6 @@ def write_books(url: str, count: int) -> None:
 
 
 def sums(url: str) -> tuple[int, int, int, int]:
-    from sqlalchemy import func, select
-
-    from blocks.accounts.schema import CALLS, TOTALS
-
     books = Books(url)
     with books.engine().connect() as connection:
         calls = connection.execute(select(func.count(), func.sum(CALLS.c.prompt_tokens)).select_from(CALLS)).one()
@@ -252,6 +252,37 @@ def test_processes_write_one_book(tmp_path: Path, request: pytest.FixtureRequest
         process.join()
         assert process.exitcode == 0
     assert sums(url) == (1500, 3 * sum(range(500)), 1500, 3 * sum(range(500)))
+
+
+def test_what_is_left_is_tried_again_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / "later").write_text("no folder yet")
+    books = Books(f"sqlite:///{tmp_path}/later/books.db")
+    books.write(an_entry(1))
+    with pytest.raises(StoreFailed):
+        books.flush()
+    closing = threading.Thread(target=books.close)
+    closing.start()
+    closing.join(timeout=1)
+    (tmp_path / "later").unlink()
+    closing.join()
+    assert sums(f"sqlite:///{tmp_path}/later/books.db") == (1, 1, 1, 1)
+
+
+def open_at_once(url: str, barrier: Barrier) -> None:
+    barrier.wait()
+    open_engine(url).dispose()
+
+
+def test_processes_that_start_together_make_the_tables_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(4)
+    url = f"sqlite:///{tmp_path}/books.db"
+    processes = [context.Process(target=open_at_once, args=(url, barrier)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
 
 
 def test_books_that_cannot_be_written_say_so(tmp_path: Path) -> None:
