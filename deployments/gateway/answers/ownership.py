@@ -3,14 +3,14 @@
 from typing import Annotated, TypeAlias
 from uuid import UUID
 
-from litestar.params import Parameter
+from litestar.params import PathParameter
 from prefect.client.orchestration import PrefectClient
 
 from blocks.errors import NotFound
 from blocks.keys import ApiKey
 from blocks.runs import JobRun, read_run
 
-TaskId: TypeAlias = Annotated[str, Parameter(description="The task's id, as the submission answered it (a UUID).")]
+TaskId: TypeAlias = Annotated[str, PathParameter(description="The task's id, as the submission answered it (a UUID).")]
 
 
 class TaskNotFound(NotFound):

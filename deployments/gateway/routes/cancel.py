@@ -1,6 +1,7 @@
 """`DELETE /v1/jobs/{id}`: cancel a job."""
 
 from litestar import delete
+from litestar.di import NamedDependency
 from prefect.client.orchestration import PrefectClient
 
 from blocks.keys import ApiKey
@@ -12,7 +13,12 @@ from deployments.gateway.web.auth import needs
 
 
 @delete("/v1/jobs/{task_id:str}", opt=needs("submit"), status_code=202, tags=["jobs"])
-async def cancel(task_id: TaskId, prefect: PrefectClient, key: ApiKey, admission: Admission) -> Accepted:
+async def cancel(
+    task_id: TaskId,
+    prefect: NamedDependency[PrefectClient],
+    key: NamedDependency[ApiKey],
+    admission: NamedDependency[Admission],
+) -> Accepted:
     """Cancel a job: one that waits at once, one that runs as soon as its worker has stopped it.
 
     A cancelled job ends FAILED with the code CANCELLED; one that is finished answers 409.

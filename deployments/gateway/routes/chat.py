@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 from litestar import Request, Response, post
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.response import Stream
@@ -65,7 +66,9 @@ def _inlined(schema: Any, named: dict[str, Any]) -> Any:
     request_max_body_size=MAX_BODY_BYTES,
     responses={200: ResponseSpec(dict[str, Any], generate_examples=False, description="The answer, or its chunks.")},
 )
-async def chat(request: Request[Any, Any, Any], key: ApiKey, live_pool: LivePool) -> Response[Any]:
+async def chat(
+    request: Request[Any, Any, Any], key: NamedDependency[ApiKey], live_pool: NamedDependency[LivePool]
+) -> Response[Any]:
     """Have the account pool answer, within its limits, budgets and those of the key.
 
     A client that goes away ends its call. Tokens and cost are in the answer and in the books.

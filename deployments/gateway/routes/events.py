@@ -7,8 +7,9 @@ from contextlib import aclosing
 from typing import Annotated, Any
 
 from litestar import Response, get
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 from prefect.client.orchestration import PrefectClient
 
@@ -44,14 +45,14 @@ MEDIA_TYPE = "text/event-stream"
 )
 async def follow(
     task_id: TaskId,
-    prefect: PrefectClient,
-    files: Files,
-    key: ApiKey,
-    watcher: Watcher,
+    prefect: NamedDependency[PrefectClient],
+    files: NamedDependency[Files],
+    key: NamedDependency[ApiKey],
+    watcher: NamedDependency[Watcher],
     last_event_id: Annotated[
-        str, Parameter(header="Last-Event-ID", max_length=200, description="Where an earlier stream broke off.")
+        str, HeaderParameter(name="Last-Event-ID", max_length=200, description="Where an earlier stream broke off.")
     ] = "",
-    keys: Annotated[Keys, Parameter(description="Language of the field names in `end`.")] = "en",
+    keys: Annotated[Keys, QueryParameter(description="Language of the field names in `end`.")] = "en",
 ) -> Response[Any]:
     """Follow a task until it ends.
 

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Literal
 
 from litestar import Response, get
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -151,7 +152,7 @@ async def _timed(check: Callable[[], Awaitable[str]]) -> Part:
 
 
 @get("/health", opt=OPEN, operation_id="readHealth", summary="Health of the service and its parts")
-async def read_health(probes: Probes) -> Health:
+async def read_health(probes: NamedDependency[Probes]) -> Health:
     """Look at everything the service needs. Always 200: what is not well is in the answer."""
     return await probes.health()
 
@@ -169,7 +170,7 @@ async def read_live() -> Live:
     summary="Whether requests can be served",
     responses={503: ResponseSpec(dict, description="Prefect or the store is away.", generate_examples=False)},
 )
-async def read_ready(probes: Probes) -> Response[Ready]:
+async def read_ready(probes: NamedDependency[Probes]) -> Response[Ready]:
     """Say whether Prefect and the store answer."""
     parts = (await probes.health()).parts
     away = {name: parts[name].detail for name in ("prefect", "store") if not parts[name].ok}

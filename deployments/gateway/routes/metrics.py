@@ -4,6 +4,7 @@ from typing import Any
 
 import psutil
 from litestar import MediaType, Request, Response, get
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -26,7 +27,9 @@ FORWARDING = {"forwarded", "via", "x-real-ip"}
     summary="Metrics for Prometheus",
     responses={200: ResponseSpec(str, media_type="text/plain", generate_examples=False, description="The metrics.")},
 )
-async def read_metrics(request: Request[Any, Any, Any], load: Load, llm_metrics: LlmMetrics) -> Response[bytes]:
+async def read_metrics(
+    request: Request[Any, Any, Any], load: NamedDependency[Load], llm_metrics: NamedDependency[LlmMetrics]
+) -> Response[bytes]:
     """Read the metrics: without a key where only this machine reaches the gateway, else with one with scope read."""
     if not _local(request):
         await require(request, "read")

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from typing import Literal
 
 from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from blocks.accounts.account import Accounts
 from blocks.errors import C500Error, NotFound
@@ -61,7 +63,7 @@ class Models(Frozen):
 
 
 @get("/v1/models", opt=needs("read"), operation_id="listModels", summary="Speech engines and language models")
-async def list_models(live_pool: LivePool) -> Models:
+async def list_models(live_pool: NamedDependency[LivePool]) -> Models:
     """List the speech engines that the gateway's machine can use; workers on other machines may have others.
 
     In OpenAI's form with the language models of the account pool.
@@ -75,7 +77,7 @@ async def list_models(live_pool: LivePool) -> Models:
     operation_id="readModel",
     summary="One speech engine or language model",
 )
-async def read_model(model_id: str, live_pool: LivePool) -> OpenAIModel:
+async def read_model(model_id: FromPath[str], live_pool: NamedDependency[LivePool]) -> OpenAIModel:
     """Read one engine or model, in OpenAI's form."""
     name = model_id.removeprefix("/")
     found = (await _openai_models(live_pool)).get(name)

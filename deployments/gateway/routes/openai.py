@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from litestar import Request, Response, post
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
 from prefect.client.orchestration import PrefectClient
@@ -116,12 +117,12 @@ class TranscriptionOperation(Operation):
 )
 async def transcribe(
     request: Request[Any, Any, Any],
-    prefect: PrefectClient,
-    files: Files,
-    key: ApiKey,
-    quotas: Quotas,
-    admission: Admission,
-    watcher: Watcher,
+    prefect: NamedDependency[PrefectClient],
+    files: NamedDependency[Files],
+    key: NamedDependency[ApiKey],
+    quotas: NamedDependency[Quotas],
+    admission: NamedDependency[Admission],
+    watcher: NamedDependency[Watcher],
 ) -> Response[Any]:
     """Submit a recording and wait for its transcript.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from litestar import Response, get
-from litestar.params import Parameter
+from litestar.params import PathParameter
 
 from blocks.errors import NotFound
 from deployments.gateway.web.auth import OPEN
@@ -57,7 +57,7 @@ def index() -> Response[bytes]:
 
 
 @get("/page/{name:str}", opt=OPEN, include_in_schema=False, sync_to_thread=False)
-def part(name: Annotated[str, Parameter(description="A file of the page.")]) -> Response[bytes]:
+def part(name: Annotated[str, PathParameter(description="A file of the page.")]) -> Response[bytes]:
     """What the page consists of."""
     return _served(name)
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from anyio.to_thread import run_sync
 from litestar import Request, post
+from litestar.di import NamedDependency
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, Parameter, RequestBody, Schema
 from prefect.client.orchestration import PrefectClient
 from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
@@ -102,11 +103,11 @@ class ProcessTextOperation(_WithKey):
 @post("/v1/process", opt=needs("submit"), status_code=202, tags=["jobs"], operation_class=ProcessOperation)
 async def process(
     request: Request[Any, Any, Any],
-    prefect: PrefectClient,
-    files: Files,
-    key: ApiKey,
-    quotas: Quotas,
-    admission: Admission,
+    prefect: NamedDependency[PrefectClient],
+    files: NamedDependency[Files],
+    key: NamedDependency[ApiKey],
+    quotas: NamedDependency[Quotas],
+    admission: NamedDependency[Admission],
 ) -> Accepted:
     """Submit a recording.
 
@@ -124,11 +125,11 @@ async def process(
 @post("/v1/process_text", opt=needs("submit"), status_code=202, tags=["jobs"], operation_class=ProcessTextOperation)
 async def process_text(
     request: Request[Any, Any, Any],
-    prefect: PrefectClient,
-    files: Files,
-    key: ApiKey,
-    quotas: Quotas,
-    admission: Admission,
+    prefect: NamedDependency[PrefectClient],
+    files: NamedDependency[Files],
+    key: NamedDependency[ApiKey],
+    quotas: NamedDependency[Quotas],
+    admission: NamedDependency[Admission],
 ) -> Accepted:
     """Submit a text to be corrected or summarised."""
     flow, idempotency_key = "process-text", idempotency_key_of(request)

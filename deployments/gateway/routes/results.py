@@ -4,8 +4,9 @@ import hashlib
 from typing import Annotated, Any
 
 from litestar import Request, Response, get
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import PathParameter
 from prefect.client.orchestration import PrefectClient
 
 from blocks.errors import Conflict, NotFound
@@ -52,15 +53,15 @@ async def read_file(
     task_id: TaskId,
     name: Annotated[
         str,
-        Parameter(
+        PathParameter(
             description="`json` (the result), `txt`, `srt`, `vtt`, `tsv`, `md` (the transcript), `audio` (the "
             "recording, with HTTP ranges), or a file of the result by its name, such as `waveform.png`."
         ),
     ],
     request: Request[Any, Any, Any],
-    prefect: PrefectClient,
-    files: Files,
-    key: ApiKey,
+    prefect: NamedDependency[PrefectClient],
+    files: NamedDependency[Files],
+    key: NamedDependency[ApiKey],
 ) -> Response[Any]:
     """Read the result of a finished task in one of its forms."""
     run = run_for(key, await own_run(prefect, key, task_id))

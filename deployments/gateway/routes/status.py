@@ -3,8 +3,9 @@
 from typing import Annotated, Any
 
 from litestar import Response, get
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from prefect.client.orchestration import PrefectClient
 
 from blocks.errors import NotFound
@@ -38,18 +39,19 @@ LONGEST_WAIT_S = 60
 )
 async def read_status(
     task_id: TaskId,
-    prefect: PrefectClient,
-    files: Files,
-    key: ApiKey,
-    watcher: Watcher,
+    prefect: NamedDependency[PrefectClient],
+    files: NamedDependency[Files],
+    key: NamedDependency[ApiKey],
+    watcher: NamedDependency[Watcher],
     wait: Annotated[
-        float, Parameter(ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for the status to change.")
+        float, QueryParameter(ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for the status to change.")
     ] = 0,
     seen: Annotated[
-        RunStatus | None, Parameter(description="The status the client knows: with another one `wait` ends at once.")
+        RunStatus | None,
+        QueryParameter(description="The status the client knows: with another one `wait` ends at once."),
     ] = None,
     keys: Annotated[
-        Keys, Parameter(description="Language of the field names; `vi` as the newer servers of this API answer.")
+        Keys, QueryParameter(description="Language of the field names; `vi` as the newer servers of this API answer.")
     ] = "en",
 ) -> Response[dict[str, Any]]:
     """Read how far a task is.

@@ -4,7 +4,9 @@ import json
 from typing import Any
 
 from litestar import MediaType, Response, delete, get, post, put
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, JSONBody
 from pydantic import Field
 
 from blocks.errors import BadInput, Conflict, NotAllowed, NotFound
@@ -87,7 +89,7 @@ async def list_all() -> Templates:
     summary="One template with its schema and prompt",
     tags=["templates"],
 )
-async def read_one(template_id: str) -> TemplateDetail:
+async def read_one(template_id: FromPath[str]) -> TemplateDetail:
     """Read a template."""
     return _detail(await _load(template_id))
 
@@ -104,7 +106,7 @@ async def read_one(template_id: str) -> TemplateDetail:
         )
     },
 )
-async def read_schema(template_id: str) -> Response[dict[str, Any]]:
+async def read_schema(template_id: FromPath[str]) -> Response[dict[str, Any]]:
     """Read the schema that summaries by this template fit."""
     return Response((await _load(template_id)).schema_, media_type="application/schema+json")
 
@@ -117,7 +119,7 @@ async def read_schema(template_id: str) -> Response[dict[str, Any]]:
     tags=["templates"],
     request_max_body_size=MAX_BODY_BYTES,
 )
-async def add(data: NewTemplate, files: Files) -> TemplateDetail:
+async def add(data: JSONBody[NewTemplate], files: NamedDependency[Files]) -> TemplateDetail:
     """Add a template for all machines of this service.
 
     It is tried first: its schema must be one, its prompt render and hold the transcript, its example fit.
@@ -136,7 +138,9 @@ async def add(data: NewTemplate, files: Files) -> TemplateDetail:
     tags=["templates"],
     request_max_body_size=MAX_BODY_BYTES,
 )
-async def change(data: TemplateChange, template_id: str, files: Files) -> TemplateDetail:
+async def change(
+    data: JSONBody[TemplateChange], template_id: FromPath[str], files: NamedDependency[Files]
+) -> TemplateDetail:
     """Change parts of a template that was added here; the whole is tried again first."""
     if data.id not in (None, template_id):
         raise BadInput("a template keeps its id", fix="leave id out, or add another template", field="id")
@@ -154,7 +158,7 @@ async def change(data: TemplateChange, template_id: str, files: Files) -> Templa
     tags=["templates"],
     responses={200: ResponseSpec(None, generate_examples=False, description="It is gone.")},
 )
-async def remove(template_id: str, files: Files) -> Response[bytes]:
+async def remove(template_id: FromPath[str], files: NamedDependency[Files]) -> Response[bytes]:
     """Remove a template that was added here; what was made with it stays."""
     await _check_changeable(template_id)
     await _version(template_id, files)
