@@ -8,6 +8,7 @@ from pathlib import Path
 from blocks.accounts.account import Account
 from blocks.accounts.sealed import unseal
 from blocks.errors import BadInput, NotFound
+from blocks.progress import in_thread
 
 FRESH_S = 60.0
 """A secret is read again after so long, or at once when the provider refuses it: so it is rotated without a restart."""
@@ -55,7 +56,7 @@ class Secrets:
             return await _from_prefect(account, place)
         file, _, name = place.partition("#")
         path = self.folder / Path(file).expanduser()
-        secrets = unseal(path)
+        secrets = await in_thread(unseal, path)
         if name not in secrets:
             raise _missing(account, f"{path} has no secret {name!r}", f"add it: c500 accounts seal {path} {name}")
         return secrets[name]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from blocks.accounts.chat import Answer, Caller, ChatRequest
 from blocks.errors import EngineFailed
-from blocks.language.validation import json_in, problems_of
+from blocks.language.validation import json_in, problems_of, repair_request
 
 
 class Completes(Protocol):
@@ -22,10 +22,6 @@ class Completes(Protocol):
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
-
-REPAIR = """Your answer does not satisfy the schema:
-{problems}
-Answer again with the corrected JSON object alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +135,8 @@ def _with_time_left(caller: Caller | None, began: float) -> Caller | None:
 
 
 def _repair(asked: ChatRequest, answer: Answer, problems: tuple[str, ...]) -> ChatRequest:
-    told = REPAIR.format(problems="\n".join(f"- {problem}" for problem in problems))
-    turns = ({"role": "assistant", "content": answer.reply.text or "(nothing)"}, {"role": "user", "content": told})
+    turns = (
+        {"role": "assistant", "content": answer.reply.text or "(nothing)"},
+        {"role": "user", "content": repair_request(problems)},
+    )
     return asked.model_copy(update={"messages": (*asked.messages, *turns)})

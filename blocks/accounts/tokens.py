@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks.accounts.account import Model
-from blocks.accounts.chat import ChatRequest, Message
+from blocks.accounts.chat import ChatRequest
 from blocks.errors import BadInput
 
 if TYPE_CHECKING:
@@ -31,16 +31,6 @@ def prompt_tokens(request: ChatRequest, model: Model) -> int:
     else:
         counted = sum(len(counter.encode(text, add_special_tokens=False)) for text in texts)
     return counted + others * TOKENS_PER_PART + (len(request.messages) + 1) * TOKENS_PER_MESSAGE
-
-
-def message_tokens(message: Message, model: Model) -> int:
-    """Tokens of one message, as `prompt_tokens` counts it."""
-    return prompt_tokens(ChatRequest(messages=(message,)), model) - TOKENS_PER_MESSAGE
-
-
-def text_tokens(text: str) -> int:
-    """Tokens of a text whose tokenizer is not known."""
-    return len(text.encode()) // BYTES_PER_TOKEN + 1
 
 
 def _texts(request: ChatRequest) -> tuple[list[str], int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from blocks.language.protocol import Completion, Prompt, Usage
-from blocks.language.validation import json_in, problems_of
+from blocks.language.validation import json_in, problems_of, repair_request
 
 Messages = list[dict[str, str]]
 """A conversation: `role` and `content` of each message."""
@@ -89,11 +89,7 @@ def _read(text: str, schema: dict[str, Any] | None) -> tuple[dict[str, Any] | No
 
 def _repair(asked: Messages, answer: Completion) -> Messages:
     """The conversation with the answer and what is wrong with it."""
-    request = (
-        "Your answer does not satisfy the schema:\n"
-        + "\n".join(f"- {problem}" for problem in answer.problems)
-        + "\nAnswer again with the corrected JSON object alone."
-    )
+    request = repair_request(answer.problems)
     return [*asked, {"role": "assistant", "content": answer.text}, {"role": "user", "content": request}]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, cast
 
 THOUGHTS = re.compile(r"^.*?</think>", re.DOTALL)
@@ -9,6 +10,10 @@ THOUGHTS = re.compile(r"^.*?</think>", re.DOTALL)
 
 FENCE = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
 PROBLEMS_NAMED = 5
+
+REPAIR = """Your answer does not satisfy the schema:
+{problems}
+Answer again with the corrected JSON object alone."""
 
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
@@ -42,6 +47,11 @@ def problems_of(value: Any, schema: dict[str, Any]) -> list[str]:
         f"{'.'.join(map(str, fault.absolute_path)) or 'answer'}: {fault.message[:200]}"
         for fault in faults[:PROBLEMS_NAMED]
     ]
+
+
+def repair_request(problems: Sequence[str]) -> str:
+    """What a model is told whose answer has these problems."""
+    return REPAIR.format(problems="\n".join(f"- {problem}" for problem in problems))
 
 
 def references_out(schema: Any) -> list[str]:
