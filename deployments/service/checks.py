@@ -3,10 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import httpx
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.objects import WorkPool
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType, WorkPool
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.flows import load_flow_from_entrypoint
 
@@ -19,6 +28,10 @@ from deployments.service.prefect_file import Definition, definitions
 from deployments.service.shared_store import VARIABLE, check_shared
 
 ANSWER_S = 10.0
+RECOVERY = "recover-runs/recover-runs"
+RECOVERY_LATE_S = 300.0
+"""It runs every minute, when a worker is free; after so long something is wrong."""
+
 HEARTBEAT_SETTING = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
 APPLY = "run `python -m deployments.service.definitions`, or start `c500 up` again"
 
@@ -118,6 +131,30 @@ async def check_automations(client: PrefectClient) -> str:
     return "silent runs crash, crashed jobs run again"
 
 
+async def check_recovery(client: PrefectClient) -> str:
+    """What brings lost jobs back really runs, every minute: schedules and workers that only look well are found so."""
+    deployment = await client.read_deployment_by_name(RECOVERY)
+    runs = await client.read_flow_runs(
+        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.COMPLETED]))
+        ),
+        sort=FlowRunSort.END_TIME_DESC,
+        limit=1,
+    )
+    ran_at = runs[0].end_time if runs else None
+    since = ran_at or deployment.created
+    silent_s = (datetime.now(UTC) - since).total_seconds() if since else 0.0
+    if silent_s > RECOVERY_LATE_S:
+        raise EngineUnavailable(
+            f"lost jobs are not looked for: {RECOVERY} last ended {silent_s / 60:.0f} minutes ago"
+            if ran_at
+            else f"lost jobs are not looked for: {RECOVERY} never ended well",
+            fix="see its latest runs in the Prefect UI, and worker-agents.log in LOG_DIR/service",
+        )
+    return f"lost jobs were looked for {silent_s:.0f} s ago" if ran_at else "lost jobs are not yet looked for"
+
+
 async def check_workers(client: PrefectClient) -> str:
     """Somebody works in every pool."""
     idle: list[str] = []
@@ -181,7 +218,8 @@ async def check_postgres(_: PrefectClient) -> str:
         connection = await asyncpg.connect(url.get_secret_value(), timeout=int(ANSWER_S))
     except (OSError, TimeoutError, asyncpg.PostgresError, ValueError) as error:
         raise EngineUnavailable(
-            f"SERVER_POSTGRES_URL does not work: {type(error).__name__}", fix="start PostgreSQL, or correct the address"
+            f"SERVER_POSTGRES_URL does not work: {type(error).__name__}: {error}",
+            fix="start PostgreSQL, or correct the address",
         ) from error
     version = connection.get_server_version()
     await connection.close()
@@ -201,7 +239,8 @@ async def check_redis(_: PrefectClient) -> str:
         info = await redis.info("server")
     except (RedisError, OSError) as error:
         raise EngineUnavailable(
-            f"SERVER_REDIS_URL does not work: {type(error).__name__}", fix="start Redis, or correct the address"
+            f"SERVER_REDIS_URL does not work: {type(error).__name__}: {error}",
+            fix="start Redis, or correct the address",
         ) from error
     finally:
         await redis.aclose()
@@ -238,6 +277,7 @@ CHECKS: dict[str, Check] = {
     "deployments": check_deployments,
     "automations": check_automations,
     "workers": check_workers,
+    "recovery": check_recovery,
     "heartbeat": check_heartbeat,
     "gateway": check_gateway,
     "shared store": check_store,

@@ -18,6 +18,8 @@ SETTLED_S = 60.0
 LOOK_EVERY_S = 10.0
 SILENT_S = 60.0
 """Seconds without an answer after which a part that still runs is taken for stuck."""
+MOST_DOUBLINGS = 4
+"""How often that time is doubled while kills do not help."""
 
 Say = Callable[[str], None]
 Between = Callable[[], Awaitable[None]]
@@ -128,19 +130,23 @@ class Supervisor:
         answered_at = process.age_s
         started_at = process.started_at
         was_away = False
+        kills = 0
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             if process.started_at != started_at:
                 started_at, answered_at, was_away = process.started_at, 0.0, True
             if await process.ready() and await process.answers():
                 answered_at = process.age_s
+                kills = kills if answered_at < SETTLED_S else 0
                 if was_away:
                     self._say(f"{process.part.name}: answers again after {answered_at:.1f} s")
                     was_away = False
             patience_s = SILENT_S if process.was_ready else process.part.ready_within_s
-            if process.alive and process.age_s - answered_at > patience_s:
+            # What is only slow, on a machine that has too much to do, would be killed for ever: it gets ever longer
+            if process.alive and process.age_s - answered_at > patience_s * 2 ** min(kills, MOST_DOUBLINGS):
                 self._say(f"{process.part.name}: does not answer, is killed")
                 process.kill()
+                kills += 1
 
     async def _stop_all(self) -> None:
         for stage in reversed(self._stages):

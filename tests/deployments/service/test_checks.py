@@ -82,6 +82,15 @@ async def test_a_paused_deployment_is_named(service_client: PrefectClient) -> No
         await service_client.update_deployment(found.id, DeploymentUpdate(paused=False))
 
 
+async def test_recovery_that_does_not_run_is_named(
+    service: Service, service_client: PrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "lost jobs" in await checks.check_recovery(service_client)
+    monkeypatch.setattr(checks, "RECOVERY_LATE_S", -1.0)
+    with pytest.raises(C500Error, match="lost jobs are not looked for"):
+        await checks.check_recovery(service_client)
+
+
 async def test_databases_are_reached_with_their_passwords_which_nothing_shows(
     service_client: PrefectClient, postgres_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
