@@ -1,6 +1,7 @@
 """Fixtures every test may use."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ __all__ = ["postgres_url", "redis_url"]
 os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
 os.environ.pop("PREFECT_API_URL", None)
 
+
+# A shell has its background commands ignore it, their children too: tests that send it would wait in vain.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test measures time: a busy machine fails none.
 hypothesis_settings.register_profile(

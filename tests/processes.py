@@ -5,7 +5,9 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from secrets import randbelow
 
 POLL_S = 0.05
 DEADLINE_S = 30
@@ -14,10 +16,15 @@ TAIL = 3000
 
 
 def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A port nobody listens on now.
+
+    Not one that the system hands out by itself: until it is listened on, a connection of another test could get it.
+    """
+    while True:
+        port = 10_000 + randbelow(22_000)
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def until(true: Callable[[], object], deadline_s: float = DEADLINE_S) -> None:

@@ -1,6 +1,7 @@
 """`c500 worker`: let this machine work for a service that runs elsewhere."""
 
 import os
+import signal
 import socket
 import sys
 from typing import Annotated
@@ -32,4 +33,6 @@ def worker(
 
     command = worker_command(pool, name or f"{socket.gethostname()}-{pool}", limit or jobs_at_once(pool))
     sys.stdout.flush()
+    # Told to end, Prefect's worker interrupts itself; a shell has its background commands ignore that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execv(command[0], command)  # noqa: S606 - our own command

@@ -43,9 +43,10 @@ def joined(
     """A worker of the pool that has started."""
     log = folder / f"{name}.log"
     command = [sys.executable, "-m", "deployments", "worker", pool, "--name", name, "--limit", str(limit)]
+    in_background = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=output, stderr=output, start_new_session=True
+            in_background, cwd=folder, env=environment, stdout=output, stderr=output, start_new_session=True
         )
     try:
         until_ready(process, lambda: "started!" in log.read_text(), log, DEADLINE_S)
