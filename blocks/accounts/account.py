@@ -138,6 +138,9 @@ class Quota(Frozen):
         return any(getattr(self, name) is not None for name in MONEY)
 
 
+TOKENS = frozenset(("tpm", "tpd"))
+"""The fields of a quota that are tokens."""
+
 MONEY: dict[str, Period] = {"usd_per_hour": "hour", "usd_per_day": "day", "usd_per_month": "month", "usd": "ever"}
 """The fields of a quota that are money, and their period."""
 

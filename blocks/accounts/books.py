@@ -5,10 +5,9 @@ Rows are written by a thread, many at a time, so that calls do not wait for them
 
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
@@ -81,7 +80,10 @@ class Books:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._rows: SimpleQueue[Entry | threading.Event | None] = SimpleQueue()
+        self._rows: deque[Entry] = deque()
+        self._asked: deque[threading.Event] = deque()
+        self._wake = threading.Event()
+        self._ending = False
         self._writer: threading.Thread | None = None
         self._failed: Exception | None = None
         self._opening = threading.Lock()
@@ -91,7 +93,7 @@ class Books:
         """Enter a call; it is in the database within a second."""
         if self._writer is None:
             self._start()
-        self._rows.put(entry)
+        self._rows.append(entry)  # and nobody woken: at each call that would cost a switch of threads
 
     def flush(self, timeout_s: float = 30.0) -> None:
         """Wait until all that was entered is in the database.
@@ -102,7 +104,8 @@ class Books:
         if self._writer is None:
             return
         done = threading.Event()
-        self._rows.put(done)
+        self._asked.append(done)
+        self._wake.set()
         in_time = done.wait(timeout_s)
         if self._failed or not in_time:
             raise StoreFailed(
@@ -113,7 +116,8 @@ class Books:
     def close(self) -> None:
         """Write what is left and let go of the database."""
         if self._writer is not None:
-            self._rows.put(None)
+            self._ending = True
+            self._wake.set()
             self._writer.join(timeout=LAST_TRIES_S + 30)
             self._writer = None
         if self._engine is not None:
@@ -132,48 +136,34 @@ class Books:
     def _start(self) -> None:
         with self._opening:
             if self._writer is None:
+                self._ending = False
                 self._writer = threading.Thread(target=self._write_all, name="books", daemon=True)
                 self._writer.start()
 
     def _write_all(self) -> None:
         from sqlalchemy.exc import SQLAlchemyError
 
-        ended_at: float | None = None
+        last_try: float | None = None
         kept: list[Entry] = []
-        while ended_at is None or (kept and time.monotonic() < ended_at + LAST_TRIES_S):
-            events: list[threading.Event] = []
-            if ended_at is None and self._gather(kept, events):
-                ended_at = time.monotonic()
+        while last_try is None or ((kept or self._rows) and time.monotonic() < last_try):
+            self._wake.wait(FLUSH_S)
+            self._wake.clear()
+            if self._ending and last_try is None:
+                last_try = time.monotonic() + LAST_TRIES_S
+            asked = [self._asked.popleft() for _ in range(len(self._asked))]  # first: their rows are there by now
             try:
-                if kept:
+                while kept or self._rows:
+                    kept += [self._rows.popleft() for _ in range(min(len(self._rows), BATCH - len(kept)))]
                     with self.engine().begin() as connection:
                         insert(connection, kept)
                     kept = []
                 self._failed = None
             except (SQLAlchemyError, C500Error, OSError) as error:  # the rows stay and are tried again
                 self._failed = error
-                if not events:
-                    time.sleep(FLUSH_S)
-            for event in events:
+            for event in asked:
                 event.set()
-        if kept:
-            log.error("books_lost", calls=len(kept), database=self._url.rsplit("@")[-1], error=str(self._failed))
-
-    def _gather(self, rows: list[Entry], events: list[threading.Event]) -> bool:
-        """Collect rows for a while, or until somebody waits for them. Returns whether to end."""
-        until = time.monotonic() + FLUSH_S
-        while len(rows) < BATCH:
-            try:
-                row = self._rows.get(timeout=max(0.0, until - time.monotonic()))
-            except Empty:
-                return False
-            if row is None:
-                return True
-            if isinstance(row, threading.Event):
-                events.append(row)
-                return False
-            rows.append(row)
-        return False
+        if lost := len(kept) + len(self._rows):
+            log.error("books_lost", calls=lost, database=self._url.rsplit("@")[-1], error=str(self._failed))
 
 
 def insert(connection: "Connection", entries: Sequence[Entry]) -> None:

@@ -13,7 +13,7 @@ from blocks.accounts.failure import Failure
 from blocks.accounts.outcome import Outcomes
 from blocks.accounts.pool import Pool
 from blocks.accounts.reserve import Grant
-from blocks.accounts.routes import Route, plan, too_long
+from blocks.accounts.routes import Route, budgets_of, plan, too_long
 from blocks.accounts.tokens import prompt_tokens
 from blocks.accounts.unserved import failed, unserved
 from blocks.accounts.waiting import WaitingRoom
@@ -102,7 +102,7 @@ async def _check(pool: Pool, route: Route) -> Checked:
 
 async def _granted(pool: Pool, route: Route) -> Grant:
     """Room for the call. Raises when there is none now."""
-    chosen = plan(route, pool.accounts, PROBE, prompt_tokens(PROBE, route.model), CALLER)
+    chosen = plan(route, PROBE, prompt_tokens(PROBE, route.model), budgets_of(pool.accounts, CALLER))
     if chosen is None:
         raise too_long(PROBE, [route])
     reservation = await pool.limiter.reserve([chosen.option])

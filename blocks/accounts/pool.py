@@ -18,7 +18,17 @@ from blocks.accounts.failure import ACTIONS, Failure
 from blocks.accounts.latencies import Latencies
 from blocks.accounts.outcome import Outcomes
 from blocks.accounts.reserve import Grant, Groups, Reserver
-from blocks.accounts.routes import Plan, candidates, counter, has_budget, plan, routes_of, too_long, unpriced
+from blocks.accounts.routes import (
+    Plan,
+    budgets_of,
+    candidates,
+    counter,
+    has_budget,
+    plan,
+    routes_of,
+    too_long,
+    unpriced,
+)
 from blocks.accounts.secrets import Secrets
 from blocks.accounts.streamed import Streamed
 from blocks.accounts.unserved import failed, late
@@ -134,9 +144,8 @@ class Pool:
         """The ways to make the call, in groups as `candidates` gives them."""
         groups = candidates(self.routes, self.accounts, request, caller)
         tokens = counter(request)
-        made = [
-            [plan(route, self.accounts, request, tokens(route.model), caller) for route in group] for group in groups
-        ]
+        budgets = budgets_of(self.accounts, caller)
+        made = [[plan(route, request, tokens(route.model), budgets) for route in group] for group in groups]
         fitting = [[one for one in group if one is not None] for group in made]
         if not any(fitting):
             raise too_long(request, [route for group in groups for route in group])

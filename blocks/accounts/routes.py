@@ -1,10 +1,10 @@
 """Which accounts may serve a call, and what it asks of their limits."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from blocks.accounts.account import MONEY, TIERS, USD_UNIT, Account, Accounts, Model, Quota
+from blocks.accounts.account import MONEY, TIERS, TOKENS, USD_UNIT, Account, Accounts, Model, Quota
 from blocks.accounts.breaker import Breaker
 from blocks.accounts.chat import Caller, ChatRequest
 from blocks.accounts.tier import tier_of
@@ -16,17 +16,28 @@ LATENCY_WEIGHT = 0.2
 """Weight of the newest call in a route's moving mean of latency."""
 
 
+Measured = tuple[tuple[Limit, int], ...]
+"""Limits, each with the number of what it measures: 0 calls, 1 tokens, 2 money."""
+
+
+def measured(limits: Mapping[str, Limit]) -> Measured:
+    """What each limit measures, by the name of its field of `Quota`."""
+    return tuple((limit, 2 if name in MONEY else 1 if name in TOKENS else 0) for name, limit in limits.items())
+
+
 @dataclass(eq=False)
 class Route:
     """A model of an account, with what this process has seen of it.
 
     Attributes:
         account: The account.
+        key: Its identity.
         name: The model's name in `accounts.yaml`.
         model: Its entry.
         limits: Limits of account and model, by the name of their field of `Quota`: (account's, model's).
         breaker: Its circuit breaker.
         latency_s: Moving mean of its calls, in seconds; 0 before the first.
+        measured: What its limits measure.
     """
 
     account: Account
@@ -35,11 +46,12 @@ class Route:
     limits: tuple[dict[str, Limit], dict[str, Limit]]
     breaker: Breaker = field(default_factory=Breaker)
     latency_s: float = 0.0
+    key: str = field(init=False)
+    measured: Measured = field(init=False)
 
-    @property
-    def key(self) -> str:
-        """Its identity."""
-        return f"{self.account.name}/{self.name}"
+    def __post_init__(self) -> None:
+        self.key = f"{self.account.name}/{self.name}"
+        self.measured = measured(self.limits[0]) + measured(self.limits[1])
 
     def took(self, latency_s: float) -> None:
         """A call took so long."""
@@ -114,15 +126,14 @@ def candidates(routes: Sequence[Route], accounts: Accounts, request: ChatRequest
     return groups
 
 
-def plan(route: Route, accounts: Accounts, request: ChatRequest, tokens: int, caller: Caller) -> Plan | None:
+def plan(route: Route, request: ChatRequest, tokens: int, budgets: Measured) -> Plan | None:
     """How a route would make the call; None when it does not fit into the model's context.
 
     Args:
         route: Where.
-        accounts: With the budgets.
         request: What is asked.
         tokens: Tokens of its prompt, as this route's model counts.
-        caller: For whom.
+        budgets: Those that apply to the caller, as `budgets_of` gives them.
     """
     room = route.model.context_tokens - tokens
     wanted = min(request.max_output_tokens or route.model.max_output_tokens, route.model.max_output_tokens)
@@ -131,24 +142,14 @@ def plan(route: Route, accounts: Accounts, request: ChatRequest, tokens: int, ca
     output = min(wanted, room)
     price = route.model.price
     cost = price.cost_units(tokens, output) if price else None
-    budgets = (
-        _limits(quota, owner)  # pyright: ignore[reportArgumentType] - a frozen record has a hash
-        for owner, quota in quotas_of(accounts, caller).items()
-    )
-    limits = (*route.limits, *budgets)
-    amounts = {"tpm": tokens + output, "tpd": tokens + output}
-    # Not validated again: this runs for every account at every call.
-    charges = tuple(
-        Charge.model_construct(limit=limit, amount=(cost or 0) if name in MONEY else amounts.get(name, 1))
-        for named in limits
-        for name, limit in named.items()
-    )
+    amounts = (1, tokens + output, cost or 0)
+    charges = tuple([Charge(limit, amounts[what]) for limit, what in route.measured + budgets])
     return Plan(
         route=route,
         request=request,
         prompt_tokens=tokens,
         output_tokens=output,
-        option=Option.model_construct(name=route.key, charges=charges),
+        option=Option(route.key, charges),
         cost_units=cost,
     )
 
@@ -170,7 +171,7 @@ def used_of(option: Option, tokens: int, cost_units: int) -> dict[str, int]:
     used: dict[str, int] = {}
     for charge in option.charges:
         name = charge.limit.key.rsplit("/", 1)[-1]
-        used[charge.limit.key] = cost_units if name in MONEY else tokens if name in ("tpm", "tpd") else 1
+        used[charge.limit.key] = cost_units if name in MONEY else tokens if name in TOKENS else 1
     return used
 
 
@@ -208,6 +209,15 @@ def quotas_of(accounts: Accounts, caller: Caller) -> dict[str, Quota]:
     return quotas
 
 
+def budgets_of(accounts: Accounts, caller: Caller) -> Measured:
+    """The limits of the budgets that apply to a caller."""
+    return tuple(
+        one
+        for owner, quota in quotas_of(accounts, caller).items()
+        for one in _measured_of(quota, owner)  # pyright: ignore[reportArgumentType] - a frozen record has a hash
+    )
+
+
 def has_budget(route: Route, accounts: Accounts, caller: Caller) -> bool:
     """Whether money is limited for such a call."""
     quotas = (route.account.quota, route.model.quota, *quotas_of(accounts, caller).values())
@@ -215,8 +225,8 @@ def has_budget(route: Route, accounts: Accounts, caller: Caller) -> bool:
 
 
 @lru_cache(maxsize=10_000)
-def _limits(quota: Quota, owner: str) -> dict[str, Limit]:
-    return quota.limits(owner)
+def _measured_of(quota: Quota, owner: str) -> Measured:
+    return measured(quota.limits(owner))
 
 
 def _labelled(account: Account, labels: Sequence[str]) -> bool:

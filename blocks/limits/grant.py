@@ -4,6 +4,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 
 from blocks.limits.limit import Limit, Option, Refusal, Reservation, Standing
 from blocks.limits.window import (
+    ENDLESS,
     NEVER,
     Window,
     headroom,
@@ -129,15 +130,16 @@ def _look(windows: Windows, option: Option, now: float, wall_s: float) -> float 
     """The headroom of an option that is free, or what is in its way."""
     free = 1.0
     waits: dict[str, float | None] = {}
-    for charge in option.charges:
-        limit, amount = charge.limit, charge.amount
-        window, phase = windows[limit.key], phase_of(limit, wall_s)
-        roll(window, limit, now, phase)
-        wait = wait_s(window, limit, amount, now, phase.left_s)
-        if wait != 0:
-            waits[limit.key] = wait
-        elif not waits:
-            free = min(free, headroom(window, limit, amount))
+    for limit, amount in option.charges:
+        window, phase = windows[limit.key], phase_of(limit, wall_s) if limit.kind == "calendar" else ENDLESS
+        if now >= window.due or phase is not ENDLESS:  # seldom for most
+            roll(window, limit, now, phase)
+        share = headroom(window, limit, amount, now)
+        if share is None:
+            if (wait := wait_s(window, limit, amount, now, phase.left_s)) != 0:
+                waits[limit.key] = wait
+        elif share < free:
+            free = share
     if not waits:
         return free
     longest = max(_or_never(wait) for wait in waits.values())

@@ -1,9 +1,9 @@
 """What is limited, what a call asks for, and what the limiter answers."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from blocks.model import Frozen
 
@@ -37,30 +37,28 @@ class Limit(Frozen):
     utc_offset_s: int = 0
 
 
-class Charge(Frozen):
-    """What a call asks of one limit: an upper bound of what it will use."""
+class Charge(NamedTuple):
+    """What a call asks of one limit. A tuple: some are made for every account at every call.
+
+    Attributes:
+        limit: Which.
+        amount: An upper bound of what it will use, as `Amount`.
+    """
 
     limit: Limit
-    amount: Amount
+    amount: int
 
 
-class Option(Frozen):
+class Option(NamedTuple):
     """One way to make a call: all its charges are granted together, or none.
 
     Attributes:
         name: What is chosen with it, for instance an account.
-        charges: What it takes.
+        charges: What it takes; of each limit once.
     """
 
     name: str
     charges: tuple[Charge, ...]
-
-    @model_validator(mode="after")
-    def _each_limit_once(self) -> "Option":
-        keys = [charge.limit.key for charge in self.charges]
-        if len(set(keys)) != len(keys):
-            raise ValueError("an option charges each limit once")
-        return self
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -172,10 +172,13 @@ def wait_s(window: Window, limit: Limit, amount: int, now: float, left_s: float)
     return max(blocked_s, POLL_S)
 
 
-def headroom(window: Window, limit: Limit, amount: int) -> float:
-    """Share that stays free after such a call, 0 to 1."""
-    there = most(window, limit)
-    return (there - window.settled - window.holding - amount) / there if there else 0.0
+def headroom(window: Window, limit: Limit, amount: int, now: float) -> float | None:
+    """Share that stays free after such a call, 0 to 1; None when there is no room for it now, as `wait_s` tells."""
+    there = limit.amount if window.learned is None else window.learned
+    left = there - window.settled - window.holding - amount
+    if left < 0 or window.blocked_until > now:
+        return None
+    return left / there if there else 0.0
 
 
 def phase_of(limit: Limit, wall_s: float) -> Phase:

@@ -9,7 +9,7 @@ from typing import Literal
 from blocks.accounts.account import USD_UNIT
 from blocks.accounts.chat import Answer, Caller, ChatRequest
 from blocks.accounts.pool import Pool
-from blocks.accounts.routes import Plan, candidates, counter, plan, unpriced
+from blocks.accounts.routes import Plan, budgets_of, candidates, counter, plan, unpriced
 from blocks.errors import BadInput, BudgetExceeded, LimitReached
 from blocks.limits.limit import Charge, Limit, Option, Reservation
 from blocks.limits.protocol import LEASE_S
@@ -135,5 +135,6 @@ def plans_of(pool: Pool, request: ChatRequest, caller: Caller) -> list[Plan]:
     """The ways to make a call that fit into the model's context."""
     groups = candidates(pool.routes, pool.accounts, request, caller)
     count = counter(request)
-    made = [plan(route, pool.accounts, request, count(route.model), caller) for group in groups for route in group]
+    budgets = budgets_of(pool.accounts, caller)
+    made = [plan(route, request, count(route.model), budgets) for group in groups for route in group]
     return [one for one in made if one is not None]
