@@ -7,7 +7,8 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
@@ -66,6 +67,9 @@ class Entry:
     is_estimate: bool = False
     latency_ms: float = 0.0
 
+
+COLUMNS = tuple(column.name for column in fields(Entry))
+values_of = attrgetter(*COLUMNS)
 
 SUMS = ("calls", "prompt_tokens", "completion_tokens", "cached_tokens", "cost_units", "latency_ms")
 """What is summed up by day, account, model, user and outcome."""
@@ -170,7 +174,7 @@ def insert(connection: "Connection", entries: Sequence[Entry]) -> None:
     """Write entries and add them to the totals, in one transaction."""
     from blocks.accounts.schema import CALLS
 
-    rows = [asdict(entry) for entry in entries]
+    rows = [dict(zip(COLUMNS, values_of(entry), strict=True)) for entry in entries]
     connection.execute(CALLS.insert(), rows)
     totals: dict[tuple[str, ...], dict[str, float]] = defaultdict(lambda: dict.fromkeys(SUMS, 0))
     for row in rows:

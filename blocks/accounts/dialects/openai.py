@@ -110,13 +110,12 @@ def learned(headers: Headers, fields: Mapping[str, str], limit: str, remaining: 
         limit: Pattern of the header with the most there may be.
         remaining: Pattern of the header with what is left.
     """
-    found = {
-        field: Learned(
-            amount=_number(headers.get(limit.format(word))), remaining=_number(headers.get(remaining.format(word)))
-        )
-        for field, word in fields.items()
-    }
-    return {field: what for field, what in found.items() if what != Learned()}
+    found: dict[str, Learned] = {}
+    for field, word in fields.items():
+        amount, left = _number(headers.get(limit.format(word))), _number(headers.get(remaining.format(word)))
+        if amount is not None or left is not None:
+            found[field] = Learned(amount=amount, remaining=left)
+    return found
 
 
 def retry_after_s(headers: Headers) -> float | None:
@@ -141,7 +140,7 @@ def _duration_s(text: str) -> float | None:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text and re.fullmatch(r"\d{1,15}", text) else None
+    return int(text) if text and len(text) <= 15 and text.isdecimal() else None
 
 
 def _usage(used: Any) -> TokenUsage | None:
