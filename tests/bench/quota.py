@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from blocks.accounts.account import Account, Model, Price, Quota
 from tests.bench.calls import DRIVERS, litellm
@@ -22,10 +23,7 @@ REFUSED = 0.001
 LATENCY = {"kind": "lognormal", "mean_ms": 312, "p95_ms": 487}
 """The first of the published latency distributions; see `swarm`."""
 
-PROMPT_TOKENS = 8
 ANSWER_TOKENS = 20
-TOKENS = PROMPT_TOKENS + ANSWER_TOKENS
-"""Of each call, as the simulator counts: a prompt of 29 to 32 bytes, and an answer of fixed length."""
 
 RPM = (600, 400, 300, 200, 120, 90, 60, 500, 350, 80)
 TPM = (100_000, 9_000, 100_000, 4_500, 100_000, 2_000, 100_000, 100_000, 7_000, 100_000)
@@ -44,7 +42,6 @@ def measure(quick: bool) -> float:
         Account(name=f"a{n}", provider="openai", key="none", models={"m": model}, quota=Quota(rpm=rpm, tpm=tpm))
         for n, (rpm, tpm) in enumerate(zip(RPM, TPM, strict=True))
     ]
-    permitted = sum(min(rpm, tpm // TOKENS) for rpm, tpm in zip(RPM, TPM, strict=True))
     found: dict[str, tuple[float, float]] = {}
     for way, python in (("pool memory://", Path(sys.executable)), ("litellm", litellm())):
         with tempfile.TemporaryDirectory() as name:
@@ -60,14 +57,23 @@ def measure(quick: bool) -> float:
                     stdout=subprocess.PIPE,
                     check=True,
                 )
-                total = simulator.books()["total"]
+                books = simulator.books()
+                total = books["total"]
+        permitted = sum(_permitted(books["accounts"][account.name], account.quota) for account in accounts)
         answered, refused = total["answered"]["calls"], sum(total["refused"].values())
         share = answered / permitted
         found[way] = share, refused / total["requests"]
         print(
-            f"{way:15} {answered} of {permitted} permitted calls in {window_s:.0f} s: {share:.1%}; "
+            f"{way:15} {answered} of {permitted:.0f} permitted calls in {window_s:.0f} s: {share:.1%}; "
             f"{refused} of {total['requests']} requests refused: {refused / total['requests']:.2%}",
             flush=True,
         )
     share, refused = found["pool memory://"]
     return max(USED / share, refused / REFUSED)
+
+
+def _permitted(book: dict[str, Any], quota: Quota) -> float:
+    """The calls of a minute that an account permits, of as many tokens as the simulator charged for its calls."""
+    charged = book["charged"]
+    tokens = charged["prompt_tokens"] + charged["completion_tokens"]
+    return min(quota.rpm or 0, (quota.tpm or 0) * charged["calls"] / tokens)
