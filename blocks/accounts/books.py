@@ -26,7 +26,7 @@ BATCH = 2_000
 LAST_TRIES_S = 10.0
 """How long, in seconds, a process that ends goes on trying to write what it has left."""
 
-log = structlog.get_logger()
+log = structlog.stdlib.get_logger("c500")
 
 Outcome = Literal["ok", "cached", "transient", "quota", "exhausted", "auth", "context", "content", "bug", "cancelled"]
 

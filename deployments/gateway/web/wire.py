@@ -135,8 +135,9 @@ def create() -> ASGIApp:
     """The gateway's application as uvicorn serves it."""
     from deployments.gateway.app import create_app
     from deployments.gateway.counters import measured
+    from deployments.gateway.web.access_log import logged
 
-    return measured(refuse_ambiguous(patient(create_app())))
+    return logged(measured(refuse_ambiguous(patient(create_app()))))
 
 
 def _problem(status: int, code: str, message: str, fix: str) -> bytes:

@@ -209,3 +209,27 @@ def test_a_right_key_passes_while_others_guess_from_its_address(shared_gateway: 
         right = [status(shared_gateway, shared_gateway.secret) for _ in range(5)]
     assert right == [200] * 5
     assert {guess.result() for guess in guesses} <= {401, 429}
+
+
+def test_each_request_is_logged_with_the_id_of_its_key_and_no_secret(shared_gateway: SharedGateway) -> None:
+    secret, key = shared_gateway.key("read")
+    with shared_gateway.client(secret) as client:
+        client.get("/v1/status/3f0c0d1e-6a55-4c52-9a53-6f6a1c8f0f11", params={"wait": "0", "hidden": "query"})
+        client.get("/health/live")
+
+    def lines() -> list[dict[str, Any]]:
+        logged = (shared_gateway.logs / "c500.jsonl").read_text().splitlines()
+        return [
+            line
+            for line in map(json.loads, logged)
+            if (line.get("event"), line.get("key_id")) == ("request", key.key_id)
+        ]
+
+    until(lambda: any(line["path"].startswith("/v1/status/3f0c") for line in lines()))
+    line = next(line for line in lines() if line["path"].startswith("/v1/status/3f0c"))
+    assert (line["event"], line["method"], line["status"], line["whole"]) == ("request", "GET", 404, True)
+    assert line["sent_bytes"] > 0
+    whole_log = (shared_gateway.logs / "c500.jsonl").read_text()
+    assert secret not in whole_log
+    assert "hidden" not in whole_log
+    assert '"/health/live"' not in whole_log
