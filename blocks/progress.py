@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 import anyio.to_thread
+import structlog
 
 from blocks.errors import Stopped
 
@@ -25,6 +26,9 @@ listener: ContextVar[Listener | None] = ContextVar("progress_listener", default=
 
 PUBLISH_EVERY_S = 1.0
 PUBLISH_TIMEOUT_S = 5.0
+TELL_TIMEOUT_S = 10.0
+
+log = structlog.stdlib.get_logger("c500")
 
 
 async def in_thread(work: Callable[..., R], *args: Any, **kwargs: Any) -> R:
@@ -85,7 +89,7 @@ async def _artifact(step: str) -> Any:
 
     if FlowRunContext.get() is None:
         return None
-    async with _only_informing():
+    async with only_informing(within_s=PUBLISH_TIMEOUT_S):
         return await acreate_progress_artifact(0.0, key=f"progress-{step}", description=f"share of {step} done")
     return None
 
@@ -94,16 +98,24 @@ async def _update(artifact: Any, share: float) -> None:
     from prefect.artifacts import aupdate_progress_artifact
 
     if artifact is not None:
-        async with _only_informing():
+        async with only_informing(within_s=PUBLISH_TIMEOUT_S):
             await aupdate_progress_artifact(artifact, progress=round(share * 100, 1))
 
 
 @asynccontextmanager
-async def _only_informing() -> AsyncGenerator[None]:
-    """A server that is away does not stop a step, nor hold it up for long."""
+async def only_informing(what: str | None = None, within_s: float | None = TELL_TIMEOUT_S) -> AsyncGenerator[None]:
+    """Tell Prefect something about the run; a server that is away does not stop it, nor hold it up for long.
+
+    Args:
+        what: What is told; when that fails it is logged. None for what is told every second.
+        within_s: The longest it may take, in seconds; None for however long.
+    """
     import httpx
     from prefect.exceptions import PrefectException
 
-    with suppress(httpx.HTTPError, PrefectException, TimeoutError):
-        async with asyncio.timeout(PUBLISH_TIMEOUT_S):
+    try:
+        async with asyncio.timeout(within_s):
             yield
+    except (httpx.HTTPError, PrefectException, TimeoutError) as error:
+        if what is not None:
+            log.warning("not shown in Prefect", what=what, error=str(error), kind=type(error).__name__)

@@ -9,7 +9,7 @@ from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 
-from flows.running import only_informing
+from blocks.progress import only_informing
 
 EVERY_S = 1.0
 
@@ -29,22 +29,25 @@ async def board(key: str, text: Callable[[], str]) -> AsyncGenerator[None]:
         nonlocal shown
         if artifact is None or shown == (now := text()):
             return
-        shown = now
         async with only_informing("board"), get_client() as client:
             await client.update_artifact(artifact, ArtifactUpdate(data=now))
+            shown = now
 
     async def keep_up() -> None:
-        while True:
-            await asyncio.sleep(EVERY_S)
+        while not ended.is_set():
             await update()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_S):
+                    await ended.wait()
 
+    ended = asyncio.Event()
     keeper = asyncio.create_task(keep_up())
     try:
         yield
     finally:
-        keeper.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeper
+        # Not cancelled: the server might see an update that was cut off after the last one.
+        ended.set()
+        await keeper
         await update()
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from blocks import timeline
 from blocks.accounts.open import open_pool
-from blocks.errors import C500Error, EngineFailed
+from blocks.errors import BudgetExceeded, C500Error, EngineFailed, EngineUnavailable, LimitReached, TimedOut
 from blocks.job import Notice
 from tasks.dispatch.evaluate import criteria_of, evaluate_step, is_better
 from tasks.dispatch.means import Means, provided
@@ -24,7 +24,6 @@ from tasks.dispatch.result import (
     Clarification,
     DispatchResult,
     Evaluation,
-    Improvement,
     Merged,
     Round,
     Status,
@@ -34,6 +33,9 @@ from tasks.dispatch.result import (
 from tasks.dispatch.work import Redo, sub_task_step
 
 T = TypeVar("T")
+
+ENDED = (BudgetExceeded, LimitReached, TimedOut, EngineUnavailable)
+"""Errors of what money, limits, time or the accounts ended: the same request may go on there."""
 
 
 @dataclass(kw_only=True)
@@ -54,6 +56,7 @@ class Dispatch:
         stuck: Whether another round is no use.
         notices: What the user should know.
         error: The first that cost a sub-task or a stage.
+        ended: The first of `ENDED` among them.
         timings_s: Wall time of each stage.
     """
 
@@ -70,6 +73,7 @@ class Dispatch:
     stuck: bool = False
     notices: list[Notice] = field(default_factory=list[Notice])
     error: C500Error | None = None
+    ended: C500Error | None = None
     timings_s: dict[str, float] = field(default_factory=dict[str, float])
 
     @property
@@ -101,13 +105,19 @@ class Dispatch:
         finally:
             self.timings_s[stage] = round(self.timings_s.get(stage, 0.0) + time.perf_counter() - start, 3)
 
+    def note(self, error: C500Error) -> None:
+        """An error has cost a sub-task or a stage."""
+        self.error = self.error or error
+        if isinstance(error, ENDED):
+            self.ended = self.ended or error
+
     async def attempt(self, stage: str, made: Awaitable[T]) -> T | None:
         """The outcome of a stage the request can do without; its failure becomes a notice."""
         try:
             with self.timed(stage):
                 return await made
         except C500Error as error:
-            self.error = self.error or error
+            self.note(error)
             self.notices.append(Notice(step=stage, code=error.code, message=f"{error.message} ({error.fix})"))
             return None
 
@@ -169,7 +179,7 @@ async def _do(
             step = sub_task_step(work.asked.dispatch_id, work.brief, task, speciality, given, redo, number)
             return await work.means.have(step, "worker")
     except C500Error as error:
-        work.error = work.error or error
+        work.note(error)
         trouble = Trouble.of(error)
         return SubTaskResult(id=task.id, title=task.title, status="failed", round=number, trouble=trouble)
 
@@ -228,7 +238,8 @@ async def improve_once(work: Dispatch, before: Evaluation) -> None:
     """One round: do again what the evaluation names, and keep the outcome if it is better."""
     number = len(work.rounds)
     results = dict(work.results)
-    redo = {one.task_id: _redo(work, one, before) for one in before.improve}
+    named = dict.fromkeys(one.task_id for one in before.improve)
+    redo = {task_id: _redo(work, task_id, before) for task_id in named}
     with work.timed("work"):
         await do_tasks(work, redo, results, number)
     merged = await merge(work, results)
@@ -241,16 +252,17 @@ async def improve_once(work: Dispatch, before: Evaluation) -> None:
         work.results, work.merged, work.evaluation = results, merged, evaluation
 
 
-def _redo(work: Dispatch, one: Improvement, before: Evaluation) -> Redo:
-    last = quoted(work.planned, work.results, {one.task_id: None})
-    what = f"{one.what}\n{lowest_scores(before.scores)}"
-    return Redo(last=last[0] if last else None, what=what.strip())
+def _redo(work: Dispatch, task_id: str, before: Evaluation) -> Redo:
+    last = quoted(work.planned, work.results, {task_id: None})
+    what = [one.what for one in before.improve if one.task_id == task_id]
+    return Redo(last=last[0] if last else None, what="\n".join([*what, lowest_scores(before.scores)]).strip())
 
 
 def result_of(work: Dispatch) -> DispatchResult:
     """What came of the request, as far as it got."""
     plan, merged = work.plan, work.merged
     status = status_of(work)
+    error = work.error if status == "failed" else work.ended or work.error
     parts = [merged.notices if merged else (), *(one.notices for one in work.results.values())]
     return DispatchResult(
         dispatch_id=work.asked.dispatch_id,
@@ -267,7 +279,7 @@ def result_of(work: Dispatch) -> DispatchResult:
         clarifications=work.clarifications,
         assumptions=_assumptions(work),
         notices=(*work.notices, *(notice for part in parts for notice in part)),
-        trouble=Trouble.of(work.error) if work.error and status != "complete" else None,
+        trouble=Trouble.of(error) if error and status != "complete" else None,
         spent=work.means.spent,
         timings_s=work.timings_s,
         finished_at=datetime.now(UTC),
@@ -275,7 +287,10 @@ def result_of(work: Dispatch) -> DispatchResult:
 
 
 def status_of(work: Dispatch) -> Status:
-    """`complete` when every sub-task has its result, a model merged them all, and the answer was judged."""
+    """`complete` when every sub-task has its result, a model merged them all, and the answer was judged and improved.
+
+    An improvement that failed by itself has had its chance; one that was ended has not.
+    """
     done = [one.status == "done" for one in work.results.values()]
     if not any(done):
         return "failed"
@@ -283,7 +298,8 @@ def status_of(work: Dispatch) -> Status:
     all_merged = (
         merged is not None and merged.by == "model" and not any(n.code == "results_left_out" for n in merged.notices)
     )
-    return "complete" if all(done) and all_merged and work.evaluation is not None else "partial"
+    whole = all(done) and all_merged and work.evaluation is not None and work.ended is None
+    return "complete" if whole else "partial"
 
 
 def _assumptions(work: Dispatch) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """What every job flow has around its stages."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -11,7 +10,7 @@ import structlog
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
-from prefect.exceptions import PrefectException, PrefectHTTPStatusError
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.runtime import deployment, flow_run
 from prefect.settings import PREFECT_TASKS_REFRESH_CACHE, temporary_settings
 
@@ -19,6 +18,7 @@ from blocks.batch import BatchReport
 from blocks.errors import C500Error, Stopped, TimedOut
 from blocks.job import JobResult, Notice
 from blocks.logs import configure_logs
+from blocks.progress import only_informing
 from blocks.runs.record import ERROR, INTERNAL_ERROR, JOB_ID, SEE_LOG, STAGE_OF_STEP, RunError
 from flows.work import Work
 from tasks.jobs.report import batch_markdown, metrics_rows, summary_markdown
@@ -27,7 +27,6 @@ T = TypeVar("T")
 
 log = structlog.stdlib.get_logger("c500")
 
-TELL_TIMEOUT_S = 10.0
 LONGEST_MESSAGE = 1000
 """Characters of an error's message that a label keeps."""
 
@@ -143,13 +142,3 @@ async def show_batch(report: BatchReport) -> BatchReport:
     async with only_informing("report"):
         await acreate_markdown_artifact(key=f"batch-{report.batch_id}", markdown=batch_markdown(report))
     return report
-
-
-@asynccontextmanager
-async def only_informing(what: str, within_s: float | None = TELL_TIMEOUT_S) -> AsyncGenerator[None]:
-    """Tell Prefect something about the run; a server that is away does not stop the job, nor hold it up for long."""
-    try:
-        async with asyncio.timeout(within_s):
-            yield
-    except (httpx.HTTPError, PrefectException, TimeoutError) as error:
-        log.warning("not shown in Prefect", what=what, error=str(error), kind=type(error).__name__)

@@ -1,5 +1,6 @@
 """Thousands of rows through the account pool: one prompt each, as many at once as the limits allow."""
 
+import time
 from typing import Any, Literal
 
 from prefect import flow
@@ -8,20 +9,21 @@ from prefect.runtime import flow_run
 
 from blocks.accounts.open import open_pool
 from blocks.accounts.pool import Pool
+from blocks.progress import only_informing
 from flows.names import name_of_source
-from flows.running import job_run, only_informing
+from flows.running import job_run
+from flows.spread import end_shards, work_in_workers
 from tasks.swarm.attend import attended
 from tasks.swarm.estimate import ASSUMED_LATENCY_S, estimate_step
 from tasks.swarm.halted import halted
 from tasks.swarm.job import SwarmJob, swarm_job
-from tasks.swarm.ledger import open_ledger, places_of
+from tasks.swarm.ledger import collect_parts, open_ledger, places_of
 from tasks.swarm.parquet import write_table_step
 from tasks.swarm.rehearse import rehearse
 from tasks.swarm.report import SwarmReport, report_markdown, report_of
 from tasks.swarm.run import SwarmRun
 from tasks.swarm.shards import shard_rows, work_in_shards
 from tasks.swarm.survey import Survey, survey_step
-from tasks.swarm.workers import collect_parts, work_in_workers
 
 Tier = Literal["simple", "moderate", "complex", "critical"]
 
@@ -134,11 +136,13 @@ async def swarm_shard(job: SwarmJob, first: int, last: int) -> None:
 
 async def perform(job: SwarmJob, pool: Pool) -> SwarmReport:
     """Do what is to be done, and report it, also when it cannot be done to the end."""
+    began = time.monotonic()
     with open_ledger(job) as ledger:
+        await end_shards(job)
         collect_parts(job, ledger)
         survey = await survey_step(job, ledger)
         expected = await estimate_step(job, pool, survey)
-        run = SwarmRun(job, pool, ledger, survey)
+        run = SwarmRun(job.after(time.monotonic() - began), pool, ledger, survey)
         async with attended(run):
             if job.workers:
                 await work_in_workers(run)

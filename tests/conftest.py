@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from blocks.limits import memory
 from blocks.settings import settings
 from deployments.server import temporary_server
 from tests.databases import postgres_url, redis_url
@@ -36,7 +37,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(autouse=True)
 def private_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every test has its own store and logs, and no setting of the machine leaks in."""
+    """Every test has its own store, logs and limits, and no setting of the machine leaks in."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("AUDIO_DIR", str(tmp_path / "store"))
@@ -46,6 +47,7 @@ def private_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setenv("LIMITER_URL", f"sqlite:///{tmp_path}/limits.db")
     monkeypatch.setenv("BOOKS_URL", f"sqlite:///{tmp_path}/books.db")
     settings.cache_clear()
+    monkeypatch.setattr(memory, "OF_THIS_PROCESS", memory.MemoryLimiter())
     yield
     settings.cache_clear()
 

@@ -1,5 +1,6 @@
 """What `accounts.yaml` says: accounts, their models, limits and prices, budgets, and how calls are routed."""
 
+import re
 from math import ceil
 from typing import Annotated, Literal
 
@@ -153,6 +154,8 @@ class Model(Frozen):
         tiers: What it is good enough for.
         context_tokens: The most tokens sent and answered together.
         max_output_tokens: The most it answers.
+        default_output_tokens: The most it is asked to answer where the caller does not say. So much of every limit and
+            budget is held while a call runs, so that the most it could answer would let few calls run at once.
         price: What it costs; None when unknown: then it is not used where a budget applies.
         quota: Limits of this model in this account.
         tokenizer: `tokenizer.json` file, or a folder with one, that counts its tokens exactly; else they are
@@ -164,10 +167,15 @@ class Model(Frozen):
     tiers: tuple[Tier, ...] = ("simple", "moderate")
     context_tokens: Positive = 32_768
     max_output_tokens: Positive = 4_096
+    default_output_tokens: Positive = 8_192
     price: Price | None = None
     quota: Quota = Quota()
     tokenizer: str | None = None
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+
+    def output_tokens(self, asked: int | None) -> int:
+        """The most tokens of an answer, of which a caller asked for so many; None when it did not say."""
+        return min(asked or self.default_output_tokens, self.max_output_tokens)
 
 
 class Account(Frozen):
@@ -236,6 +244,14 @@ class Budgets(Frozen):
     session: Quota = Quota()
 
 
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern, re.IGNORECASE)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"it is no regular expression: {error}") from None
+    return pattern
+
+
 class TierRule(Frozen):
     """When a request is of a tier; all conditions that are given must hold.
 
@@ -253,7 +269,7 @@ class TierRule(Frozen):
     min_prompt_tokens: int | None = None
     has_tools: bool | None = None
     has_schema: bool | None = None
-    pattern: str | None = None
+    pattern: Annotated[str, AfterValidator(_compiles)] | None = None
 
 
 class Routing(Frozen):

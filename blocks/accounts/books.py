@@ -46,7 +46,7 @@ class Entry:
         prompt_tokens: Sent.
         completion_tokens: Answered.
         cached_tokens: Of those sent, what the provider had cached.
-        cost_units: In 10^-9 dollars; 0 when it failed, or when the price is unknown.
+        cost_units: In 10^-9 dollars; 0 when it failed before the model may have answered, or when the price is unknown.
         priced: Whether the price is known.
         is_estimate: Whether the tokens are estimated.
         latency_ms: From sending to the end of the answer.
@@ -158,9 +158,7 @@ class Books:
             try:
                 while kept or self._rows:
                     kept += [self._rows.popleft() for _ in range(min(len(self._rows), BATCH - len(kept)))]
-                    with self.engine().begin() as connection:
-                        insert(connection, kept)
-                    kept = []
+                    self._insert(kept)
                 self._failed = None
             except (SQLAlchemyError, C500Error, OSError) as error:  # the rows stay and are tried again
                 self._failed = error
@@ -168,6 +166,24 @@ class Books:
                 event.set()
         if lost := len(kept) + len(self._rows):
             log.error("books_lost", calls=lost, database=self._url.rsplit("@")[-1], error=str(self._failed))
+
+    def _insert(self, entries: list[Entry]) -> None:
+        """Write entries and take them off the list; those that the database will never take are logged."""
+        from sqlalchemy.exc import DataError, IntegrityError
+
+        refusals = (DataError, IntegrityError, ValueError, OverflowError)
+        try:
+            with self.engine().begin() as connection:
+                insert(connection, entries)
+            entries.clear()
+        except refusals:
+            while entries:  # one by one: tried again together, a single wrong one would keep all others out for ever
+                try:
+                    with self.engine().begin() as connection:
+                        insert(connection, entries[:1])
+                except refusals as error:
+                    log.error("books_row_refused", entry=repr(entries[0]), error=str(getattr(error, "orig", error)))
+                del entries[0]
 
 
 def insert(connection: "Connection", entries: Sequence[Entry]) -> None:
@@ -188,13 +204,9 @@ def insert(connection: "Connection", entries: Sequence[Entry]) -> None:
 
 
 def _add(connection: "Connection", key: Mapping[str, Any], sums: Mapping[str, float]) -> None:
-    from blocks.accounts.schema import TOTALS
+    from blocks.accounts.schema import TOTALS, upsert
 
-    if connection.dialect.name == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert as upsert
-    else:
-        from sqlalchemy.dialects.sqlite import insert as upsert
-    statement = upsert(TOTALS).values(**key, **sums)
+    statement = upsert(connection, TOTALS).values(**key, **sums)
     added = {name: TOTALS.c[name] + statement.excluded[name] for name in SUMS}
     connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=added))
 

@@ -15,6 +15,9 @@ LONGEST_REST_S = 60.0
 PROBE_S = 120.0
 """A probe that never came back is forgotten after so long."""
 
+LOOK_S = 0.25
+"""While a probe runs: nobody knows when it ends, so look again soon."""
+
 State = Literal["closed", "open", "half-open"]
 
 
@@ -45,7 +48,7 @@ class Breaker:
         now = self.clock()
         if self._open_until is None:
             return 0.0
-        return max(0.0, self._open_until - now, self._probe_until - now)
+        return max(0.0, self._open_until - now, min(LOOK_S, self._probe_until - now))
 
     def admits(self) -> bool:
         """Whether a call may pass now. Take `begin` when it does."""

@@ -4,11 +4,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+import structlog
 
 from blocks.accounts.books import Books, Entry
-from blocks.accounts.chat import Answer, Caller, ChatRequest, message_text
+from blocks.accounts.chat import Answer, Caller, ChatRequest, Message, message_text
 from blocks.content import content_hash
+from blocks.errors import BudgetExceeded, LimitReached, TimedOut
 from blocks.progress import in_thread
 
 if TYPE_CHECKING:
@@ -16,6 +19,10 @@ if TYPE_CHECKING:
 
 NEWEST = 10_000
 """Answers of a tenant and kind of request that a similar one is looked for among."""
+
+log = structlog.stdlib.get_logger("c500")
+
+T = TypeVar("T")
 
 
 class Embedder(Protocol):
@@ -32,7 +39,7 @@ class Embedder(Protocol):
 
 
 class Cache:
-    """Answers in the database of the books.
+    """Answers in the database of the books. One that fails has no answers and keeps none; no call fails for it.
 
     Args:
         books: Whose database it is.
@@ -45,7 +52,7 @@ class Cache:
 
     async def exact(self, key: str, ttl_s: float) -> Answer | None:
         """The answer of that key, if it is not older."""
-        return await in_thread(self._exact, key, ttl_s)
+        return await _tried(self._exact, key, ttl_s)
 
     async def similar(self, scope: str, vector: "np.ndarray[Any, Any]", least: float, ttl_s: float) -> Answer | None:
         """The answer whose request is nearest, if it is near enough and not older.
@@ -56,11 +63,11 @@ class Cache:
             least: Least cosine.
             ttl_s: How old it may be.
         """
-        return await in_thread(self._similar, scope, vector, least, ttl_s)
+        return await _tried(self._similar, scope, vector, least, ttl_s)
 
     async def keep(self, key: str, scope: str, vector: "np.ndarray[Any, Any] | None", answer: Answer) -> None:
         """Keep an answer."""
-        await in_thread(self._keep, key, scope, vector, answer)
+        await _tried(self._keep, key, scope, vector, answer)
 
     def _exact(self, key: str, ttl_s: float) -> Answer | None:
         from sqlalchemy import select
@@ -93,18 +100,21 @@ class Cache:
         return Answer.model_validate_json(rows[best].answer) if nearness[best] >= least else None
 
     def _keep(self, key: str, scope: str, vector: "np.ndarray[Any, Any] | None", answer: Answer) -> None:
-        from blocks.accounts.schema import CACHE
+        from blocks.accounts.schema import CACHE, upsert
 
         row = {
-            "key": key,
             "scope": scope,
             "at": time.time(),
             "vector": None if vector is None else vector.tobytes(),
             "answer": answer.model_dump_json(),
         }
         with self._books.engine().begin() as connection:
-            connection.execute(CACHE.delete().where(CACHE.c.key == key))
-            connection.execute(CACHE.insert().values(row))
+            statement = upsert(connection, CACHE).values(key=key, **row)
+            connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_=row))
+
+
+Flight = tuple[str, tuple[str, ...]]
+"""What a call in flight is known by: its request, and the labels of the accounts that may serve it."""
 
 
 @dataclass
@@ -113,7 +123,7 @@ class Caches:
 
     cache: Cache
     books: Books
-    _flights: dict[str, asyncio.Task[Answer]] = field(default_factory=dict[str, asyncio.Task[Answer]])
+    _flights: dict[Flight, asyncio.Task[Answer]] = field(default_factory=dict[Flight, asyncio.Task[Answer]])
 
     async def answer(
         self, request: ChatRequest, caller: Caller, call: Callable[[], Coroutine[Any, Any, Answer]]
@@ -137,11 +147,15 @@ class Caches:
             scope = f"{scope} {embedder.name}"
             if (found := await self.cache.similar(scope, vector, caller.similar, ttl_s)) is not None:
                 return self._cached(found, "semantic", caller, start)
-        if (flight := self._flights.get(key)) is not None:
-            return self._cached(await asyncio.shield(flight), "exact", caller, start)
+        equal = (key, caller.labels)
+        while (flight := self._flights.get(equal)) is not None:
+            try:
+                return self._cached(await asyncio.shield(flight), "exact", caller, start)
+            except (TimedOut, LimitReached, BudgetExceeded):
+                continue  # the deadline or the budget of who began it: ours may be another
         flight = asyncio.create_task(self._call(key, scope, vector, call))
-        self._flights[key] = flight
-        flight.add_done_callback(lambda ended: self._landed(key, ended))
+        self._flights[equal] = flight
+        flight.add_done_callback(lambda ended: self._landed(equal, ended))
         # It goes on when who began it goes away: others may wait for it, and it is paid for.
         return await asyncio.shield(flight)
 
@@ -152,8 +166,8 @@ class Caches:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
 
-    def _landed(self, key: str, flight: asyncio.Task[Answer]) -> None:
-        del self._flights[key]
+    def _landed(self, equal: Flight, flight: asyncio.Task[Answer]) -> None:
+        del self._flights[equal]
         if not flight.cancelled():
             flight.exception()  # seen, even if nobody waits any more
 
@@ -191,5 +205,24 @@ def key_of(request: ChatRequest, caller: Caller) -> str:
 
 
 def scope_of(request: ChatRequest, caller: Caller) -> str:
-    """All of a request but its last message, and the user: only there may a similar answer come from."""
-    return content_hash([caller.user, request.model_copy(update={"messages": request.messages[:-1]})])
+    """All of a request but the text of its last message, and the user: only there may a similar answer come from."""
+    *before, last = request.messages
+    return content_hash([caller.user, request.model_copy(update={"messages": (*before, _without_text(last))})])
+
+
+def _without_text(message: Message) -> Message:
+    """What of a message no embedding tells: its pictures, its role, its tool calls."""
+    content: Any = message.get("content")
+    parts: list[dict[str, Any]] = content if isinstance(content, list) else []
+    return {**message, "content": [part for part in parts if part.get("type") != "text"]}
+
+
+async def _tried(work: Callable[..., T], *arguments: Any) -> T | None:
+    """What comes of work with the database; None when it fails."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        return await in_thread(work, *arguments)
+    except (SQLAlchemyError, OSError, ValueError) as error:  # ValueError: an answer in a form of another version
+        log.warning("cache_failed", error=f"{type(error).__name__}: {getattr(error, 'orig', error)}"[:300])
+        return None

@@ -1,13 +1,15 @@
 """A request to a chat model and its answer, in no provider's own form."""
 
 import json
+import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from blocks.accounts.account import Name, Tier
 from blocks.errors import BadInput
+from blocks.limits.limit import Limit
 from blocks.model import Frozen
 
 Message = dict[str, Any]
@@ -17,6 +19,23 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 Priority = Literal["low", "normal", "high"]
 
+Tokens = Annotated[int, Field(ge=0, le=2**40)]
+"""More than any call has: a server that says more is wrong, and its number would not fit into the books."""
+
+
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""What no database takes in a text."""
+
+
+def _storable(text: str) -> str:
+    if UNSTORABLE.search(text):
+        raise ValueError("it holds a NUL or half of a surrogate pair, which databases refuse; leave that out")
+    return text
+
+
+Label = Annotated[str, AfterValidator(_storable)]
+"""A text that goes into the books as it is."""
+
 
 class ChatRequest(Frozen):
     """What a model is asked.
@@ -25,7 +44,7 @@ class ChatRequest(Frozen):
         messages: The conversation.
         model: A model's name in `accounts.yaml`; None leaves the choice to the tier.
         tier: How hard it is; None has the rules of `accounts.yaml` decide. Not looked at when a model is named.
-        max_output_tokens: The most tokens to answer; None for the model's own limit.
+        max_output_tokens: The most tokens to answer; None for the model's `default_output_tokens`.
         temperature: None for the provider's default.
         response_schema: JSON Schema the answer must satisfy.
         tools: Functions the model may call, in OpenAI's form.
@@ -57,9 +76,9 @@ class TokenUsage(Frozen):
         cached_tokens: How many of those sent the provider had cached.
     """
 
-    prompt_tokens: int = Field(default=0, ge=0)
-    completion_tokens: int = Field(default=0, ge=0)
-    cached_tokens: int = Field(default=0, ge=0)
+    prompt_tokens: Tokens = 0
+    completion_tokens: Tokens = 0
+    cached_tokens: Tokens = 0
 
     @property
     def total(self) -> int:
@@ -111,6 +130,10 @@ class Answer(Frozen):
     cached: Literal["exact", "semantic"] | None = None
 
 
+UNBOUNDED = 2**53
+"""The largest amount of a limit: nobody spends nine million dollars."""
+
+
 class Caller(Frozen):
     """For whom a call is made; budgets, fairness and books go by it.
 
@@ -123,16 +146,19 @@ class Caller(Frozen):
         labels: Only accounts that have one of these labels, or such a name; empty for all.
         cache_ttl_s: How old an earlier answer to the same request of this user may be, in seconds; None for none.
         similar: Also answers to requests that are as similar as this, by the cosine of their embeddings; None for none.
+        purse: Limits of money for this piece of work, beside the budgets of `accounts.yaml`; one of `UNBOUNDED` counts
+            what is spent, and limits nothing.
     """
 
-    user: str = "anonymous"
-    session: str | None = None
-    job: str | None = None
+    user: Label = "anonymous"
+    session: Label | None = None
+    job: Label | None = None
     priority: Priority = "normal"
     deadline_s: float | None = Field(default=None, gt=0)
     labels: tuple[str, ...] = ()
     cache_ttl_s: float | None = Field(default=None, gt=0)
     similar: float | None = Field(default=None, gt=0, le=1)
+    purse: tuple[Limit, ...] = ()
 
 
 Headers = Mapping[str, str]

@@ -10,7 +10,6 @@ from blocks.accounts.attempt import Attempt
 from blocks.accounts.chat import Caller, ChatRequest, Headers
 from blocks.accounts.dialects.registry import DIALECTS
 from blocks.accounts.failure import Failure
-from blocks.accounts.outcome import Outcomes
 from blocks.accounts.pool import Pool
 from blocks.accounts.reserve import Grant
 from blocks.accounts.routes import Route, budgets_of, plan, too_long
@@ -112,23 +111,13 @@ async def _granted(pool: Pool, route: Route) -> Grant:
 
 
 async def _ask(pool: Pool, grant: Grant) -> Headers:
-    """Send the call, settle its limits and enter it; gives the headers of the answer. Raises as `Pool.complete`."""
-    outcomes = Outcomes(pool.limiter, pool.books, pool.reserver, pool.secrets)
-    attempt, route, account = Attempt(CALLER, sent=1), grant.plan.route, grant.plan.route.account
-    dialect, begun = DIALECTS[account.dialect], time.monotonic()
+    """Send the call; gives the headers of the answer. Raises as `Pool.complete`."""
+    attempt = Attempt(CALLER)
     try:
-        secret = await pool.secrets.secret(account)
-        call = dialect.encode(account, route.name, route.model, PROBE, secret, stream=False)
-        response = await pool.wire.send(dialect, call, min(account.timeout_s, PATIENCE_S))
+        _, headers = await pool.send(grant, attempt, min(grant.plan.route.account.timeout_s, PATIENCE_S))
     except Failure as failure:
-        await outcomes.failed(grant, attempt, failure, time.monotonic() - begun)
-        raise failed(attempt) from None
-    except C500Error:
-        await outcomes.unsent(grant)
-        raise
-    latency_s = time.monotonic() - begun
-    await outcomes.succeeded(grant, attempt, response.reply, response.headers, latency_s)
-    return response.headers
+        raise failure.error or failed(attempt) from None
+    return headers
 
 
 def _told(route: Route, headers: Headers) -> list[Told]:

@@ -49,8 +49,7 @@ def trim(request: ChatRequest, model: Model, output_tokens: int | None = None, p
     Raises:
         TooLarge: what must stay is too long by itself; `details["over_tokens"]` says by how much.
     """
-    output = output_tokens or request.max_output_tokens or model.max_output_tokens
-    room = model.context_tokens - min(output, model.max_output_tokens)
+    room = model.context_tokens - model.output_tokens(output_tokens or request.max_output_tokens)
     turns = _turns(request.messages, set(pinned))
     dropped = 0
     while (tokens := prompt_tokens(kept := _of(request, turns), model)) > room:

@@ -144,6 +144,8 @@ def _used(connection: "Connection", owner: str, start: float) -> _Used:
 
     if owner.startswith("session/"):
         return _asked(connection, CALLS, 1, CALLS.c.session == owner.partition("/")[2], CALLS.c.at >= start)
+    if owner.startswith("dispatch/"):
+        return _used_of_request(connection, owner, start)
     midnight = start if start == float("-inf") else -(-start // DAY_S) * DAY_S
     days = () if midnight == float("-inf") else (TOTALS.c.day >= day_of(midnight),)
     whole = _asked(connection, TOTALS, TOTALS.c.calls, _of(TOTALS, owner), *days)
@@ -151,6 +153,19 @@ def _used(connection: "Connection", owner: str, start: float) -> _Used:
         return whole
     rest = _asked(connection, CALLS, 1, _of(CALLS, owner), CALLS.c.at >= start, CALLS.c.at < midnight)
     return _Used(*(one + other for one, other in zip(whole, rest, strict=True)))
+
+
+def _used_of_request(connection: "Connection", owner: str, start: float) -> _Used:
+    """What a request used, whoever of it did: the books do not tell its sub-tasks from the rest.
+
+    Asked anew (`--refresh`) it has a purse under a name of its own, of which the books know nothing.
+    """
+    from blocks.accounts.schema import CALLS
+
+    _, dispatch_id, *part = owner.split("/")
+    if part not in ([], ["workers"]):
+        return _Used(0, 0, 0)
+    return _asked(connection, CALLS, 1, CALLS.c.job == dispatch_id, CALLS.c.at >= start)
 
 
 def _asked(connection: "Connection", table: "Table", calls: Any, *conditions: "ColumnElement[bool]") -> _Used:
@@ -169,9 +184,13 @@ def _of(table: "Table", owner: str) -> "ColumnElement[bool]":
 
     kind, _, name = owner.partition("/")
     if kind == "account":
-        # Both names may have slashes, so a key can be read in several ways; all of them share its window.
+        # An account's name has no slash, so one with a slash is that of an account's model; its name may have more.
         return or_(table.c.account == name, table.c.account + "/" + table.c.model == name)
-    return table.c.user == name if kind == "user" else true()
+    if kind == "user":
+        return table.c.user == name
+    if owner != "everyone":
+        raise ValueError(f"the books do not know what {owner} used")
+    return true()
 
 
 def _column(engine: "Engine", table: "Table", name: By) -> "ColumnElement[Any]":

@@ -35,7 +35,8 @@ def parse_accounts(text: str, name: str = "accounts.yaml") -> Accounts:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
-        raise _bad(name, [f"{name}:{line}: {getattr(error, 'problem', None) or error}"]) from error
+        # Without the YAML error, which quotes the line: somebody may have written the secret itself there.
+        raise _bad(name, [f"{name}:{line}: {getattr(error, 'problem', None) or 'it is no YAML'}"]) from None
     if not isinstance(content, dict):
         raise _bad(name, [f"{name}:1: the file holds no mapping with `accounts:`"])
     try:

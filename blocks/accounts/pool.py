@@ -11,8 +11,8 @@ from blocks.accounts.account import Accounts
 from blocks.accounts.attempt import Attempt
 from blocks.accounts.books import Books
 from blocks.accounts.cache import Cache, Caches
-from blocks.accounts.chat import Answer, Caller, ChatRequest
-from blocks.accounts.dialects.protocol import Call, Dialect, Piece
+from blocks.accounts.chat import Answer, Caller, ChatRequest, Headers
+from blocks.accounts.dialects.protocol import MALFORMED, Call, Dialect, Piece
 from blocks.accounts.dialects.registry import DIALECTS
 from blocks.accounts.failure import ACTIONS, Failure
 from blocks.accounts.latencies import Latencies
@@ -33,12 +33,15 @@ from blocks.accounts.secrets import Secrets
 from blocks.accounts.streamed import Streamed
 from blocks.accounts.unserved import failed, late
 from blocks.accounts.wire import Wire
-from blocks.errors import C500Error
+from blocks.errors import BadInput, C500Error
 from blocks.limits.protocol import Limiter
 
 BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 20.0
 """Full jitter (Brooker, «Exponential Backoff And Jitter», AWS 2015): a random wait up to twice the last, up to this."""
+
+UNREAD_REST_S = 5.0
+"""How long an account whose key cannot be read gets no calls. Short: nobody waits long for a key that is put right."""
 
 
 class Pool:
@@ -57,7 +60,7 @@ class Pool:
     ) -> None:
         self.accounts, self.limiter, self.books, self.secrets = accounts, limiter, books, secrets
         self.routes = routes_of(accounts)
-        self.reserver = Reserver(limiter, accounts.routing)
+        self.reserver = Reserver(limiter, lambda: self.accounts.routing)
         self.wire = Wire()
         self._outcomes = Outcomes(limiter, books, self.reserver, secrets)
         self._latencies: dict[str, Latencies] = defaultdict(Latencies)
@@ -99,7 +102,8 @@ class Pool:
         if request.response_schema is not None:
             answer = await self.complete(request, caller)
             reply = answer.reply
-            yield Piece(text=reply.text, tool_calls=reply.tool_calls, finish_reason=reply.finish_reason)
+            calls = tuple({"index": number, **call} for number, call in enumerate(reply.tool_calls))
+            yield Piece(text=reply.text, tool_calls=calls, finish_reason=reply.finish_reason)
             yield answer
             return
         groups = self._plans(request, attempt.caller)
@@ -117,7 +121,36 @@ class Pool:
             finally:
                 await running.close()
             async with _deadline(attempt):
-                await self._back_off(attempt)
+                groups = await self._back_off(attempt, groups)
+
+    async def send(self, grant: Grant, attempt: Attempt, longest_s: float | None = None) -> tuple[Answer, Headers]:
+        """Send a call that was granted, once; whatever becomes of it is settled and entered in the books.
+
+        Args:
+            grant: What it may use.
+            attempt: The call; takes note of a failure.
+            longest_s: How long it may take, in seconds; by default as long as its account allows.
+
+        Raises:
+            Failure: it did not succeed.
+            BadInput: the provider has no form for a message; nothing was sent.
+        """
+        start, account = time.monotonic(), grant.plan.route.account
+        try:
+            dialect, call = await self._encoded(grant, attempt, stream=False)
+            response = await self.wire.send(dialect, call, longest_s or account.timeout_s)
+        except Failure as failure:
+            await asyncio.shield(self._outcomes.failed(grant, attempt, failure, time.monotonic() - start))
+            raise
+        except C500Error:
+            await self._outcomes.unsent(grant)
+            raise
+        except BaseException:
+            await asyncio.shield(self._outcomes.cancelled(grant, attempt, time.monotonic() - start))
+            raise
+        latency_s = time.monotonic() - start
+        answer = await self._outcomes.succeeded(grant, attempt, response.reply, response.headers, latency_s)
+        return answer, response.headers
 
     async def close(self) -> None:
         """Write the books and close all connections."""
@@ -138,7 +171,7 @@ class Pool:
                 answer = await self._hedged(grant, groups, attempt, hedge_s)
             if answer is not None:
                 return answer
-            await self._back_off(attempt)
+            groups = await self._back_off(attempt, groups)
 
     def _plans(self, request: ChatRequest, caller: Caller) -> Groups:
         """The ways to make the call, in groups as `candidates` gives them."""
@@ -159,31 +192,17 @@ class Pool:
 
     async def _try(self, grant: Grant, attempt: Attempt) -> Answer | None:
         """Send the call. None when it failed and may be sent again."""
-        attempt.sent += 1
-        try:
-            return await self._send(grant, attempt)
-        finally:
-            grant.room.freed()
-
-    async def _send(self, grant: Grant, attempt: Attempt) -> Answer | None:
         start = time.monotonic()
         try:
-            dialect, call = await self._encoded(grant, stream=False)
-            response = await self.wire.send(dialect, call, grant.plan.route.account.timeout_s)
+            answer, _ = await self.send(grant, attempt)
         except Failure as failure:
-            await self._outcomes.failed(grant, attempt, failure, time.monotonic() - start)
             if not ACTIONS[failure.kind].retries:
                 raise failed(attempt) from None
             return None
-        except C500Error:
-            await self._outcomes.unsent(grant)
-            raise
-        except BaseException:
-            await asyncio.shield(self._outcomes.cancelled(grant, attempt, time.monotonic() - start))
-            raise
-        latency_s = time.monotonic() - start
-        self._latencies[grant.plan.route.name].add(latency_s)
-        return await self._outcomes.succeeded(grant, attempt, response.reply, response.headers, latency_s)
+        finally:
+            grant.room.freed()
+        self._latencies[grant.plan.route.name].add(time.monotonic() - start)
+        return answer
 
     async def _hedged(self, grant: Grant, groups: Groups, attempt: Attempt, after_s: float) -> Answer | None:
         """Send the call, and a second time elsewhere when it takes long; the first answer wins."""
@@ -206,22 +225,41 @@ class Pool:
             await asyncio.gather(*running, return_exceptions=True)
 
     def _streamed(self, grant: Grant, attempt: Attempt) -> Streamed:
-        attempt.sent += 1
-
         async def encoded() -> tuple[Dialect, Call]:
-            return await self._encoded(grant, stream=True)
+            return await self._encoded(grant, attempt, stream=True)
 
         return Streamed(grant, attempt, self.wire, self._outcomes, encoded)
 
-    async def _encoded(self, grant: Grant, *, stream: bool) -> tuple[Dialect, Call]:
+    async def _encoded(self, grant: Grant, attempt: Attempt, *, stream: bool) -> tuple[Dialect, Call]:
+        """The request, ready to be sent.
+
+        Raises:
+            Failure: the account's key cannot be read.
+            BadInput: the provider has no form for a message.
+        """
         route = grant.plan.route
-        secret = await self.secrets.secret(route.account)
+        try:
+            secret = await self.secrets.secret(route.account)
+        except C500Error as error:
+            raise Failure(kind="auth", message=error.message, retry_after_s=UNREAD_REST_S, error=error) from error
         dialect = DIALECTS[route.account.dialect]
         request = grant.plan.request.model_copy(update={"max_output_tokens": grant.plan.output_tokens})
-        return dialect, dialect.encode(route.account, route.name, route.model, request, secret, stream)
+        try:
+            call = dialect.encode(route.account, route.name, route.model, request, secret, stream)
+        except MALFORMED as error:
+            raise BadInput(
+                f"a message cannot be put in the form that {route.name} takes: {error!r}"[:300],
+                fix="write messages in the form of OpenAI's chat completions",
+                field="messages",
+            ) from error
+        attempt.sent += 1
+        return dialect, call
 
-    async def _back_off(self, attempt: Attempt) -> None:
+    async def _back_off(self, attempt: Attempt, groups: Groups) -> Groups:
         """Wait before the next attempt; an account that was not tried yet is tried at once.
+
+        Returns:
+            The ways that are left: those of accounts whose key cannot be read are not.
 
         Raises:
             TimedOut: the deadline passed.
@@ -230,12 +268,16 @@ class Pool:
         # A provider's time-out may come at the very moment of the deadline, and take its place.
         if attempt.left_s == 0:
             raise late(attempt)
-        if attempt.sent >= self.accounts.routing.attempts:
+        unread = {route.account.name for route, failure in attempt.failures if not failure.is_sent}
+        ways = [[one for one in group if one.route.account.name not in unread] for group in groups]
+        ways = [group for group in ways if group]
+        if attempt.sent >= self.accounts.routing.attempts or not ways:
             raise failed(attempt)
         tried = [route.key for route, _ in attempt.failures]
         if tried.count(tried[-1]) > 1:
             longest_s = min(LONGEST_BACKOFF_S, BACKOFF_S * 2 ** len(tried))
             await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311 - jitter
+        return ways
 
 
 @asynccontextmanager

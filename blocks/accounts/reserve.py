@@ -3,7 +3,7 @@
 import random
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -45,10 +45,10 @@ class Reserver:
 
     Args:
         limiter: Shared by all who use the accounts.
-        routing: How accounts are preferred.
+        routing: Tells how accounts are preferred, at every call: a gateway takes over a file that was changed.
     """
 
-    def __init__(self, limiter: Limiter, routing: Routing) -> None:
+    def __init__(self, limiter: Limiter, routing: Callable[[], Routing]) -> None:
         self._limiter, self._routing = limiter, routing
         self._rooms: dict[tuple[str, ...], WaitingRoom] = defaultdict(WaitingRoom)
         self._rests: dict[str, float] = {}
@@ -71,8 +71,15 @@ class Reserver:
         return found
 
     async def reserve_now(self, groups: Groups, attempt: Attempt, other_than: Route) -> Grant | None:
-        """A second grant for a call that is slow: from another account, if one has room and nobody waits for it."""
-        others = [[plan for plan in group if plan.route is not other_than] for group in groups]
+        """A second grant for a call that is slow: from another account, if one has room and nobody waits for it.
+
+        Of the same group: a later one holds models that are dearer, or another model, for when nothing else can serve.
+        """
+        others = [
+            [plan for plan in group if plan.route.account.name != other_than.account.name]
+            for group in groups
+            if any(plan.route is other_than for plan in group)
+        ]
         room = self._room(groups)
         if not any(others) or not room.is_empty:
             return None
@@ -105,6 +112,11 @@ class Reserver:
             )
             if isinstance(found, Reservation):
                 plan = plans[found.option.name]
+                if (
+                    self.rests_s(plan.route) > 0.0
+                ):  # since the limiter was asked: say, another call has become the probe
+                    await self._limiter.release(found)
+                    return Refusal(keys=(), wait_s=0.0)
                 plan.route.breaker.begin()
                 return Grant(plan=plan, reservation=found, room=room)
             refused.append(found)
@@ -119,7 +131,7 @@ class Reserver:
         return [plan for plan in working if plan.route.key not in failed] or working
 
     def _sticks(self, attempt: Attempt) -> bool:
-        return self._routing.sticky and attempt.caller.session is not None
+        return self._routing().sticky and attempt.caller.session is not None
 
     def _ordered(self, plans: Sequence[Plan], attempt: Attempt) -> list[Plan]:
         """The preferred first: of a session that sticks its own, else the quickest."""

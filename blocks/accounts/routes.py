@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from blocks.accounts.account import MONEY, TIERS, TOKENS, USD_UNIT, Account, Accounts, Model, Quota
 from blocks.accounts.breaker import Breaker
-from blocks.accounts.chat import Caller, ChatRequest
+from blocks.accounts.chat import UNBOUNDED, Caller, ChatRequest
 from blocks.accounts.tier import tier_of
 from blocks.accounts.tokens import prompt_tokens
 from blocks.errors import BudgetExceeded, TooLarge, Unsupported
@@ -48,10 +48,27 @@ class Route:
     latency_s: float = 0.0
     key: str = field(init=False)
     measured: Measured = field(init=False)
+    _tokens_at_once: int | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.key = f"{self.account.name}/{self.name}"
         self.measured = measured(self.limits[0]) + measured(self.limits[1])
+        self._tokens_at_once = min((limit.amount for limit, what in self.measured if what == 1), default=None)
+
+    def output_tokens(self, asked: int | None, prompt: int) -> int | None:
+        """The most tokens of an answer; None when the model has no room for it.
+
+        Args:
+            asked: The most that the caller wants; when it does not say, less will do where a limit is small.
+            prompt: Tokens of the prompt.
+        """
+        room = self.model.context_tokens - prompt
+        wanted = self.model.output_tokens(asked)
+        if room < min(wanted, asked or 1):
+            return None
+        if asked is None and self._tokens_at_once is not None:
+            wanted = min(wanted, max(1, self._tokens_at_once - prompt))
+        return min(wanted, room)
 
     def took(self, latency_s: float) -> None:
         """A call took so long."""
@@ -135,11 +152,9 @@ def plan(route: Route, request: ChatRequest, tokens: int, budgets: Measured) -> 
         tokens: Tokens of its prompt, as this route's model counts.
         budgets: Those that apply to the caller, as `budgets_of` gives them.
     """
-    room = route.model.context_tokens - tokens
-    wanted = min(request.max_output_tokens or route.model.max_output_tokens, route.model.max_output_tokens)
-    if room < min(wanted, request.max_output_tokens or 1):
+    output = route.output_tokens(request.max_output_tokens, tokens)
+    if output is None:
         return None
-    output = min(wanted, room)
     price = route.model.price
     cost = price.cost_units(tokens, output) if price else None
     amounts = (1, tokens + output, cost or 0)
@@ -210,16 +225,19 @@ def quotas_of(accounts: Accounts, caller: Caller) -> dict[str, Quota]:
 
 
 def budgets_of(accounts: Accounts, caller: Caller) -> Measured:
-    """The limits of the budgets that apply to a caller."""
-    return tuple(
+    """The limits of the budgets that apply to a caller, and of its purse."""
+    budgets = tuple(
         one
         for owner, quota in quotas_of(accounts, caller).items()
         for one in _measured_of(quota, owner)  # pyright: ignore[reportArgumentType] - a frozen record has a hash
     )
+    return (*budgets, *((limit, 2) for limit in caller.purse)) if caller.purse else budgets
 
 
 def has_budget(route: Route, accounts: Accounts, caller: Caller) -> bool:
     """Whether money is limited for such a call."""
+    if any(limit.amount < UNBOUNDED for limit in caller.purse):
+        return True
     quotas = (route.account.quota, route.model.quota, *quotas_of(accounts, caller).values())
     return any(quota.has_budget for quota in quotas)
 

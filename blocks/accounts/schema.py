@@ -1,7 +1,7 @@
 """The tables of the books."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     BigInteger,
@@ -22,6 +22,9 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from blocks.errors import BadInput
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 TABLES = MetaData()
 
@@ -102,6 +105,15 @@ def open_engine(url: str) -> Engine:
     with engine.begin() as connection:
         _make(connection)
     return engine
+
+
+def upsert(connection: Connection, table: Table) -> "postgresql.Insert | sqlite.Insert":
+    """An INSERT that may say what happens when the row is there already."""
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert
+    else:
+        from sqlalchemy.dialects.sqlite import insert
+    return insert(table)
 
 
 def _make(connection: Connection) -> None:

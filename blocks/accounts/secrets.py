@@ -5,13 +5,26 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import structlog
+
 from blocks.accounts.account import Account
 from blocks.accounts.sealed import unseal
-from blocks.errors import BadInput, NotFound
+from blocks.errors import BadInput, C500Error, EngineUnavailable, NotFound
 from blocks.progress import in_thread
 
 FRESH_S = 60.0
 """A secret is read again after so long, or at once when the provider refuses it: so it is rotated without a restart."""
+
+log = structlog.stdlib.get_logger("c500")
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A secret, and when it was read and first seen, in monotonic seconds."""
+
+    secret: str = field(repr=False)
+    read_at: float
+    seen_at: float
 
 
 @dataclass
@@ -23,25 +36,64 @@ class Secrets:
     """
 
     folder: Path
-    _known: dict[tuple[str, ...], tuple[float, str]] = field(
-        default_factory=dict[tuple[str, ...], tuple[float, str]], repr=False
-    )
+    _known: dict[tuple[str, ...], _Known] = field(default_factory=dict[tuple[str, ...], _Known], repr=False)
 
     async def secret(self, account: Account) -> str:
         """The secret of an account; empty when it needs none.
 
-        Raises:
-            NotFound, BadInput: it is not there, or cannot be read; `field` names the account.
-        """
-        read_at, secret = self._known.get(_identity(account), (float("-inf"), ""))
-        if time.monotonic() - read_at > FRESH_S:
-            secret = await self._read(account)
-            self._known[_identity(account)] = (time.monotonic(), secret)
-        return secret
+        Where the store of secrets is away for the moment, the one that was read last is given.
 
-    def refused(self, account: Account) -> None:
-        """The provider refuses the secret: read it again before the next call."""
-        self._known.pop(_identity(account), None)
+        Raises:
+            NotFound, BadInput: it is not there, or is no key; `field` names the account.
+            NotAllowed: the sealed file does not open.
+            EngineUnavailable: the store of secrets cannot be reached.
+        """
+        known = self._known.get(_identity(account))
+        if known is not None and time.monotonic() - known.read_at <= FRESH_S:
+            return known.secret
+        try:
+            return await self._again(account)
+        except EngineUnavailable as error:
+            if known is None:
+                raise
+            log.warning("secret_not_read", account=account.name, error=str(error))
+            self._known[_identity(account)] = _Known(known.secret, time.monotonic(), known.seen_at)
+            return known.secret
+
+    async def renewed(self, account: Account, sent_at: float) -> bool:
+        """Read the secret again, as the provider refuses it.
+
+        Args:
+            account: Whose.
+            sent_at: When the call was sent, in monotonic seconds.
+
+        Returns:
+            Whether another one has been seen since: then the next call may well be answered.
+        """
+        known = self._known.get(_identity(account))
+        if known is not None and known.seen_at > sent_at:
+            return True
+        try:
+            secret = await self._again(account)
+        except C500Error:
+            secret = None
+        if known is not None and secret not in (None, known.secret):
+            return True
+        self._known.pop(_identity(account), None)  # read anew before the next call
+        return False
+
+    async def _again(self, account: Account) -> str:
+        secret = (await self._read(account)).strip()
+        if not (secret.isascii() and secret.isprintable()):  # what an HTTP header takes; never quoted here
+            raise BadInput(
+                f"the key of account {account.name} holds what no key has, as line breaks",
+                fix="give the key alone",
+                field=f"accounts.{account.name}.key",
+            )
+        known, now = self._known.get(_identity(account)), time.monotonic()
+        is_same = known is not None and known.secret == secret
+        self._known[_identity(account)] = _Known(secret, now, known.seen_at if known and is_same else now)
+        return secret
 
     async def _read(self, account: Account) -> str:
         kind, _, place = account.key.partition(":")
@@ -49,7 +101,7 @@ class Secrets:
             return ""
         if kind == "env":
             found = os.environ.get(place)
-            if not found:
+            if not found or found.isspace():
                 raise _missing(account, f"the environment variable {place} is not set", f"set {place}")
             return found
         if kind == "prefect":
@@ -68,12 +120,19 @@ def _identity(account: Account) -> tuple[str, ...]:
 
 
 async def _from_prefect(account: Account, name: str) -> str:
+    import httpx
     from prefect.blocks.system import Secret
 
     try:
         block = await Secret.aload(name)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
     except ValueError as error:
         raise _missing(account, f"Prefect has no secret block {name!r}", "make it in the Prefect UI") from error
+    except httpx.HTTPError as error:
+        raise EngineUnavailable(
+            f"account {account.name}: Prefect cannot be asked for the secret block {name!r}: {type(error).__name__}",
+            fix="look whether the Prefect server runs",
+            field=f"accounts.{account.name}.key",
+        ) from error
     value: object = block.get()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
     if not isinstance(value, str) or not value:
         raise BadInput(

@@ -1,17 +1,18 @@
 """One streamed call, from its first piece to its settling, however it ends."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from blocks.accounts.attempt import Attempt
 from blocks.accounts.chat import Answer, ChatReply, FinishReason, TokenUsage
-from blocks.accounts.dialects.protocol import Call, Dialect, Piece
+from blocks.accounts.dialects.protocol import EXTRA, Call, Dialect, Piece
 from blocks.accounts.failure import Failure
 from blocks.accounts.outcome import Outcomes
-from blocks.accounts.reserve import Grant
+from blocks.accounts.reserve import MARGIN_S, Grant
 from blocks.accounts.unserved import late
 from blocks.accounts.wire import Pieces, Wire
 from blocks.errors import C500Error
@@ -46,10 +47,10 @@ class Streamed:
     ) -> None:
         self._grant, self._attempt, self._wire, self._outcomes = grant, attempt, wire, outcomes
         self._encoded = encoded
-        self._started = self._extended = time.monotonic()
-        self._is_settled = False
+        self._started = time.monotonic()
+        self._is_sent = self._is_settled = False
         self._text: list[str] = []
-        self._calls: dict[int, dict[str, str]] = {}
+        self._calls: dict[int, dict[str, Any]] = {}
         self._finish: FinishReason = "stop"
         self._usage: TokenUsage | None = None
         self.has_begun = False
@@ -58,26 +59,28 @@ class Streamed:
         """The pieces, and the whole answer at last. Raises `Failure`, `TimedOut`."""
         try:
             dialect, call = await self._encoded()
+            self._is_sent = True
             timeout_s = self._grant.plan.route.account.timeout_s
             async with AsyncExitStack() as stack:
+                stack.callback(asyncio.create_task(self._extend(timeout_s)).cancel)
                 pieces = await self._before_deadline(
                     stack.enter_async_context(self._wire.stream(dialect, call, timeout_s))
                 )
-                async for piece in self._in_time(pieces):
+                async for piece in self._in_time(pieces, timeout_s):
                     self._keep(piece)
                     self.has_begun = self.has_begun or bool(piece.text or piece.tool_calls)
                     yield piece
-            answer = await self._outcomes.succeeded(
+            self._is_settled = True  # before it is: who is cancelled meanwhile does not settle it again
+            yield await self._outcomes.succeeded(
                 self._grant, self._attempt, self._reply(), pieces.headers, time.monotonic() - self._started
             )
-            self._is_settled = True
-            yield answer
         except Failure as failure:
             self._is_settled = True
-            await self._outcomes.failed(self._grant, self._attempt, failure, time.monotonic() - self._started)
+            latency_s = time.monotonic() - self._started
+            await asyncio.shield(self._outcomes.failed(self._grant, self._attempt, failure, latency_s))
             raise
         except C500Error:
-            if not self._is_settled and not self._text:
+            if not self._is_sent:
                 self._is_settled = True
                 await self._outcomes.unsent(self._grant)
             raise
@@ -91,25 +94,42 @@ class Streamed:
             await self._outcomes.cancelled(self._grant, self._attempt, time.monotonic() - self._started)
         self._grant.room.freed()
 
-    async def _in_time(self, pieces: Pieces) -> AsyncGenerator[Piece]:
-        """The pieces, as long as the deadline has not passed."""
+    async def _extend(self, timeout_s: float) -> None:
+        """Keep the reservation as long as the stream runs, however seldom its pieces come."""
+        while True:
+            await asyncio.sleep(EXTEND_EVERY_S)
+            await self._outcomes.extend(self._grant, max(LEASE_S, timeout_s + MARGIN_S))
+
+    async def _in_time(self, pieces: Pieces, timeout_s: float) -> AsyncGenerator[Piece]:
+        """The pieces, as long as the deadline has not passed.
+
+        The socket has a timeout as well; but lines that only keep the connection alive, as DeepSeek's, put that off.
+        """
         coming = aiter(pieces)
         while True:
             try:
-                piece = await self._before_deadline(anext(coming))
+                piece = await self._before_deadline(anext(coming), timeout_s)
             except StopAsyncIteration:
                 return
-            if time.monotonic() - self._extended > EXTEND_EVERY_S:
-                self._extended = time.monotonic()
-                await self._outcomes.limiter.extend(self._grant.reservation)
             yield piece
 
-    async def _before_deadline(self, work: Awaitable[T]) -> T:
+    async def _before_deadline(self, work: Awaitable[T], longest_s: float = math.inf) -> T:
+        """Wait for it.
+
+        Raises:
+            TimedOut: the deadline of the call passed.
+            TimeoutError: the server took too long; the wire makes a failure of it.
+        """
+        left_s = self._attempt.left_s
+        limit_s = min(left_s, longest_s)
+        limit = asyncio.timeout(None if math.isinf(limit_s) else limit_s)
         try:
-            async with asyncio.timeout(self._attempt.timeout_s):
+            async with limit:
                 return await work
         except TimeoutError:
-            raise late(self._attempt) from None
+            if limit.expired() and left_s <= longest_s:
+                raise late(self._attempt) from None
+            raise
 
     def _keep(self, piece: Piece) -> None:
         self._text.append(piece.text)
@@ -125,6 +145,7 @@ class Streamed:
         for delta in piece.tool_calls:
             call = self._calls.setdefault(delta.get("index", 0), {"id": "", "name": "", "arguments": ""})
             call["id"] = delta.get("id") or call["id"]
+            call[EXTRA] = delta.get(EXTRA) or call.get(EXTRA)
             function = delta.get("function") or {}
             call["name"] = function.get("name") or call["name"]
             call["arguments"] += function.get("arguments") or ""
@@ -132,6 +153,7 @@ class Streamed:
     def _reply(self) -> ChatReply:
         calls = tuple(
             {"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": call["arguments"]}}
+            | ({EXTRA: call[EXTRA]} if call[EXTRA] else {})
             for call in self._calls.values()
         )
         return ChatReply(

@@ -57,10 +57,12 @@ def unserved(refusal: Refusal, attempt: Attempt, groups: Sequence[Sequence[Plan]
 
 def failed(attempt: Attempt) -> C500Error:
     """The error for a call that was sent and failed."""
-    kind = attempt.failures[-1][1].kind
-    error, fix = ERRORS[kind]
+    last = attempt.failures[-1][1]
+    error, fix = ERRORS[last.kind]
     times = f" after {len(attempt.failures)} attempts" if len(attempt.failures) > 1 else ""
-    return error(f"{ACTIONS[kind].meaning} ({attempt.told[-1]}){times}", fix=fix, failures=attempt.told)
+    fix = last.error.fix if last.error else fix
+    message = f"{ACTIONS[last.kind].meaning} ({attempt.told[-1]}){times}"
+    return error(message, fix=fix, failures=attempt.told)
 
 
 def late(attempt: Attempt) -> TimedOut:

@@ -59,13 +59,13 @@ class WaitingRoom:
                 line.waiting.remove(mine)
 
     async def change(self, wait_s: float) -> None:
-        """At the head: wait so long, or until a call ends."""
-        self._freed.clear()
+        """At the head: wait so long, or until a call ends; not at all when one has ended since the last wait."""
         try:
             async with asyncio.timeout(wait_s):
                 await self._freed.wait()
         except TimeoutError:
             pass
+        self._freed.clear()  # not before the wait: a call may end while its limits are looked at
 
     def freed(self) -> None:
         """A call ended: there may be room."""

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from blocks.accounts.chat import ChatReply, Headers
 from blocks.accounts.dialects.protocol import MALFORMED, Call, Dialect, Piece
+from blocks.accounts.dialects.refusals import without
 from blocks.accounts.failure import Failure
 
 if TYPE_CHECKING:
@@ -57,16 +58,16 @@ class Wire:
         try:
             async with self._open().post(
                 call.url,
-                data=orjson.dumps(call.body),
+                data=call.content,
                 headers=_headers(call),
                 timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_S),
                 allow_redirects=False,
             ) as response:
                 body = _json(await _body(response))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _broken(error, timeout_s) from None
+            raise _broken(error, timeout_s, call.secret) from None
         if response.status >= 300:
-            raise dialect.failure(response.status, response.headers, body)
+            raise dialect.failure(response.status, response.headers, without(body, call.secret))
         try:
             reply = dialect.decode(body)
         except ValueError as error:
@@ -87,16 +88,17 @@ class Wire:
         try:
             async with self._open().post(
                 call.url,
-                data=orjson.dumps(call.body),
+                data=call.content,
                 headers=_headers(call),
                 timeout=aiohttp.ClientTimeout(sock_read=timeout_s, sock_connect=CONNECT_S),
                 allow_redirects=False,
             ) as response:
                 if response.status >= 300:
-                    raise dialect.failure(response.status, response.headers, _json(await _body(response)))
-                yield Pieces(dialect, response)
-        except (aiohttp.ClientError, OSError) as error:
-            raise _broken(error, timeout_s) from None
+                    body = without(_json(await _body(response)), call.secret)
+                    raise dialect.failure(response.status, response.headers, body)
+                yield Pieces(dialect, response, call.secret)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _broken(error, timeout_s, call.secret) from None
 
     async def close(self) -> None:
         """Close all connections."""
@@ -123,13 +125,13 @@ class Pieces:
         headers: Of the response.
     """
 
-    def __init__(self, dialect: Dialect, response: "aiohttp.ClientResponse") -> None:
-        self._dialect, self._response = dialect, response
+    def __init__(self, dialect: Dialect, response: "aiohttp.ClientResponse", secret: str) -> None:
+        self._dialect, self._response, self._secret = dialect, response, secret
         self.headers: Headers = response.headers
 
     async def __aiter__(self) -> AsyncGenerator[Piece]:
         """The pieces. Raises `Failure` when they break off."""
-        ended = False
+        ended, numbers = False, _Numbers()
         async for data in self._events():
             if data == b"[DONE]":
                 return
@@ -137,10 +139,10 @@ class Pieces:
             if not isinstance(event, dict):
                 raise Failure(kind="transient", message="a piece of the answer is no JSON", status=200, reached=True)
             if event.get("error"):  # pyright: ignore[reportUnknownMemberType]
-                failure = self._dialect.failure(500, {}, event)
+                failure = self._dialect.failure(500, {}, without(event, self._secret))
                 raise Failure(kind=failure.kind, message=failure.message, status=200, reached=True)
             try:
-                piece = self._dialect.piece(event)
+                piece = numbers.put_on(self._dialect.piece(event))
             except MALFORMED:
                 raise Failure(kind="transient", message="a piece has no known form", status=200, reached=True) from None
             if piece is not None:
@@ -161,19 +163,48 @@ class Pieces:
                     yield line[5:].strip()
 
 
+@dataclass
+class _Numbers:
+    """Counts the tool calls of an answer from 0, whatever the provider counts: some give each call the index 0."""
+
+    _by_index: dict[int, int] = field(default_factory=dict[int, int])
+    _by_id: dict[str, int] = field(default_factory=dict[str, int])
+    _count: int = 0
+
+    def put_on(self, piece: Piece | None) -> Piece | None:
+        """The piece with our numbers, and with the reason why an answer with tool calls ends."""
+        if piece is None or not (piece.tool_calls or (self._count and piece.finish_reason == "stop")):
+            return piece
+        calls = tuple({**delta, "index": self._number(delta)} for delta in piece.tool_calls)
+        reason = "tool_calls" if piece.finish_reason == "stop" else piece.finish_reason
+        return replace(piece, tool_calls=calls, finish_reason=reason)
+
+    def _number(self, delta: dict[str, Any]) -> int:
+        """A new id begins a new call; a part without one belongs to the call that last had its index."""
+        index, call_id = delta.get("index") or 0, delta.get("id") or ""
+        known = self._by_id.get(call_id) if call_id else self._by_index.get(index)
+        number = self._count if known is None else known
+        self._count = max(self._count, number + 1)
+        self._by_index[index] = number
+        if call_id:
+            self._by_id[call_id] = number
+        return number
+
+
 def _headers(call: Call) -> dict[str, str]:
     return {"content-type": "application/json", **call.headers}
 
 
-def _broken(error: Exception, timeout_s: float) -> Failure:
+def _broken(error: Exception, timeout_s: float, secret: str) -> Failure:
     """A connection that could not be made, or broke: then the model may have answered all the same."""
     import aiohttp
 
+    told = without(str(error), secret)
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL):
-        return Failure(kind="transient", message=f"cannot connect: {error}"[:300])
+        return Failure(kind="transient", message=f"cannot connect: {told}"[:300])
     if isinstance(error, asyncio.TimeoutError):
         return Failure(kind="transient", message=f"no answer within {timeout_s:.0f} s", reached=True)
-    return Failure(kind="transient", message=f"{type(error).__name__}: {error}"[:300], reached=True)
+    return Failure(kind="transient", message=f"{type(error).__name__}: {told}"[:300], reached=True)
 
 
 async def _body(response: "aiohttp.ClientResponse") -> bytes:

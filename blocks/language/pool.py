@@ -1,11 +1,12 @@
 """The account pool as a language engine: any account of `accounts.yaml` that has room."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from blocks.accounts.chat import Answer, Caller, ChatRequest
 from blocks.accounts.open import open_pool
+from blocks.errors import C500Error, EngineFailed, EngineUnavailable, TimedOut
 from blocks.language.protocol import Completion, Prompt, Usage
 from blocks.language.repair import Messages, Reply, answered
 from blocks.settings import settings
@@ -68,8 +69,26 @@ class PoolLanguageEngine:
                 [made] = await answered([prompt], schema, model="pool", ask=ask)
                 return made.model_copy(update={"model": spent[-1].model, "cost_usd": _cost(spent)})
 
-            running = [group.create_task(answer(prompt)) for prompt in prompts]
-        return [task.result() for task in running]
+            running = [group.create_task(_unwrapped(answer(prompt))) for prompt in prompts]
+        return [_or_raise(task.result()) for task in running]
+
+
+async def _unwrapped(work: Awaitable[Completion]) -> Completion | C500Error:
+    """The outcome or the error of one prompt, so that a task group does not wrap it in a group."""
+    try:
+        return await work
+    except C500Error as error:
+        return error
+
+
+def _or_raise(outcome: Completion | C500Error) -> Completion:
+    """The outcome; an error as one of those that an engine may raise."""
+    if isinstance(outcome, Completion):
+        return outcome
+    if isinstance(outcome, EngineFailed | EngineUnavailable):
+        raise outcome
+    kind = EngineUnavailable if outcome.transient or isinstance(outcome, TimedOut) else EngineFailed
+    raise kind(outcome.message, fix=outcome.fix, **outcome.details) from outcome
 
 
 def _reply(answer: Answer) -> Reply:

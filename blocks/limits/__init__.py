@@ -11,8 +11,9 @@ def open_limiter(url: str, *, reseed: Reseed | None = None) -> Limiter:
     """The limiter that a URL names.
 
     Args:
-        url: `memory://` for one process, `sqlite:///PATH` for those of one machine (with a fourth slash for a path
-            from the root), `redis://…`, `rediss://…` or `unix://…` for several machines.
+        url: `memory://` for one process, with the same books whenever it is opened; `sqlite:///PATH` for those of one
+            machine (with a fourth slash for a path from the root); `redis://…`, `rediss://…` or `unix://…` for several
+            machines.
         reseed: For Redis, whose books may be lost; see `RedisLimiter`.
 
     Raises:
@@ -20,9 +21,9 @@ def open_limiter(url: str, *, reseed: Reseed | None = None) -> Limiter:
         Unsupported: the package redis is not installed.
     """
     if url == "memory://":
-        from blocks.limits.memory import MemoryLimiter
+        from blocks.limits import memory
 
-        return MemoryLimiter()
+        return memory.OF_THIS_PROCESS
     if url.startswith(SQLITE) and len(url) > len(SQLITE):
         from blocks.limits.sqlite import SqliteLimiter
 

@@ -213,6 +213,7 @@ local function wait_s(window, limit, amount, left_s)
   local shut_s = blocked_s(window, limit)
   local over = window.settled + window.holding + amount - there
   if over <= 0 then return shut_s end
+  if window.settled + amount <= there then return max(shut_s, POLL_S) end
   if limit.kind == 'calendar' and window.holding + amount <= there then return max(shut_s, left_s) end
   if limit.kind == 'rate' then
     for _, slot in ipairs(in_order(window, limit)) do

@@ -76,7 +76,7 @@ class Script:
 
     async def close(self) -> None:
         """Wait for what is under way and close the connection."""
-        if self._sending is not None:
+        while self._sending is not None and not self._sending.done():  # again for what cancelled callers give back
             await self._sending
         await self._redis.aclose()
 

@@ -37,7 +37,7 @@ class Work(Protocol[Given]):
     def __call__(self, windows: Books, /, *, now: float, wall_s: float) -> Given: ...
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Asked(Generic[Answer]):
     """An operation on its way to the thread and back.
 
@@ -45,11 +45,13 @@ class Asked(Generic[Answer]):
         work: What to do.
         limits: Whose books it may change, by key; None when only the key is known.
         answer: Where the caller waits.
+        given_up: Whether it need not take place any more; it may be under way all the same.
     """
 
     work: Work[Answer]
     limits: dict[str, Limit | None]
     answer: asyncio.Future[Answer]
+    given_up: bool = False
 
 
 class SqliteLimiter:
@@ -92,7 +94,8 @@ class SqliteLimiter:
         asked = self._ask(work, (charge.limit for option in options for charge in option.charges))
         try:
             chosen = await _answer(asked)
-        except asyncio.CancelledError:  # nobody waits for it any more
+        except (asyncio.CancelledError, EngineUnavailable):  # nobody waits for it any more
+            asked.given_up = True
             asked.answer.add_done_callback(partial(self._give_back, reservation_id))
             raise
         return chosen if isinstance(chosen, Refusal) else Reservation(reservation_id=reservation_id, option=chosen)
@@ -131,10 +134,12 @@ class SqliteLimiter:
 
     async def close(self) -> None:
         """Let go of the file, when all that was asked is worked off."""
-        if self._thread is not None:
+        while (thread := self._thread) is not None:
             self._asked.put(None)
-            await asyncio.to_thread(self._thread.join, PATIENCE_S)
+            await asyncio.to_thread(thread.join, PATIENCE_S)
             self._thread = None
+            if not thread.is_alive() and not self._asked.empty():  # behind the end: what cancelled callers give back
+                self._start()
 
     async def _charge(self, work: Work[None], reservation: Reservation) -> None:
         await _answer(self._ask(work, (charge.limit for charge in reservation.option.charges)))
@@ -143,10 +148,14 @@ class SqliteLimiter:
         by_key: dict[str, Limit | None] = dict.fromkeys(keys) | {limit.key: limit for limit in limits}
         asked = Asked(work, by_key, asyncio.get_running_loop().create_future())
         self._asked.put(asked)
-        if self._thread is None:  # a daemon: one that waits for the lock does not keep the process from ending
-            self._thread = threading.Thread(target=self._work_off, name="limiter", daemon=True)
-            self._thread.start()
+        if self._thread is None:
+            self._start()
         return asked
+
+    def _start(self) -> None:
+        # A daemon: one that waits for the lock does not keep the process from ending.
+        self._thread = threading.Thread(target=self._work_off, name="limiter", daemon=True)
+        self._thread.start()
 
     def _give_back(self, reservation_id: str, done: "asyncio.Future[Option | Refusal]") -> None:
         if not done.cancelled() and done.exception() is None and isinstance(option := done.result(), Option):
@@ -173,6 +182,9 @@ class SqliteLimiter:
         with file.change() as books:
             answers: list[Any] = []
             for asked in batch:
+                if asked.given_up:  # while another process had the lock
+                    answers.append(None)
+                    continue
                 for key, limit in asked.limits.items():
                     books.touch(key, limit)
                 answers.append(asked.work(books, now=self._clock(), wall_s=self._wall()))
@@ -185,7 +197,7 @@ def _batch(queued: "queue.SimpleQueue[Asked[Any] | None]") -> list[Asked[Any]]:
     while not batch:
         asked = queued.get()
         while asked is not None:
-            if not asked.answer.cancelled():
+            if not asked.given_up:
                 batch.append(asked)
             if len(batch) == BATCH or queued.empty():
                 break
@@ -219,7 +231,7 @@ async def _answer(asked: Asked[Answer]) -> Answer:
         async with asyncio.timeout(PATIENCE_S):
             return await asyncio.shield(asked.answer)
     except TimeoutError:
-        asked.answer.cancel()
+        asked.given_up = True
         raise EngineUnavailable(
             f"the limiter's file was locked for {PATIENCE_S:.0f} s",
             fix="look for a stopped process that uses the same file",

@@ -163,6 +163,8 @@ def wait_s(window: Window, limit: Limit, amount: int, now: float, left_s: float)
     over = window.settled + window.holding + amount - there
     if over <= 0:
         return blocked_s
+    if window.settled + amount <= there:  # only calls that run are in the way, and most use less than they hold
+        return max(blocked_s, POLL_S)
     if limit.kind == "calendar" and window.holding + amount <= there:
         return max(blocked_s, left_s) if left_s < NEVER else None
     for slot in sorted(window.slots):

@@ -207,25 +207,23 @@ async def _standings(users: list[str], sessions: list[str]) -> "list[Standing]":
             fix="use sqlite:///path or redis://… to share limits between processes",
             field="LIMITER_URL",
         )
-    accounts, keys = _accounts(), _key_quotas()
+    accounts = _with_key_budgets(_accounts())
     limiter = open_limiter(with_home(settings().limiter_url))
     try:
-        found = [*account_limits(accounts), *budget_limits(keys(accounts), users, sessions)]
+        found = [*account_limits(accounts), *budget_limits(accounts, users, sessions)]
         return await limiter.standing(list({limit.key: limit for limit in found}.values()))
     finally:
         await limiter.close()
 
 
-def _key_quotas() -> Any:
-    """What adds the budgets of the gateway's keys to those of the file."""
-    from functools import partial
-
+def _with_key_budgets(accounts: "Accounts") -> "Accounts":
+    """The same with the budgets of the gateway's keys."""
     from blocks.accounts.standing import quota_of, with_quotas
     from blocks.keys import KeyRing
     from blocks.store import open_store
 
     keys = KeyRing(open_store()).list()
-    return partial(with_quotas, quotas={key.key_id: quota_of(key) for key in keys if not key.revoked_at})
+    return with_quotas(accounts, {key.key_id: quota_of(key) for key in keys if not key.revoked_at})
 
 
 def _standing(one: "Standing") -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`c500 ask`: one request, split over many accounts, merged and judged."""
 
+import getpass
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ def ask(
     fallback_merge: Annotated[
         bool, typer.Option("--fallback-merge", help="Put results together by rule when no model does.")
     ] = False,
-    user: Annotated[str, typer.Option(help="Whose budget it is.")] = "anonymous",
+    user: Annotated[str | None, typer.Option(help="Whose budget it is; by default yours.")] = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Ask anew what is stored.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
 ) -> None:
@@ -50,7 +51,7 @@ def ask(
         coordinator={"model": model},
         specialities=_table(specialities),
         fallback_merge=fallback_merge,
-        user=user,
+        user=user or getpass.getuser(),
     )
     text, own = _text(request), _plan(plan)
     _check_before_start(text, options, own)

@@ -1,5 +1,6 @@
 """A value that satisfies a JSON Schema, made by walking it; the same for the same schema and text."""
 
+import re
 from typing import Any
 
 MOST_DEEP = 24
@@ -32,6 +33,8 @@ def instance(schema: Any, text: str, root: Any = None, depth: int = 0) -> Any:
         return instance(_resolve(root, str(known["$ref"])), text, root, depth + 1)
     if "const" in known:
         return known["const"]
+    if "default" in known:
+        return known["default"]
     if "enum" in known:
         return known["enum"][0]
     if options := known.get("anyOf") or known.get("oneOf"):
@@ -73,7 +76,8 @@ def _of_type(kind: str, schema: dict[str, Any], text: str, root: Any, depth: int
     if kind == "string":
         if (form := schema.get("format")) in FORMATS:
             return FORMATS[form]
-        return _quote(text, int(schema.get("minLength", 0)), int(schema.get("maxLength", LONGEST)))
+        quoted = _quote(text, int(schema.get("minLength", 0)), int(schema.get("maxLength", LONGEST)))
+        return _fitting(quoted, str(schema["pattern"])) if "pattern" in schema else quoted
     return False if kind == "boolean" else None
 
 
@@ -129,3 +133,25 @@ def _merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
 def _quote(text: str, least: int, most: int) -> str:
     quoted = " ".join(text.split())[: min(most, LONGEST)].strip() or "-"[:most]
     return quoted.ljust(least, ".")
+
+
+def _fitting(quoted: str, pattern: str) -> str:
+    """A text that a pattern takes, if a simple one does: names, numbers, dates."""
+    words = re.findall(r"\w+", quoted.lower()) or ["a"]
+    tried = (
+        quoted,
+        "-".join(words),
+        "_".join(words),
+        words[0],
+        words[0].upper(),
+        "a",
+        "A",
+        "1",
+        "12",
+        "1.0",
+        "2026-01-01",
+    )
+    try:
+        return next((one for one in tried if re.search(pattern, one)), quoted)
+    except re.error:  # of another dialect
+        return quoted

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from math import inf
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import orjson
@@ -115,8 +115,8 @@ class Simulator:
                 limited = max(passed, key=lambda one: inf if one.wait_s is None else one.wait_s)
                 return _refuse(tenant, dialect, Refusal(why="limited", model=asked.model, limited=limited))
         call = tenant.begin(asked)
-        _identify(call, tenant, request)
         try:
+            _identify(call, tenant, request)
             return await Performance(request, tenant, dialect, call).run()
         except asyncio.CancelledError:
             call.abandon()
@@ -190,7 +190,8 @@ def _identify(call: Call, tenant: Tenant, request: web.BaseRequest) -> None:
     if kind == "header":
         found = request.headers.get(name)
     else:
-        metadata: dict[str, Any] = body.get("metadata") or {}
-        found = metadata.get(name) if kind == "metadata" else body.get("user")
+        metadata: Any = body.get("metadata")
+        fields = cast(dict[str, Any], metadata) if isinstance(metadata, dict) else {}
+        found = fields.get(name) if kind == "metadata" else body.get("user")
     if found is not None:
         call.identify(str(found))

@@ -1,18 +1,14 @@
 """The money of one request, which calls side by side never pass together."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Literal
 
 from blocks.accounts.account import USD_UNIT
-from blocks.accounts.chat import Answer, Caller, ChatRequest
+from blocks.accounts.chat import UNBOUNDED, Answer, Caller, ChatRequest
 from blocks.accounts.pool import Pool
-from blocks.accounts.routes import Plan, budgets_of, candidates, counter, plan, unpriced
-from blocks.errors import BadInput, BudgetExceeded, LimitReached
-from blocks.limits.limit import Charge, Limit, Option, Reservation
-from blocks.limits.protocol import LEASE_S
+from blocks.errors import BudgetExceeded
+from blocks.limits.limit import Limit
 
 Role = Literal["coordinator", "worker"]
 """Workers do sub-tasks; the coordinator asks, plans, merges and evaluates."""
@@ -20,121 +16,80 @@ Role = Literal["coordinator", "worker"]
 WORKER_SHARE = 0.8
 """Of the time left when sub-tasks begin, and of the budget: what they may use. The rest merges what they made."""
 
-MARGIN_S = 60.0
-LONGEST_CALL_S = 3600.0
-"""What a call may cost is held so much longer than the call may take; without a deadline, so long."""
-
-NO_CHARGE = (BadInput, LimitReached, BudgetExceeded)
-"""Errors of calls that no model answered: not sent, refused as too long or malformed, or over a limit."""
-
 
 class Budget:
     """Money of one request.
 
-    Before each call the most that it may cost, at the dearest account that may serve it, is reserved in the pool's
-    limiter, which all processes share; after it the real cost is settled. What a call that was given up may have cost
-    counts in full, as does what a process held that died. So a request that goes on after a crash knows what was spent.
+    Its calls carry a purse, which the pool treats as any other budget: each time one is sent, the most that it may cost
+    is reserved in the limiter, which all processes share, and afterwards the real cost is settled. So a request that
+    goes on after a crash knows what was spent. What is spent without a budget is counted too, for attempts with one.
 
     Args:
         pool: The accounts.
         purse: What the spending is counted under; another one counts anew.
-        budget_usd: The most, in dollars, of all calls of the purse.
+        budget_usd: The most, in dollars, of all calls of the purse; None for no limit.
     """
 
-    def __init__(self, pool: Pool, purse: str, budget_usd: float) -> None:
-        units, key = round(budget_usd * USD_UNIT), f"dispatch/{purse}"
+    def __init__(self, pool: Pool, purse: str, budget_usd: float | None) -> None:
+        units = UNBOUNDED if budget_usd is None else round(budget_usd * USD_UNIT)
+        share = UNBOUNDED if budget_usd is None else int(units * WORKER_SHARE)
+        key = f"dispatch/{purse}"
         whole = Limit(key=f"{key}/usd", amount=units, kind="calendar", period="ever")
-        workers = Limit(key=f"{key}/workers/usd", amount=int(units * WORKER_SHARE), kind="calendar", period="ever")
-        self._limits: dict[Role, tuple[Limit, ...]] = {"coordinator": (whole,), "worker": (whole, workers)}
-        self._pool, self._usd = pool, budget_usd
+        workers = Limit(key=f"{key}/workers/usd", amount=share, kind="calendar", period="ever")
+        self._purses: dict[Role, tuple[Limit, ...]] = {"coordinator": (whole,), "worker": (whole, workers)}
+        self._pool = pool
         self._running = 0
-        self._ended = asyncio.Condition()
+        self._ended = asyncio.Event()
 
-    async def complete(self, request: ChatRequest, caller: Caller, role: Role) -> Answer:
-        """Have a request answered within the budget.
+    async def complete(self, request: ChatRequest, caller: Callable[[], Caller], role: Role) -> Answer:
+        """Have a request answered within the budget; while calls of ours run that may leave something over, wait.
+
+        Args:
+            request: What is asked.
+            caller: For whom; asked at each try, with the time left then.
+            role: Whose share of the budget it is.
 
         Raises:
             BudgetExceeded: it would pass the budget, or a price is unknown.
             C500Error: as `Pool.complete`.
         """
-        async with self._held(request, caller, role) as held:
-            answer = await self._pool.complete(request, caller)
-            held.used = round((answer.cost_usd or 0.0) * USD_UNIT)
-            return answer
-
-    @asynccontextmanager
-    async def _held(self, request: ChatRequest, caller: Caller, role: Role) -> "AsyncGenerator[_Held]":
-        lease_s = max(LEASE_S, LONGEST_CALL_S if caller.deadline_s is None else caller.deadline_s + MARGIN_S)
-        held = _Held(await self._reserve(request, caller, role, lease_s))
+        purse = self._purses[role]
+        self._running += 1
         try:
-            yield held
-        except NO_CHARGE:
-            held.used = 0
-            raise
-        finally:
-            await asyncio.shield(self._settle(held))
-
-    async def _reserve(self, request: ChatRequest, caller: Caller, role: Role, lease_s: float) -> Reservation:
-        """Hold the most the call may cost; while calls of ours run that may leave something over, wait for them."""
-        most = self._most(request, caller)
-        limits = self._limits[role]
-        option = Option(name=limits[0].key, charges=tuple(Charge(limit=limit, amount=most) for limit in limits))
-        async with self._ended:
             while True:
-                found = await self._pool.limiter.reserve([option], lease_s=lease_s)
-                if isinstance(found, Reservation):
-                    self._running += 1
-                    return found
-                if not self._running or any(most > limit.amount for limit in limits):
-                    raise await self._spent(most, limits)
-                await self._ended.wait()
-
-    async def _settle(self, held: "_Held") -> None:
-        used = (
-            None if held.used is None else {charge.limit.key: held.used for charge in held.reservation.option.charges}
-        )
-        try:
-            await self._pool.limiter.settle(held.reservation, used)
+                ended = self._ended
+                try:
+                    return await self._pool.complete(request, caller().model_copy(update={"purse": purse}))
+                except BudgetExceeded as error:
+                    if not _is_spent(purse, error):
+                        raise
+                    if self._running == 1 and not ended.is_set():
+                        raise await self._spent(purse) from error
+                    await self._another(ended)
         finally:
-            async with self._ended:
-                self._running -= 1
-                self._ended.notify_all()
+            self._running -= 1
+            self._ended.set()
+            self._ended = asyncio.Event()
 
-    async def _spent(self, most: int, limits: tuple[Limit, ...]) -> BudgetExceeded:
-        whole, *_ = await self._pool.limiter.standing(limits)
+    async def _another(self, ended: asyncio.Event) -> None:
+        """Wait until another call has ended. Who waits is not running: when all wait, the last one gives up instead."""
+        self._running -= 1
+        try:
+            await ended.wait()
+        finally:
+            self._running += 1
+
+    async def _spent(self, purse: tuple[Limit, ...]) -> BudgetExceeded:
+        whole, *_ = await self._pool.limiter.standing(purse)
         left_usd = max(0, whole.amount - whole.settled - whole.held) / USD_UNIT
-        kept = f", of which {1 - WORKER_SHARE:.0%} are kept for merging" if len(limits) > 1 else ""
-        most_usd, budget = f"${most / USD_UNIT:.6f}", f"${self._usd:g}"
+        kept = f", of which {1 - WORKER_SHARE:.0%} are kept for merging" if len(purse) > 1 else ""
         return BudgetExceeded(
-            f"a call may cost {most_usd}, and ${left_usd:.6f} of the request's {budget} are left{kept}",
+            f"${left_usd:.6f} of the request's ${whole.amount / USD_UNIT:g} are left{kept}, and a call may cost more",
             fix="raise --budget-usd; what was finished is kept, the same request goes on there",
             field="budget_usd",
         )
 
-    def _most(self, request: ChatRequest, caller: Caller) -> int:
-        """The most a call may cost at any account that may serve it, in 10^-9 dollars.
 
-        Raises:
-            BudgetExceeded: a price is unknown.
-        """
-        plans = plans_of(self._pool, request, caller)
-        if unknown := [one.route.name for one in plans if one.cost_units is None]:
-            raise unpriced(unknown)
-        return max((one.cost_units or 0 for one in plans), default=0)
-
-
-@dataclass
-class _Held:
-    """Money held for a call; `used` in 10^-9 dollars, None when the call may have been charged in full."""
-
-    reservation: Reservation
-    used: int | None = None
-
-
-def plans_of(pool: Pool, request: ChatRequest, caller: Caller) -> list[Plan]:
-    """The ways to make a call that fit into the model's context."""
-    groups = candidates(pool.routes, pool.accounts, request, caller)
-    count = counter(request)
-    budgets = budgets_of(pool.accounts, caller)
-    made = [plan(route, request, count(route.model), budgets) for group in groups for route in group]
-    return [one for one in made if one is not None]
+def _is_spent(purse: tuple[Limit, ...], error: BudgetExceeded) -> bool:
+    """Whether it is the purse that leaves no room, and not a budget of `accounts.yaml`."""
+    return not {limit.key for limit in purse}.isdisjoint(error.details.get("limits", ()))

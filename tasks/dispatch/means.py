@@ -6,15 +6,17 @@ from collections.abc import Awaitable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal, Protocol, TypeVar, overload
 
 from pydantic import BaseModel
 
 from blocks.accounts.chat import Answer, Caller, ChatRequest
 from blocks.accounts.pool import Pool
+from blocks.accounts.routes import budgets_of, candidates, counter, plan
 from blocks.accounts.structured import Structured, ask
 from blocks.errors import TimedOut
-from tasks.dispatch.budget import WORKER_SHARE, Budget, Role, plans_of
+from tasks.dispatch.budget import WORKER_SHARE, Budget, Role
 from tasks.dispatch.request import DispatchOptions
 from tasks.dispatch.spent import Spent
 
@@ -71,7 +73,7 @@ class Means:
         self._limit_s = options.deadline_s
         self._ends = None if options.deadline_s is None else time.monotonic() + options.deadline_s
         self._workers_end: float | None = None
-        self._budget = Budget(pool, purse, options.budget_usd) if options.budget_usd is not None else None
+        self._budget = Budget(pool, purse, options.budget_usd)
 
     def caller(self, role: Role, priority: int = 5) -> Caller:
         """For whom a call is made now.
@@ -146,7 +148,10 @@ class Means:
     def takes(self, request: ChatRequest, role: Role) -> bool:
         """Whether a request fits any model that may serve it, with room for an answer."""
         room = request.max_output_tokens or ANSWER_TOKENS
-        return bool(plans_of(self.pool, request.model_copy(update={"max_output_tokens": room}), self.caller(role)))
+        roomy, caller = request.model_copy(update={"max_output_tokens": room}), self.caller(role)
+        tokens, budgets = counter(roomy), budgets_of(self.pool.accounts, caller)
+        routes = chain.from_iterable(candidates(self.pool.routes, self.pool.accounts, roomy, caller))
+        return any(plan(route, roomy, tokens(route.model), budgets) is not None for route in routes)
 
     async def complete(self, request: ChatRequest, role: Role, priority: int = 5) -> Answer:
         """Have a request answered within the means.
@@ -156,11 +161,8 @@ class Means:
             TimedOut: the deadline passed.
             C500Error: as `Pool.complete`.
         """
-        caller = self.caller(role, priority)
-        if self._budget is None:
-            answer = await self.pool.complete(request, caller)
-        else:
-            answer = await self.in_time(self._budget.complete(request, caller, role), role)
+        asked = self._budget.complete(request, lambda: self.caller(role, priority), role)
+        answer = await self.in_time(asked, role)
         self.spent += Spent.of(answer)
         return answer
 

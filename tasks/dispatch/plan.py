@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from blocks.accounts.account import Tier
 from blocks.errors import BadInput, NotFound
+from blocks.language.validation import schema_problems
 from blocks.model import Frozen
 
 TaskId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
@@ -104,8 +105,8 @@ def problems_of(plan: Plan, max_tasks: int, specialities: Collection[str]) -> li
             problems.append(f"{task.id} depends on {', '.join(unknown)}, which the plan does not have")
         if task.speciality not in specialities:
             problems.append(f"{task.id} has the unknown speciality {task.speciality}")
-        if task.output_schema is not None and (wrong := _schema_problem(task.output_schema)):
-            problems.append(f"the output_schema of {task.id} {wrong}")
+        if task.output_schema is not None:
+            problems += [f"the output_schema of {task.id} {wrong}" for wrong in schema_problems(task.output_schema)]
     if circle := circle_in(plan.tasks):
         problems.append(f"sub-tasks wait for each other in a circle: {' → '.join(circle)}")
     return problems
@@ -147,16 +148,3 @@ def checked_plan(max_tasks: int, specialities: Collection[str]) -> type[Plan]:
 
     CheckedPlan.__doc__ = Plan.__doc__  # the model reads it with the schema
     return CheckedPlan
-
-
-def _schema_problem(schema: dict[str, Any]) -> str | None:
-    from jsonschema.exceptions import SchemaError
-    from jsonschema.validators import validator_for
-
-    if schema.get("type") != "object":
-        return "is not of an object"
-    try:
-        validator_for(schema).check_schema(schema)
-    except SchemaError as error:
-        return f"is no JSON Schema: {error.message[:200]}"
-    return None

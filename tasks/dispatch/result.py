@@ -200,8 +200,8 @@ class DispatchResult(Frozen):
 
     Attributes:
         dispatch_id: First 16 hex digits of sha256 over the request and its options.
-        status: `complete`; `partial` when something is missing, see failed sub-tasks and notices; `failed` when there
-            is no result of any sub-task.
+        status: `complete`; `partial` when something is missing, see failed sub-tasks and notices, or when time, money
+            or the accounts cut it off; `failed` when there is no result of any sub-task.
         request: What was asked.
         answer: The answer as Markdown, all its statements with their sources; None when nothing was merged.
         statements: Its statements.

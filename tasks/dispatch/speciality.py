@@ -22,7 +22,7 @@ class Speciality(Frozen):
         system: What the model is told before every sub-task.
         tier: How good a model it needs; None where the sub-task or the rules of `accounts.yaml` say.
         model: A model's name in `accounts.yaml` instead of a tier.
-        max_output_tokens: The most tokens of a result; None for the model's own limit.
+        max_output_tokens: The most tokens of a result; None for the model's `default_output_tokens`.
         temperature: None for the provider's default.
     """
 

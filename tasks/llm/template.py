@@ -10,7 +10,7 @@ import structlog
 
 from blocks.errors import BadInput, C500Error, NotFound
 from blocks.job import JobOptions
-from blocks.language.validation import references_out
+from blocks.language.validation import problems_of, schema_problems
 from blocks.model import Frozen
 from blocks.settings import settings
 from tasks.llm.prompt_rules import prompt_problems
@@ -133,23 +133,11 @@ def checked_template(name: str, parts: Parts) -> Template:
 
 
 def _schema_problems(template: Template) -> list[str]:
-    from jsonschema import SchemaError
-    from jsonschema.validators import validator_for
-
-    validator: Any = validator_for(template.schema_)
-    problems = [f"schema.json: {ref} leads out of it" for ref in references_out(template.schema_)]
-    if template.schema_.get("type") != "object":
-        problems.append("schema.json: a summary must be of type object")
-    try:
-        validator.check_schema(template.schema_)
-        if not problems and (template.path or template.example is not None):
-            faults = validator(template.schema_).iter_errors(template.example)
-            problems += [f"example.json: {fault.message}" for fault in faults]
-    except SchemaError as error:
-        problems.append(f"schema.json is no JSON Schema: {error.message}")
-    except Exception as error:  # noqa: BLE001 - a reference into nothing, or one that turns in circles
-        problems.append(f"schema.json cannot be used: {type(error).__name__}: {error}")
-    return problems
+    if problems := schema_problems(template.schema_):
+        return [f"schema.json {problem}" for problem in problems]
+    if template.path is None and template.example is None:
+        return []
+    return [f"example.json: {problem}" for problem in problems_of(template.example, template.schema_)]
 
 
 def _prompt_problems(template: Template) -> list[str]:

@@ -3,12 +3,13 @@
 import asyncio
 import random
 import time
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import structlog
 
 from blocks.accounts.chat import Answer, Caller, ChatRequest
-from blocks.accounts.pool import Pool
-from blocks.accounts.structured import Structured, ask
+from blocks.accounts.structured import Completes, Structured, ask
 from blocks.errors import (
     BadInput,
     BudgetExceeded,
@@ -19,6 +20,7 @@ from blocks.errors import (
     TimedOut,
     TooLarge,
 )
+from blocks.runs.record import INTERNAL_ERROR, SEE_LOG
 from tasks.swarm.index import Item
 from tasks.swarm.job import SwarmJob
 from tasks.swarm.journal import Record
@@ -36,12 +38,21 @@ STREAK_LEAST = 10
 
 Verdict = Literal["again", "fail", "halt"]
 
+log = structlog.stdlib.get_logger("c500")
+
+
+class Unforeseen(C500Error):
+    """A fault of ours, or of a library, met by one row."""
+
+    code: ClassVar[str] = INTERNAL_ERROR
+
 
 @dataclass(eq=False)
 class Halt(Exception):
-    """The swarm cannot go on; the row is left as it was."""
+    """The swarm cannot go on; the row is left as it was, though its tries may have cost something."""
 
     error: C500Error
+    cost_usd: float
 
 
 @dataclass(frozen=True)
@@ -51,16 +62,18 @@ class Outcome:
     Attributes:
         record: Its line.
         is_answer: Whether it goes into the output, or among the failures.
+        doubt: Why it failed, when that would be the accounts' fault or ours, should no other row be answered either.
     """
 
     record: Record
     is_answer: bool
+    doubt: C500Error | None = None
 
 
 class Meter:
     """The pool for one row; notes what all tries took."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Completes) -> None:
         self._pool = pool
         self.answers: list[Answer] = []
         self.attempts = 0
@@ -96,7 +109,7 @@ class Asking:
         patience_s: The longest one try may take, waiting for limits included.
     """
 
-    def __init__(self, pool: Pool, job: SwarmJob, tally: Tally, patience_s: float) -> None:
+    def __init__(self, pool: Completes, job: SwarmJob, tally: Tally, patience_s: float) -> None:
         self._pool, self._job, self._tally, self._patience_s = pool, job, tally, patience_s
 
     async def ask(self, item: Item, prompt: str) -> Outcome:
@@ -112,16 +125,17 @@ class Asking:
         for turn in range(TRIES):
             try:
                 return self._answered(item, meter, start, await self._try(request, meter))
-            except C500Error as error:
-                verdict, is_last = self._verdict(error), turn == TRIES - 1
-                # A row is given up only when others were answered meanwhile: else it is the accounts, and not the row.
-                alone = answered == self._tally.answered and not isinstance(error, EngineFailed)
-                if verdict == "halt" or (verdict == "again" and is_last and alone):
-                    raise Halt(error) from error
-                if verdict == "fail" or is_last:
-                    return self._given_up(item, meter, start, error)
-                if not isinstance(error, EngineFailed):
-                    await asyncio.sleep(min(random.uniform(0, PAUSE_S * 2**turn), self._left_s()))  # noqa: S311 - jitter
+            except Exception as raised:  # noqa: BLE001 - it becomes the row's failure; no row may end all the others
+                error = raised if isinstance(raised, C500Error) else _unforeseen(item, raised)
+            verdict, is_last = self._verdict(error), turn == TRIES - 1
+            # A row is given up only when others were answered meanwhile: else it is the accounts, and not the row.
+            alone = answered == self._tally.answered and not isinstance(error, EngineFailed)
+            if verdict == "halt" or (verdict == "again" and is_last and alone):
+                raise Halt(error, meter.cost_usd) from error
+            if verdict == "fail" or is_last:
+                return self._given_up(item, meter, start, error)
+            if not isinstance(error, EngineFailed):
+                await asyncio.sleep(min(random.uniform(0, PAUSE_S * 2**turn), self._left_s()))  # noqa: S311 - jitter
         raise AssertionError("unreachable")  # pragma: no cover
 
     async def _try(self, request: ChatRequest, meter: Meter) -> "Structured[dict[str, Any]] | Answer":
@@ -131,7 +145,7 @@ class Asking:
         job = self._job
         caller = Caller(user=job.user, job=f"swarm-{job.swarm_id}", labels=job.accounts, deadline_s=left_s)
         if job.answer_schema is not None:
-            return await ask(cast(Pool, meter), request, job.answer_schema, caller)  # it only completes
+            return await ask(meter, request, job.answer_schema, caller)
         answer = await meter.complete(request, caller)
         if answer.reply.refusal or answer.reply.finish_reason == "content_filter":
             told = answer.reply.refusal or "the provider withheld the answer"
@@ -151,12 +165,12 @@ class Asking:
             return "halt"
         if isinstance(error, TooLarge):
             return "fail"
-        if not isinstance(error, LimitReached | TimedOut | EngineUnavailable | BadInput):
+        if not isinstance(error, LimitReached | TimedOut | EngineUnavailable | BadInput | Unforeseen):
             return "halt"
         self._tally.streak += 1
         if self._tally.streak >= max(STREAK_LEAST, self._job.concurrency):
             return "halt"
-        return "fail" if isinstance(error, BadInput) else "again"
+        return "fail" if isinstance(error, BadInput | Unforeseen) else "again"
 
     def _left_s(self) -> float:
         return float("inf") if self._job.deadline_s is None else self._job.deadline_s - self._tally.elapsed_s
@@ -176,7 +190,9 @@ class Asking:
             reason = meter.answers[-1].reply.finish_reason
             said = {"value": value, "source": "fallback", "problems": error.details["problems"]}
             return Outcome({**self._head(item), **said, **_taken(meter, start, reason)}, True)
-        return self._failed(item, meter, start, error)
+        failed = self._failed(item, meter, start, error)
+        is_doubtful = isinstance(error, BadInput | Unforeseen) and not isinstance(error, TooLarge)
+        return replace(failed, doubt=error) if is_doubtful else failed
 
     def _failed(self, item: Item, meter: Meter, start: float, error: C500Error) -> Outcome:
         told = {"code": error.code, "reason": error.message[:2_000], "fix": error.fix, "input": item.row}
@@ -185,6 +201,13 @@ class Asking:
     def _head(self, item: Item) -> Record:
         head: Record = {"key": item.key, "row": item.number}
         return {**head, "input": {name: item.row.get(name) for name in self._job.keep}} if self._job.keep else head
+
+
+def _unforeseen(item: Item, raised: Exception) -> Unforeseen:
+    log.error("a row failed in a way nobody foresaw", row=item.number, exc_info=raised)
+    error = Unforeseen(f"{type(raised).__name__}: {raised}", fix=SEE_LOG)
+    error.__cause__ = raised
+    return error
 
 
 def _taken(meter: Meter, start: float, finish_reason: str | None) -> Record:

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from blocks.errors import StoreFailed
-from blocks.progress import PUBLISH_EVERY_S, PUBLISH_TIMEOUT_S, OnProgress, progress
+from blocks.progress import PUBLISH_EVERY_S, PUBLISH_TIMEOUT_S, OnProgress, only_informing, progress
 from tasks.swarm.report import progress_table
 from tasks.swarm.run import SwarmRun
 from tasks.swarm.tally import watcher
@@ -57,7 +57,7 @@ async def _table(run: SwarmRun) -> UUID | None:
 
     if FlowRunContext.get() is None:
         return None
-    async with _only_informing():
+    async with only_informing(within_s=PUBLISH_TIMEOUT_S):
         made: Any = await acreate_table_artifact(
             key=f"swarm-{run.job.swarm_id}-progress", table=progress_table(run), description="how far the swarm is"
         )
@@ -69,16 +69,5 @@ async def _update(table: UUID, run: SwarmRun) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import ArtifactUpdate
 
-    async with _only_informing(), get_client() as client:
+    async with only_informing(within_s=PUBLISH_TIMEOUT_S), get_client() as client:
         await client.update_artifact(table, ArtifactUpdate(data=json.dumps(progress_table(run))))
-
-
-@asynccontextmanager
-async def _only_informing() -> AsyncGenerator[None]:
-    """A server that is away does not stop a swarm, nor hold it up for long."""
-    import httpx
-    from prefect.exceptions import PrefectException
-
-    with suppress(httpx.HTTPError, PrefectException, TimeoutError):
-        async with asyncio.timeout(PUBLISH_TIMEOUT_S):
-            yield

@@ -95,7 +95,7 @@ async def estimate(job: SwarmJob, pool: Pool, survey: Survey) -> Estimate:
     found = await capacity(pool, request, Caller(user=job.user, labels=job.accounts))
     routes, due = found.routes, survey.due
     known = await in_thread(lately, pool.books, [route.name for route in routes])
-    most = max(_most_output(job, route.model) for route in routes)
+    most = max(route.model.output_tokens(job.max_output_tokens) for route in routes)
     prompts, counted = await in_thread(_prompt_tokens, job, survey, routes[0].model)
     longest = survey.longest_bytes // BYTES_PER_TOKEN + prompt_tokens(job.request("-"), routes[0].model)
     likely = known and min(known.output_tokens, most) * due
@@ -178,14 +178,11 @@ def _prompt_tokens(job: SwarmJob, survey: Survey, model: Model) -> tuple[int, st
 
 
 def _fits(job: SwarmJob, route: Route, prompt: int) -> bool:
-    room = route.model.context_tokens - prompt
-    asked = prompt + min(_most_output(job, route.model), room)
+    output = route.output_tokens(job.max_output_tokens, prompt)
+    if output is None:
+        return False
     windows = [limits[name].amount for limits in route.limits for name in ("tpm", "tpd") if name in limits]
-    return room >= min(_most_output(job, route.model), job.max_output_tokens or 1) and asked <= min([*windows, asked])
-
-
-def _most_output(job: SwarmJob, model: Model) -> int:
-    return min(job.max_output_tokens or model.max_output_tokens, model.max_output_tokens)
+    return all(prompt + output <= window for window in windows)
 
 
 def _once(names: Iterable[str]) -> tuple[str, ...]:

@@ -10,5 +10,5 @@ def halted(error: C500Error, report: SwarmReport) -> C500Error:
     return type(error)(
         f"{error.message}; {done:,} of {report.rows:,} rows are answered and kept, {report.left:,} are left",
         fix=f"{error.fix}; the same command goes on where this one stopped",
-        **{**error.details, "answered": report.answered, "left": report.left},
+        **{**error.details, "answered": report.answered, "left": report.left, "cost_usd": report.cost_usd},
     )

@@ -12,7 +12,7 @@ from blocks.accounts.account import Name, Tier
 from blocks.accounts.chat import ChatRequest
 from blocks.content import content_hash
 from blocks.errors import BadInput, NotFound, Unsupported
-from blocks.language.validation import references_out
+from blocks.language.validation import schema_problems
 from blocks.model import Frozen
 from tasks.swarm.fallback import Fallback
 from tasks.swarm.prompt import Prompt
@@ -33,7 +33,7 @@ class SwarmJob(Frozen):
         answer_schema: JSON Schema of an object that every answer must satisfy; None for texts.
         model: Model by its name in `accounts.yaml`; None leaves the choice to the tier.
         tier: How hard the prompts are; None for the rules of `accounts.yaml`.
-        max_output_tokens: The most tokens of an answer; None for the model's own limit.
+        max_output_tokens: The most tokens of an answer; None for the model's `default_output_tokens`.
         temperature: None for the provider's default.
         accounts: Only accounts of these names or labels; empty for all.
         concurrency: The most calls in flight.
@@ -81,6 +81,12 @@ class SwarmJob(Frozen):
         """Hash of the row and of what is asked of it."""
         text = json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return f"{self.question}.{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"
+
+    def after(self, elapsed_s: float) -> "SwarmJob":
+        """The same with what is left of its deadline; a passed one leaves a millisecond, within which nothing ends."""
+        if self.deadline_s is None:
+            return self
+        return self.model_copy(update={"deadline_s": max(0.001, self.deadline_s - elapsed_s)})
 
     def request(self, prompt: str) -> ChatRequest:
         """What the model is asked."""
@@ -146,21 +152,5 @@ def _check_output(job: SwarmJob) -> None:
 
 
 def _check_schema(schema: dict[str, Any]) -> None:
-    from jsonschema import SchemaError
-    from jsonschema.validators import validator_for
-
-    def wrong(what: str) -> BadInput:
-        return BadInput(f"the schema {what}", fix="give a JSON Schema of an object", field="schema")
-
-    if schema.get("type") != "object":
-        raise wrong("is not of type object")
-    if outside := references_out(schema):
-        raise wrong(f"leads out of itself, to {outside[0]}")
-    validator: Any = validator_for(schema)
-    try:
-        validator.check_schema(schema)
-        list(validator(schema).iter_errors({}))
-    except SchemaError as error:
-        raise wrong(f"is no JSON Schema: {error.message}") from None
-    except Exception as error:  # a reference into nothing, or one that turns in circles
-        raise wrong(f"cannot be used: {type(error).__name__}: {error}") from error
+    if problems := schema_problems(schema):
+        raise BadInput(f"the schema {problems[0]}", fix="give a JSON Schema of an object", field="schema")

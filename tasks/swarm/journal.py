@@ -79,6 +79,13 @@ def read_lines(path: Path) -> Iterator[tuple[int, Record | None]]:
             offset += len(line)
 
 
+def line_at(path: Path, offset: int) -> Record | None:
+    """The record of the line that begins at an offset."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return _record(file.readline(LONGEST_LINE_BYTES))
+
+
 def records(path: Path, *, repair: bool) -> Iterator[tuple[int, Record]]:
     """Offset and record of each line; a torn end, as a killed process or a power cut leaves it, is passed over.
 

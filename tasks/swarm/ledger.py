@@ -15,12 +15,18 @@ from blocks.errors import Conflict
 from blocks.store.scratch import locked
 from tasks.swarm.index import Index, Item
 from tasks.swarm.job import SwarmJob
-from tasks.swarm.journal import Journal, Record, line_of, read_lines, records, writing
+from tasks.swarm.journal import Journal, Record, line_at, line_of, read_lines, records, writing
 
 State = Literal["new", "answered", "failed"]
 
 ANSWERED = -1
 """In the index, in place of the offset of a failure's line."""
+
+FAILED_ELSEWHERE = -2
+"""The same for a failure whose line is in the files of another ledger."""
+
+PAST = "cost_before_usd"
+"""Field of a line: what the failures of its row cost that it replaces."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class Ledger:
 
     Attributes:
         index: Rows by key: answered, or the offset of the line of their failure.
-        cost_usd: What all lines say that they cost.
+        cost_usd: What all lines say that they cost, with the earlier failures of their rows.
     """
 
     def __init__(self, places: Places, question: str) -> None:
@@ -89,8 +95,9 @@ class Ledger:
         """
         for _, record in records(places.answers, repair=repair):
             self._note(record, ANSWERED)
+        is_own = places == self.places
         for offset, record in records(places.failures, repair=repair):
-            self._note(record, offset)
+            self._note(record, offset if is_own else FAILED_ELSEWHERE)
 
     def open(self) -> None:
         """Begin to write; the files must have been repaired."""
@@ -103,12 +110,21 @@ class Ledger:
 
     def answer(self, record: Record) -> None:
         """A row is answered."""
+        record = self._with_past(record)
         self._opened[0].append(record)
         self._note(record, ANSWERED)
 
     def fail(self, record: Record) -> None:
         """A row has failed."""
+        record = self._with_past(record)
         self._note(record, self._opened[1].append(record))
+
+    def has(self, record: Record) -> bool:
+        """Whether this failure, or an answer to its row, is in it."""
+        earlier = self._failure_of(record["key"])
+        return self.index[record["key"]] == ANSWERED or (
+            earlier is not None and _without_past(earlier) == _without_past(record)
+        )
 
     def sync(self) -> None:
         """Have the disk write what was added. Blocks."""
@@ -137,9 +153,26 @@ class Ledger:
                 fix="name another output, or move that file away",
                 field="output",
             )
-        if number == ANSWERED or self.index[key] != ANSWERED:
+        known = self.index[key]
+        if number == ANSWERED or known != ANSWERED:
             self.index[key] = number
-        self.cost_usd += record.get("cost_usd") or 0.0
+        if known is None:
+            self.cost_usd += record.get(PAST) or 0.0
+        if known != ANSWERED:  # else it is the failure of a row whose answer has its money in `PAST`
+            self.cost_usd += record.get("cost_usd") or 0.0
+
+    def _failure_of(self, key: str) -> Record | None:
+        """The last line of a row that has failed."""
+        offset = self.index[key]
+        return None if offset is None or offset < 0 else line_at(self.places.failures, offset)
+
+    def _with_past(self, record: Record) -> Record:
+        """A line that replaces the failure of its row, with the money of that."""
+        earlier = self._failure_of(record["key"])
+        if earlier is None:
+            return record
+        past_usd: float = (earlier.get("cost_usd") or 0.0) + (earlier.get(PAST) or 0.0)
+        return {**record, PAST: round(past_usd, 9)} if past_usd else record
 
     def _tidy(self) -> None:
         """Write the failures anew: one line for each row that has failed and is not answered."""
@@ -156,6 +189,10 @@ class Ledger:
         else:
             failures.unlink(missing_ok=True)
             fresh.unlink()
+
+
+def _without_past(record: Record) -> Record:
+    return {name: value for name, value in record.items() if name != PAST}
 
 
 def read_ledger(job: SwarmJob) -> Ledger:
@@ -203,11 +240,17 @@ def merge(ledger: Ledger, part: Places) -> None:
             raise Conflict(f"a shard still writes to {part.answers}", fix="wait for it, or cancel it", field="output")
         for path, add in ((part.answers, ledger.answer), (part.failures, ledger.fail)):
             for _, record in records(path, repair=True):
-                if ledger.index[record["key"]] != ANSWERED:
+                if not ledger.has(record):
                     add(record)
         ledger.sync()
         part.answers.unlink(missing_ok=True)
         part.failures.unlink(missing_ok=True)
+
+
+def collect_parts(job: SwarmJob, ledger: Ledger) -> None:
+    """Take over what lies in parts, those that a killed run left too. Raises `Conflict`: a shard still writes."""
+    for part in parts_of(job):
+        merge(ledger, part)
 
 
 def _refuse_foreign_table(job: SwarmJob, places: Places) -> None:

@@ -2,10 +2,11 @@
 
 Jinja's sandbox keeps a template from Python's objects, but not from calls and products that fill the memory. A swarm's
 template may come from someone who is not at this machine, so it may use only what takes time and room in proportion to
-the row: loops over the row's own lists, no calls, no arithmetic, nothing joined to grow.
+the row: loops over the row's own lists, no calls, no arithmetic, no lists of variables. What filters make is counted
+over a prompt: `tojson` of `tojson` doubles each backslash, and `join` puts as much as it likes between two items.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from blocks.errors import BadInput
@@ -15,7 +16,7 @@ LONGEST_BYTES = 262_144
 """Of the template."""
 
 LONGEST_PROMPT = 16 * 2**20
-"""Characters of a prompt; no model takes as many."""
+"""Characters of a prompt, and of all that its filters make on the way; no model takes as many."""
 
 DEEPEST = 24
 LOOPS = 2
@@ -41,6 +42,25 @@ TESTS = frozenset(
 )
 ROW = "row"
 """Under this name the template has the whole row, for columns whose name is none: `{{ row["Review text"] }}`."""
+
+OF_LISTS = ("sort", "unique")
+"""Filters that would make a list of the characters of a text, each of them an object; so would `join`."""
+
+ROOM = " room"
+"""Under this name, which no template can write, filters find what they may still make."""
+
+
+class Room:
+    """How much may still be made of one prompt, in characters and items."""
+
+    def __init__(self) -> None:
+        self._left = LONGEST_PROMPT
+
+    def take(self, amount: int) -> None:
+        """Count some. Raises `ValueError`: it is more than is left."""
+        self._left -= amount
+        if self._left < 0:
+            raise ValueError(f"it is over {LONGEST_PROMPT} characters")
 
 
 class Prompt:
@@ -71,15 +91,13 @@ class Prompt:
         except UndefinedError as error:
             known = ", ".join(list(row)[:20]) or "none"
             raise _wrong(number, f"{error.message}; its columns are {known}") from None
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except (TemplateError, ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
             raise _wrong(number, f"{type(error).__name__}: {error}") from None
 
     def _pieces(self, row: Row) -> Iterator[str]:
-        length = 0
-        for piece in self._template.generate({**row, ROW: row}):
-            length += len(piece)
-            if length > LONGEST_PROMPT:
-                raise ValueError(f"it is over {LONGEST_PROMPT} characters")
+        whole = Room()
+        for piece in self._template.generate({**row, ROW: row, ROOM: Room()}):
+            whole.take(len(piece))
             yield piece
 
 
@@ -119,8 +137,9 @@ def _fault(node: Any) -> str | None:
         return f"uses {kind}, which is not allowed,"
     if kind == "For" and node.recursive:
         return "loops within itself"
-    if kind in ("List", "Tuple") and any(type(item).__name__ not in ("Const", "Name") for item in node.items):
-        return "has a list of other than plain values"
+    is_value = kind == "List" or (kind == "Tuple" and node.ctx == "load")  # the variables of a loop are a tuple too
+    if is_value and any(type(item).__name__ != "Const" for item in node.items):
+        return "has a list of other than constants"
     if kind == "Filter" and node.name == "tojson" and (node.args or node.kwargs):
         return "gives tojson an argument"
     if kind in ("Filter", "Test") and node.name not in (FILTERS if kind == "Filter" else TESTS):
@@ -142,7 +161,55 @@ def _environment() -> Any:
             return super().getattr(obj, attribute)
 
     # Texts are prompts and no HTML.
-    return Rows(undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True)
+    rows = Rows(undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True)
+    for name in FILTERS:
+        rows.filters[_original(name)] = rows.filters[name]
+        rows.filters[name] = _counted(name)
+    rows.filters["join"] = _counted_join()
+    return rows
+
+
+def _original(name: str) -> str:
+    return f"{name} of Jinja"  # a name that no template can write
+
+
+def _counted(name: str) -> Callable[..., Any]:
+    """A filter of Jinja's whose text or list is counted. With the context it is not run before there is a row."""
+    from jinja2 import pass_context
+
+    @pass_context
+    def counted(context: Any, value: Any = None, *args: Any, **named: Any) -> Any:
+        if name in OF_LISTS:
+            _refuse_text(name, value)
+        made: Any = context.environment.call_filter(_original(name), value, args, named, context=context)
+        if isinstance(made, str | list):
+            context[ROOM].take(len(cast(str | list[Any], made)))
+        return made
+
+    return counted
+
+
+def _counted_join() -> Callable[..., str]:
+    """Counts before it joins: a few items may become a text of any length."""
+    from jinja2 import pass_context
+    from jinja2.filters import make_attrgetter
+
+    @pass_context
+    def join(context: Any, value: Iterable[Any], d: str = "", attribute: str | int | None = None) -> str:
+        _refuse_text("join", value)
+        room, texts = context[ROOM], list[str]()
+        of = str if attribute is None else make_attrgetter(context.environment, attribute)
+        for item in value:
+            texts.append(str(of(item)))
+            room.take(len(texts[-1]) + len(d))
+        return d.join(texts)
+
+    return join
+
+
+def _refuse_text(name: str, value: Any) -> None:
+    if isinstance(value, str):
+        raise TypeError(f"{name} takes a list, and no text")
 
 
 def _wrong(number: int, what: str) -> BadInput:

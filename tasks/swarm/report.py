@@ -38,7 +38,7 @@ class SwarmReport(Frozen):
         fallbacks: Rows of this run with the caller's own value.
         cut: Texts of this run that ended at the most tokens allowed.
         cost_usd: Of this run; what calls cost whose answer never arrived, nobody can know.
-        cost_usd_in_all: Of all runs with this output.
+        cost_usd_in_all: Of all rows that have a line, over all runs; of those broken off only the books know.
         unpriced: Rows of unknown price; their cost is missing.
         seconds: How long this run took.
         accounts: What each did.

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from itertools import islice
 
-from blocks.accounts.pool import Pool
+from blocks.accounts.structured import Completes
 from blocks.errors import C500Error
 from blocks.progress import in_thread
 from tasks.swarm.ask import Asking, Halt, Outcome
@@ -30,29 +30,43 @@ class SwarmRun:
 
     Args:
         job: What to do.
-        pool: Who answers.
+        pool: Who answers; a `Pool`.
         ledger: What is done; open.
         survey: What there is to do.
         rows: The first and the last row that are its own, counted from 1; None for all.
     """
 
     def __init__(
-        self, job: SwarmJob, pool: Pool, ledger: Ledger, survey: Survey, rows: tuple[int, int] | None = None
+        self, job: SwarmJob, pool: Completes, ledger: Ledger, survey: Survey, rows: tuple[int, int] | None = None
     ) -> None:
-        self.job, self.pool, self.ledger, self.survey = job, pool, ledger, survey
+        self.job, self.ledger, self.survey = job, ledger, survey
         self.tally = Tally(due=survey.due)
         self.is_fed = False
         self.halted: C500Error | None = None
         self._halted = asyncio.Event()
+        self._doubtful: list[Outcome] = []
         self._prompt = Prompt(job.prompt)
         self._asking = Asking(pool, job, self.tally, PATIENCE_S)
         self._slots = asyncio.Semaphore(job.concurrency)
         self._due = due(job, ledger, rows)
 
+    @property
+    def is_halted(self) -> bool:
+        """Whether no further row may begin: it was halted, or a fault of ours is about to be raised."""
+        return self._halted.is_set()
+
     def halt(self, error: C500Error) -> None:
         """Begin no further row; the first reason is the one that is told."""
         self.halted = self.halted or error
         self._halted.set()
+
+    def settle(self) -> None:
+        """At its end: rows that failed while nobody was answered are left as they were, and halt it."""
+        for outcome in self._doubtful:
+            self.tally.cost_usd += outcome.record["cost_usd"] or 0.0
+            if outcome.doubt is not None:
+                self.halt(outcome.doubt)
+        self._doubtful.clear()
 
     async def work(self, rows: int, fed: asyncio.Event) -> int:
         """Do the next rows, several at once.
@@ -70,7 +84,7 @@ class SwarmRun:
         begun: set[asyncio.Task[None]] = set()
         taken = 0
         try:
-            while taken < rows and not self._halted.is_set():
+            while taken < rows and not self.is_halted:
                 batch = await in_thread(self._take, min(FEED, rows - taken))
                 taken += len(batch)
                 if not batch:
@@ -89,7 +103,7 @@ class SwarmRun:
 
     async def _begin(self, item: Item, prompt: str, begun: "set[asyncio.Task[None]]") -> None:
         await self._slots.acquire()
-        if self._halted.is_set():
+        if self.is_halted:
             self._slots.release()
             return
         row = asyncio.create_task(self._row(item, prompt))
@@ -101,6 +115,7 @@ class SwarmRun:
         try:
             self._write(await self._asking.ask(item, prompt))
         except Halt as halt:
+            self.tally.cost_usd += halt.cost_usd
             self.halt(halt.error)
         except C500Error as error:  # the output cannot be written
             self.halt(error)
@@ -129,8 +144,13 @@ class SwarmRun:
             halted.cancel()
 
     def _write(self, outcome: Outcome) -> None:
+        if outcome.doubt is not None and not self.tally.answered and not self.job.retry_failed:
+            self._doubtful.append(outcome)  # until somebody is answered, it may be the accounts and not the row
+            return
         (self.ledger.answer if outcome.is_answer else self.ledger.fail)(outcome.record)
         self.tally.add(outcome.record, is_answer=outcome.is_answer)
+        while self._doubtful and self.tally.answered:
+            self._write(self._doubtful.pop(0))
 
     def _take(self, rows: int) -> list[tuple[Item, str]]:
         return [(item, self._prompt.render(item.row, item.number)) for item in islice(self._due, rows)]

@@ -1,6 +1,7 @@
 """The rows of a swarm in shards: each a Prefect task of many calls, since a task a call costs 5 to 7 ms of CPU."""
 
 import asyncio
+from itertools import pairwise
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -29,6 +30,12 @@ def shard_rows(due: int, rate_per_s: float, concurrency: int, wanted: int | None
     return max(1, least, chosen)
 
 
+def spans_of(rows: int, parts: int) -> list[tuple[int, int]]:
+    """The rows 1 to `rows` in so many spans of nearly the same length: first and last row of each."""
+    edges = [rows * part // parts for part in range(parts + 1)]
+    return [(before + 1, last) for before, last in pairwise(edges) if last > before]
+
+
 async def work_in_shards(run: SwarmRun, rows: int) -> None:
     """Do all rows; a shard begins as soon as the one before has its last row in flight.
 
@@ -41,12 +48,13 @@ async def work_in_shards(run: SwarmRun, rows: int) -> None:
     """
     try:
         async with asyncio.TaskGroup() as shards:
-            while not run.is_fed and run.halted is None:
+            while not run.is_fed and not run.is_halted:
                 fed = asyncio.Event()
                 shards.create_task(shard_step(run, rows, fed))
                 await fed.wait()
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from None
+    run.settle()
 
 
 @task(name="shard", cache_policy=NO_CACHE, persist_result=False)

@@ -1,6 +1,7 @@
 """Rows of Parquet and XLSX files, in bounded memory."""
 
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,14 @@ from tasks.swarm.rows import Row, fault, named
 
 BATCH = 256
 """Rows of a Parquet file in memory at once, beside one page of each column."""
+
+DAMAGED = (
+    *(BadZipFile, EOFError, LookupError, ValueError, zlib.error),
+    SyntaxError,  # of the parsers of XML, of the standard library and of lxml
+    RuntimeError,  # of zipfile: a part is encrypted, or packed in a way it does not know
+    *(TypeError, AttributeError, OverflowError),  # of openpyxl: an element or a value is not what it must be
+)
+"""What reading a damaged workbook raises."""
 
 
 def parquet_rows(path: Path) -> Iterator[Row]:
@@ -37,7 +46,7 @@ def xlsx_rows(path: Path) -> Iterator[Row]:
     try:
         with closing(DiskStrings()) as strings:
             yield from _sheet_rows(path, strings)
-    except (BadZipFile, InvalidFileException, LookupError, ValueError) as error:
+    except (InvalidFileException, *DAMAGED) as error:
         raise _unreadable(path, "XLSX", error) from error
 
 

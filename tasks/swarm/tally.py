@@ -37,10 +37,10 @@ class Tally:
         fallbacks: Rows answered by the caller's fallback; among `answered`.
         cut: Texts that ended at the most tokens allowed; among `answered`.
         in_flight: Rows being asked now.
-        cost_usd: Of all rows that ended, their failed tries included.
+        cost_usd: Of all rows that ended, their failed tries included, and of those that were broken off.
         unpriced: Rows of models without a known price; their cost is missing in `cost_usd`.
         accounts: By account, of the answer that counted.
-        streak: Tries that found no account working, since the last answer of any row.
+        streak: Tries that found no account working, or a fault of ours, since the last answer of any row.
     """
 
     due: int = 0
@@ -91,7 +91,7 @@ class Tally:
         self.answered += 1
         self.fallbacks += record["source"] == "fallback"
         self.cut += record["finish_reason"] == "length"
-        own = self.accounts.setdefault(record["account"] or "cache", OfAccount())
+        own = self.accounts.setdefault(record["account"], OfAccount())
         own.rows += 1
         own.tokens += record["tokens"]["prompt"] + record["tokens"]["completion"]
         own.cost_usd += cost_usd

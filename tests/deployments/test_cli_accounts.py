@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from blocks.accounts.account import Account, Accounts, Model, Quota
+from blocks.accounts.chat import Caller, ChatRequest
 from blocks.accounts.file import read_accounts
+from blocks.accounts.routes import budgets_of, plan, routes_of
 from blocks.accounts.sealed import new_seal_key
 from deployments.docs import ROOT
 from tests.deployments.test_cli import c500
@@ -158,3 +161,24 @@ def test_the_example_is_a_file_that_is_read() -> None:
     assert {"openai", "anthropic", "gemini", "deepseek", "qwen", "kimi", "vllm", "openai-compatible"} == {
         account.provider for account in accounts
     }
+
+
+def test_a_plain_request_passes_no_limit_of_the_example_by_itself() -> None:
+    accounts = read_accounts(EXAMPLE)
+    request = ChatRequest(messages=({"role": "user", "content": "Compare our three suppliers."},))
+    budgets = budgets_of(accounts, Caller(session="one"))
+    for route in routes_of(accounts):
+        made = plan(route, request, 20, budgets)
+        assert made is not None
+        assert [charge for charge in made.option.charges if charge.amount > charge.limit.amount] == []
+
+
+def test_an_answer_of_unsaid_length_is_as_long_as_a_small_limit_allows() -> None:
+    quota = Quota(tpm=2_000)
+    model = Model(context_tokens=100_000, max_output_tokens=64_000)
+    account = Account(name="small", provider="openai", key="none", models={"m": model}, quota=quota)
+    (route,) = routes_of(Accounts(accounts=(account,)))
+    assert route.output_tokens(None, 500) == 1_500
+    assert route.output_tokens(5_000, 500) == 5_000
+    assert route.output_tokens(None, 99_999) == 1
+    assert route.output_tokens(2, 99_999) is None

@@ -1,5 +1,6 @@
 """`c500 ask` as docs/dispatch.md shows it, against the simulator with the files that come with C500."""
 
+import getpass
 import json
 import os
 import pty
@@ -12,6 +13,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from blocks.accounts.costs import sums
+from blocks.accounts.schema import open_engine
 from blocks.errors import BadInput
 from deployments.cli import app, load_commands
 from tests.conftest import ROOT
@@ -37,7 +40,7 @@ def c500(*arguments: str, stdin: int | None = None) -> subprocess.CompletedProce
     return subprocess.run(command, capture_output=True, text=True, stdin=stdin, timeout=300)
 
 
-def test_the_rehearsal_of_the_docs(prefect_server: str, rehearsal: Simulated) -> None:
+def test_the_rehearsal_of_the_docs(prefect_server: str, rehearsal: Simulated, tmp_path: Path) -> None:
     run = c500("ask", REQUEST)
     assert run.returncode == 0, run.stderr
     said = " ".join(run.stdout.split())
@@ -53,6 +56,8 @@ def test_the_rehearsal_of_the_docs(prefect_server: str, rehearsal: Simulated) ->
     assert (again["spent"]["calls"], again["spent"]["cost_usd"]) == (charged["calls"], charged["cost_units"] / 1e9)
     providers = {name.rstrip("-12") for name, book in before["accounts"].items() if book["accepted"]}
     assert len(providers) >= 3
+    [paid] = sums(open_engine(f"sqlite:///{tmp_path}/books.db"), ["user"], since=0)
+    assert paid.group == {"user": getpass.getuser()}
 
 
 def test_questions_are_answered_on_the_terminal(prefect_server: str, rehearsal: Simulated) -> None:

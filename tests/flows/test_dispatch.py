@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -10,9 +11,10 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
 from blocks.errors import BadInput, EngineFailed
 from blocks.store import open_store
+from deployments.simulator.asked import Asked
 from flows import dispatch_request
 from tasks.dispatch.plan import Plan
-from tests.fakes.llm.team import Barrier, Held, judge, planned, task, team
+from tests.fakes.llm.team import Barrier, Held, judge, planned, scores, task, team
 from tests.flows.dispatching import PAIR, REQUEST, SIX, options, stored
 
 ALL = ["rent", "demand", "staff", "rivals", "costs", "proposal"]
@@ -226,6 +228,20 @@ async def test_an_evaluation_has_only_what_it_names_done_again(accounts_file: Pa
         (1, ("proposal",), 0.95, True),
     ]
     assert "Open, and watch demand. [proposal]" in str(result.answer)
+
+
+async def test_all_that_an_evaluation_says_of_a_sub_task_is_told_to_it(accounts_file: Path) -> None:
+    def twice(asked: Asked) -> dict[str, Any]:
+        named = [{"task_id": "costs", "what": what} for what in ("Name the rent", "Name the wages")]
+        return {**scores(asked, 0.4), "improve": named}
+
+    async with team(
+        accounts_file, {"plan": PAIR, "costs": ["5,000", "6,000"], "evaluate": [twice, judge(1)]}
+    ) as models:
+        result = await dispatch_request(REQUEST, options(rounds=1))
+    assert "Name the rent" in models.prompt("costs")
+    assert "Name the wages" in models.prompt("costs")
+    assert result.rounds[1].tasks == ("costs",)
 
 
 async def test_rounds_end_when_they_bring_nothing_and_the_best_is_kept(accounts_file: Path) -> None:

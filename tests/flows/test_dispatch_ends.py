@@ -165,20 +165,30 @@ async def test_labels_choose_the_accounts(accounts_file: Path) -> None:
             await dispatch_request("Another one.", options(labels=("nobody",)))
 
 
-async def test_a_deadline_in_a_round_of_improvement_keeps_the_answer_before(accounts_file: Path) -> None:
+async def test_a_deadline_in_a_round_of_improvement_keeps_the_answer_before_and_goes_on_there(
+    accounts_file: Path,
+) -> None:
     again = Held("never")
 
     async def second(role: str) -> None:
-        if role == "costs" and models.count("costs") > 1:
+        if role == "costs" and models.count("costs") > 1:  # done again
             await again.opened.wait()
 
-    says = {"plan": PAIR, "evaluate": judge(0.4, costs="More")}
+    says = {"plan": PAIR, "costs": ["5,000", "6,000"], "evaluate": judge(0.4, costs="More")}
     async with team(accounts_file, says, gate=second) as models:
         result = await within(12, rounds=1)
-    assert result.status == "complete"
+        again.opened.set()
+        models.says["evaluate"] = judge(0.95)
+        more = await within(30, rounds=1)
+    assert result.status == "partial"
+    assert result.trouble is not None
+    assert result.trouble.code == "TIMED_OUT"
     assert result.evaluation is not None
     assert result.evaluation.mean == 0.4
     assert [one.kept for one in result.rounds] == [True, False]
+    assert more.status == "complete"
+    assert [(one.score, one.kept) for one in more.rounds] == [(0.4, False), (0.95, True)]
+    assert models.count("plan") == 1
 
 
 async def test_a_cancelled_request_leaves_nothing_running(accounts_file: Path) -> None:

@@ -12,8 +12,7 @@ import psutil
 import pytest
 from prefect.client.orchestration import get_client
 
-from flows import swarm
-from tasks.swarm import workers
+from flows import spread, swarm
 from tests.fakes.deployed import deploy
 from tests.fakes.llm.simulated import Simulated, simulated
 from tests.flows.swarming import PROMPT, SCHEMA, assert_each_row_once, four, lines, write_rows
@@ -55,15 +54,15 @@ async def test_a_killed_shard_is_run_again_and_every_row_is_answered_once(
     prefect_api: str, sim: Simulated, worker: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with get_client() as client:
-        monkeypatch.setattr(workers, "SHARD", await deploy(client, "swarm-shard", "flows.swarm.swarm_shard", POOL))
+        monkeypatch.setattr(spread, "SHARD", await deploy(client, "swarm-shard", "flows.swarm.swarm_shard", POOL))
     rows = write_rows(tmp_path / "rows.jsonl", 2_000)
     output = tmp_path / "out.jsonl"
     fields = {"prompt": PROMPT, "output": str(output), "schema": SCHEMA, "model": "m", "concurrency": 20}
-    spread = asyncio.create_task(swarm(str(rows), workers=2, **fields))
+    running = asyncio.create_task(swarm(str(rows), workers=2, **fields))
     part = tmp_path / "out.jsonl.part-000.jsonl"
     await eventually(lambda: len(lines(part)) > 50, 200)
     os.kill(shard_processes()[0].pid, signal.SIGKILL)
-    report = await spread
+    report = await running
     assert report.answered == 2_000
     assert_each_row_once(lines(output), 2_000)
     assert sim.books()["total"]["requests"] <= 2_000 + 10

@@ -20,7 +20,7 @@ from blocks.accounts.chat import (
 )
 from blocks.accounts.dialects.openai import learned, retry_after_s
 from blocks.accounts.dialects.protocol import MALFORMED, Call, Learned, Piece
-from blocks.accounts.dialects.refusals import as_dict, kind_of, said
+from blocks.accounts.dialects.refusals import as_dict, kind_of, may_have_run, said
 from blocks.accounts.failure import Failure
 
 FINISHED: dict[str, FinishReason] = {
@@ -70,13 +70,13 @@ class Anthropic:
         if stream:
             body["stream"] = True
         headers = {"anthropic-version": "2023-06-01"} | ({"x-api-key": secret} if secret else {})
-        return Call(url=f"{account.url}/messages", headers=headers, body=body)
+        return Call(url=f"{account.url}/messages", headers=headers, body=body, secret=secret)
 
     def decode(self, body: Any) -> ChatReply:
         """See `Dialect`."""
         try:
             blocks: list[dict[str, Any]] = body["content"]
-            used: dict[str, Any] = body.get("usage") or {}
+            usage = _usage(body.get("usage"))
             answers = [block for block in blocks if block["type"] == "tool_use" and block["name"] == SCHEMA_TOOL]
             calls = [block for block in blocks if block["type"] == "tool_use" and block["name"] != SCHEMA_TOOL]
             text = "".join(block["text"] for block in blocks if block["type"] == "text")
@@ -87,19 +87,19 @@ class Anthropic:
             text=json.dumps(answers[0]["input"], ensure_ascii=False) if answers else text,
             tool_calls=tuple(_call(block["id"], block["name"], json.dumps(block["input"])) for block in calls),
             finish_reason="stop" if answers and not calls and ended == "tool_calls" else ended,
-            usage=_usage(used),
-            is_estimate=not used,
+            usage=usage or TokenUsage(),
+            is_estimate=usage is None,
         )
 
     def piece(self, event: Any) -> Piece | None:
         """See `Dialect`."""
         kind = event.get("type")
         if kind == "message_start":
-            return Piece(usage=_usage(event["message"].get("usage") or {}))
+            return Piece(usage=_usage(event["message"].get("usage")))
         if kind == "message_delta":
             return Piece(
                 finish_reason=FINISHED.get(event["delta"].get("stop_reason") or "end_turn", "stop"),
-                usage=_usage(event.get("usage") or {}),
+                usage=_usage(event.get("usage")),
             )
         if kind == "content_block_start" and event["content_block"]["type"] == "tool_use":
             block = event["content_block"]
@@ -117,10 +117,11 @@ class Anthropic:
         error = as_dict(as_dict(body).get("error"))
         message = str(error.get("message") or said(body))
         return Failure(
-            kind=kind_of(status, f"{error.get('type') or ''} {message}"),
+            kind=kind_of(status, message, (error.get("type"),)),
             message=message[:300],
             status=status,
             retry_after_s=retry_after_s(headers),
+            reached=may_have_run(status),
         )
 
     def learned(self, headers: Headers) -> Mapping[str, Learned]:
@@ -189,8 +190,10 @@ def _call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
     return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-def _usage(used: dict[str, Any]) -> TokenUsage:
+def _usage(used: Any) -> TokenUsage | None:
     """Anthropic counts what its cache had beside `input_tokens`, not within."""
+    if not used:
+        return None
     cached = used.get("cache_read_input_tokens") or 0
     written = used.get("cache_creation_input_tokens") or 0
     return TokenUsage(

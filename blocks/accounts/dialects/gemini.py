@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 from blocks.accounts.account import Account, Model
 from blocks.accounts.chat import (
@@ -20,8 +21,8 @@ from blocks.accounts.chat import (
     message_text,
 )
 from blocks.accounts.dialects.openai import retry_after_s
-from blocks.accounts.dialects.protocol import MALFORMED, Call, Learned, Piece
-from blocks.accounts.dialects.refusals import as_dict, kind_of, said
+from blocks.accounts.dialects.protocol import EXTRA, MALFORMED, Call, Learned, Piece
+from blocks.accounts.dialects.refusals import as_dict, kind_of, may_have_run, said
 from blocks.accounts.failure import Failure
 
 FINISHED: dict[str, FinishReason] = {"STOP": "stop", "MAX_TOKENS": "length"}
@@ -60,7 +61,7 @@ class Gemini:
                 body["toolConfig"] = {"functionCallingConfig": _tool_choice(request.tool_choice)}
         verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
         headers = {"x-goog-api-key": secret} if secret else {}
-        return Call(url=f"{account.url}/models/{model.name or name}:{verb}", headers=headers, body=body)
+        return Call(url=f"{account.url}/models/{model.name or name}:{verb}", headers=headers, body=body, secret=secret)
 
     def decode(self, body: Any) -> ChatReply:
         """See `Dialect`."""
@@ -90,12 +91,12 @@ class Gemini:
         if not candidates:
             return Piece(usage=usage) if usage else None
         parts: list[dict[str, Any]] = as_dict(candidates[0].get("content")).get("parts") or []
-        calls = [part["functionCall"] for part in parts if "functionCall" in part]
+        calls = [part for part in parts if "functionCall" in part]
         ended = candidates[0].get("finishReason")
         reason = FINISHED.get(ended, "content_filter") if ended else None
         return Piece(
             text="".join(part["text"] for part in parts if "text" in part and not part.get("thought")),
-            tool_calls=tuple(_call(index, call) for index, call in enumerate(calls)),
+            tool_calls=tuple(_call(index, part) for index, part in enumerate(calls)),
             finish_reason="tool_calls" if calls and reason == "stop" else reason,
             usage=usage,
         )
@@ -106,10 +107,11 @@ class Gemini:
         message = str(error.get("message") or said(body))
         return Failure(
             # A wrong key is a 400 here.
-            kind="auth" if "api key not valid" in message.lower() else kind_of(status, message),
+            kind="auth" if message.lower().startswith("api key not valid") else kind_of(status, message),
             message=message[:300],
             status=status,
             retry_after_s=_retry_delay_s(error) or retry_after_s(headers),
+            reached=may_have_run(status),
         )
 
     def learned(self, headers: Headers) -> Mapping[str, Learned]:
@@ -140,8 +142,9 @@ def _parts(message: Message, names: Mapping[str, str]) -> list[dict[str, Any]]:
     given: list[dict[str, Any]] = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
     parts = [_image(part) if part["type"] == "image_url" else {"text": part["text"]} for part in given]
     for call in message.get("tool_calls") or ():
-        function = call["function"]
-        parts.append({"functionCall": {"name": function["name"], "args": arguments_of(call)}})
+        function = {"name": call["function"]["name"], "args": arguments_of(call)}
+        signature = as_dict(as_dict(call.get(EXTRA)).get("google")).get("thought_signature")
+        parts.append({"functionCall": function} | ({"thoughtSignature": signature} if signature else {}))
     return parts
 
 
@@ -164,15 +167,17 @@ def _tool_choice(choice: str | dict[str, Any]) -> dict[str, Any]:
     return {"mode": CHOICES.get(choice, "AUTO")}
 
 
-def _call(index: int, call: dict[str, Any]) -> dict[str, Any]:
-    """Gemini's calls have no id of their own in older versions; ours tells calls of one answer apart."""
-    function = {"name": call["name"], "arguments": json.dumps(call.get("args") or {}, ensure_ascii=False)}
-    return {
+def _call(index: int, part: dict[str, Any]) -> dict[str, Any]:
+    """A tool call. Gemini's older versions give it no id; its newer ones want the signature back with the next turn."""
+    call: dict[str, Any] = part["functionCall"]
+    made: dict[str, Any] = {
         "index": index,
-        "id": call.get("id") or f"call_{index}_{call['name']}",
+        "id": call.get("id") or f"call_{uuid4().hex}",
         "type": "function",
-        "function": function,
+        "function": {"name": call["name"], "arguments": json.dumps(call.get("args") or {}, ensure_ascii=False)},
     }
+    signature = part.get("thoughtSignature")
+    return made | ({EXTRA: {"google": {"thought_signature": signature}}} if signature else {})
 
 
 def _usage(used: Any) -> TokenUsage | None:

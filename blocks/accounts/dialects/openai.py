@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from blocks.accounts.account import Account, Model
-from blocks.accounts.chat import ChatReply, ChatRequest, FinishReason, Headers, TokenUsage
-from blocks.accounts.dialects.protocol import MALFORMED, Call, Learned, Piece
-from blocks.accounts.dialects.refusals import as_dict, kind_of, said
+from blocks.accounts.chat import ChatReply, ChatRequest, FinishReason, Headers, Message, TokenUsage
+from blocks.accounts.dialects.protocol import EXTRA, MALFORMED, Call, Learned, Piece
+from blocks.accounts.dialects.refusals import as_dict, kind_of, may_have_run, said
 from blocks.accounts.failure import Failure
 
 FINISHED: dict[str, FinishReason] = {
@@ -29,7 +29,8 @@ class OpenAI:
         self, account: Account, name: str, model: Model, request: ChatRequest, secret: str, stream: bool
     ) -> Call:
         """See `Dialect`."""
-        body: dict[str, Any] = {"model": model.name or name, "messages": list(request.messages), **request.more}
+        messages = _own(request.messages) if account.provider == "openai" else list(request.messages)
+        body: dict[str, Any] = {"model": model.name or name, "messages": messages, **request.more}
         body[model.max_tokens_field] = request.max_output_tokens
         if request.temperature is not None:
             body["temperature"] = request.temperature
@@ -49,7 +50,7 @@ class OpenAI:
         if stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         headers = {"authorization": f"Bearer {secret}"} if secret else {}
-        return Call(url=f"{account.url}/chat/completions", headers=headers, body=body)
+        return Call(url=f"{account.url}/chat/completions", headers=headers, body=body, secret=secret)
 
     def decode(self, body: Any) -> ChatReply:
         """See `Dialect`."""
@@ -85,13 +86,13 @@ class OpenAI:
     def failure(self, status: int, headers: Headers, body: Any) -> Failure:
         """See `Dialect`."""
         error = as_dict(as_dict(body).get("error"))
-        code = f"{error.get('code') or ''} {error.get('type') or ''}"
         message = str(error.get("message") or said(body))
         return Failure(
-            kind=kind_of(status, f"{code} {message}"),
+            kind=kind_of(status, message, (error.get("code"), error.get("type"))),
             message=message[:300],
             status=status,
             retry_after_s=retry_after_s(headers),
+            reached=may_have_run(status),
         )
 
     def learned(self, headers: Headers) -> Mapping[str, Learned]:
@@ -99,6 +100,16 @@ class OpenAI:
         return learned(
             headers, {"rpm": "requests", "tpm": "tokens"}, "x-ratelimit-limit-{}", "x-ratelimit-remaining-{}"
         )
+
+
+def _own(messages: tuple[Message, ...]) -> list[Message]:
+    """The messages without what Gemini added to its tool calls: OpenAI refuses fields that it does not know."""
+    return [
+        message | {"tool_calls": [{key: call[key] for key in call if key != EXTRA} for call in message["tool_calls"]]}
+        if message.get("tool_calls")
+        else message
+        for message in messages
+    ]
 
 
 def learned(headers: Headers, fields: Mapping[str, str], limit: str, remaining: str) -> dict[str, Learned]:

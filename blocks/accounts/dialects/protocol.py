@@ -1,8 +1,10 @@
 """What every dialect does. All of it is pure: no I/O."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+import orjson
 
 from blocks.accounts.account import Account, Model
 from blocks.accounts.chat import ChatReply, ChatRequest, FinishReason, Headers, TokenUsage
@@ -11,14 +13,33 @@ from blocks.accounts.failure import Failure
 MALFORMED = (KeyError, IndexError, TypeError, AttributeError, ValueError)
 """What reading JSON of another form than the provider's own raises."""
 
+EXTRA = "extra_content"
+"""Field of a tool call with what its provider wants back, as in Google's OpenAI-compatible API."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """An HTTP request."""
+    """An HTTP request.
+
+    Attributes:
+        url: Where to.
+        headers: With the secret.
+        body: What is sent, as JSON.
+        secret: The account's key, to be left out of all that is told; empty for none.
+        content: The body, encoded. Made here, so that what is no JSON is known before anything is sent.
+
+    Raises:
+        TypeError: the body is no JSON.
+    """
 
     url: str
-    headers: dict[str, str]
+    headers: dict[str, str] = field(repr=False)
     body: dict[str, Any]
+    secret: str = field(default="", repr=False)
+    content: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "content", orjson.dumps(self.body))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +61,7 @@ class Piece:
 
     Attributes:
         text: More text.
-        tool_calls: Parts of tool calls, in OpenAI's form of deltas.
+        tool_calls: Parts of tool calls, in OpenAI's form of deltas; from `wire.Pieces` on counted from 0.
         finish_reason: Why it ended, in the last piece.
         usage: Tokens so far, where the provider says.
     """
@@ -66,6 +87,10 @@ class Dialect(Protocol):
             request: What is asked; `max_output_tokens` is set.
             secret: The account's key; empty for none.
             stream: Whether the answer comes in pieces.
+
+        Raises:
+            BadInput: a message cannot be put in the provider's form.
+            MALFORMED: likewise.
         """
         ...
 

@@ -1,5 +1,6 @@
 """What providers' refusals have in common."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from blocks.accounts.failure import Kind
@@ -13,19 +14,37 @@ CONTEXT = (
     "exceeds the maximum number of tokens",
     "input token count",
 )
-EXHAUSTED = ("insufficient_quota", "insufficient balance", "credit balance", "billing", "payment required")
+EXHAUSTED = frozenset(
+    {
+        "insufficient_quota",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "exceeded_current_quota_error",  # Kimi
+        "arrearage",  # Qwen
+    }
+)
+"""Codes and types of errors. Not looked for in messages, which repeat what the caller wrote: a tool may be named so."""
+
+EXHAUSTED_SAYING = ("insufficient balance", "your credit balance")
+"""How messages begin, of DeepSeek and Anthropic, which have no code for it."""
+
 CONTENT = ("content_filter", "content_policy", "content policy", "safety", "data_inspection_failed")
 
+TURNED_AWAY = (503, 529)
+"""Statuses of servers that had no room: the model did not run."""
 
-def kind_of(status: int, told: str) -> Kind:
+
+def kind_of(status: int, message: str, codes: Iterable[Any] = ()) -> Kind:
     """What a refusal means.
 
     Args:
         status: HTTP status.
-        told: Code, type and message, as one text.
+        message: What it says.
+        codes: Code and type of the error; None for those it has not.
     """
-    text = told.lower()
-    if status == 402 or any(word in text for word in EXHAUSTED):
+    names = [str(code).lower() for code in codes if code]
+    text = " ".join([*names, message.lower()])
+    if status == 402 or not EXHAUSTED.isdisjoint(names) or message.lower().startswith(EXHAUSTED_SAYING):
         return "exhausted"
     if status in (401, 403):
         return "auth"
@@ -38,6 +57,24 @@ def kind_of(status: int, told: str) -> Kind:
     if any(word in text for word in CONTENT):
         return "content"
     return "bug"
+
+
+def may_have_run(status: int) -> bool:
+    """Whether the model may have answered, and been charged, before the server failed with such a status."""
+    return status >= 500 and status not in TURNED_AWAY
+
+
+def without(value: Any, secret: str) -> Any:
+    """Text or JSON without the secret, which some servers repeat when they refuse it."""
+    if not secret:
+        return value
+    if isinstance(value, str):
+        return value.replace(secret, "…")
+    if isinstance(value, list):
+        return [without(one, secret) for one in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, dict):
+        return {key: without(one, secret) for key, one in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    return value
 
 
 def as_dict(value: Any) -> dict[str, Any]:

@@ -57,8 +57,6 @@ class Chunks:
     include_usage: bool
     _id: str = field(default_factory=lambda: _new_id())
     _created: int = field(default_factory=lambda: int(time.time()))
-    _numbers: dict[int, int] = field(default_factory=dict[int, int])
-    _known: set[str] = field(default_factory=set[str])
     _finished: bool = False
 
     def first(self) -> dict[str, Any]:
@@ -72,7 +70,7 @@ class Chunks:
             return
         delta: dict[str, Any] = {"content": item.text} if item.text else {}
         if item.tool_calls:
-            delta["tool_calls"] = [self._numbered(call) for call in item.tool_calls]
+            delta["tool_calls"] = list(item.tool_calls)
         if delta:
             yield self._chunk(delta)
         if item.finish_reason is not None and not self._finished:
@@ -85,15 +83,6 @@ class Chunks:
         if self.include_usage:
             usage = usage_of(answer.reply.usage)
             yield {**self._head(), "choices": [], "usage": usage, "c500": _provenance(answer)}
-
-    def _numbered(self, call: dict[str, Any]) -> dict[str, Any]:
-        """A part of a tool call with OpenAI's index: calls are counted from 0, whatever else the provider counts."""
-        theirs, call_id = call.get("index", 0), call.get("id")
-        if theirs not in self._numbers or (call_id and call_id not in self._known):
-            self._numbers[theirs] = len(set(self._numbers.values()))
-        if call_id:
-            self._known.add(call_id)
-        return {**call, "index": self._numbers[theirs]}
 
     def _chunk(self, delta: dict[str, Any], finish_reason: FinishReason | None = None) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}

@@ -8,7 +8,7 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from blocks.accounts.account import TIERS, Tier
-from blocks.accounts.chat import Caller, ChatRequest, Priority
+from blocks.accounts.chat import Caller, ChatRequest, Label, Priority
 from blocks.errors import BadInput, Unsupported
 from blocks.keys import ApiKey
 from deployments.gateway.intake.fields import read_fields
@@ -183,8 +183,8 @@ class Extension(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    session: str | None = Field(default=None, max_length=200)
-    job: str | None = Field(default=None, max_length=200)
+    session: Label | None = Field(default=None, max_length=200)
+    job: Label | None = Field(default=None, max_length=200)
     priority: Priority = "normal"
     deadline_s: float | None = Field(default=None, gt=0, le=86_400)
     labels: tuple[str, ...] = ()
@@ -211,7 +211,7 @@ class ChatAsked(BaseModel):
     seed: int | None = None
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
-    user: str | None = Field(default=None, max_length=200, description="the session, unless `c500` names one")
+    user: Label | None = Field(default=None, max_length=200, description="the session, unless `c500` names one")
     c500: Extension = Field(default=Extension(), description="for whom and how; for the field extra_body")
 
     def request(self) -> ChatRequest:

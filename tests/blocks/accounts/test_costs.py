@@ -105,8 +105,14 @@ def test_what_was_used_is_that_of_the_present_period_and_of_the_owner(engine: En
         *calls(4, at=midnight - 60, user="ben"),
         *calls(8, at=midnight - 40 * DAY_S, outcome="transient"),
         *calls(16, at=NOW, outcome="cached", account=""),
+        *calls(32, at=midnight - 80 * DAY_S, user="eve", account="third", job="request"),
     )
     limits = [
+        limit("dispatch/request/usd", "ever"),
+        limit("dispatch/request/workers/usd", "ever"),
+        limit("dispatch/request/anew/usd", "ever"),
+        limit("dispatch/request/anew/workers/usd", "ever"),
+        limit("dispatch/other/usd", "ever"),
         limit("account/first/rpd"),
         limit("account/first/tpd"),
         limit("account/first/large/rpd"),
@@ -121,6 +127,11 @@ def test_what_was_used_is_that_of_the_present_period_and_of_the_owner(engine: En
         Limit(key="account/first/rpm", amount=1),
     ]
     assert used_since(engine, limits, NOW) == {
+        "dispatch/request/usd": 32 * USD_UNIT,
+        "dispatch/request/workers/usd": 32 * USD_UNIT,
+        "dispatch/request/anew/usd": 0,
+        "dispatch/request/anew/workers/usd": 0,
+        "dispatch/other/usd": 0,
         "account/first/rpd": 3,
         "account/first/tpd": 330,
         "account/first/large/rpd": 2,
@@ -132,8 +143,13 @@ def test_what_was_used_is_that_of_the_present_period_and_of_the_owner(engine: En
         "user/ann/usd_per_day": 3 * USD_UNIT,
         "session/s/usd": 2 * USD_UNIT,
         "everyone/usd_per_month": used_in_month(midnight),
-        "everyone/rpd": 15,
+        "everyone/rpd": 47,
     }
+
+
+def test_an_owner_of_limits_that_the_books_do_not_know_is_an_error(engine: Engine) -> None:
+    with pytest.raises(ValueError, match="team/blue"):
+        used_since(engine, [limit("team/blue/usd", "ever")], NOW)
 
 
 def used_in_month(midnight: float) -> int:

@@ -130,3 +130,74 @@ def test_gemini_tells_in_the_body_how_long_to_wait() -> None:
 def test_what_is_no_answer_is_a_value_error(provider: str, body: Any) -> None:
     with pytest.raises(ValueError, match="answer"):
         DIALECTS[account("one", provider).dialect].decode(body)
+
+
+ECHOED = "Invalid schema for function 'get_billing': insufficient_quota, credit balance, api key not valid"
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini"])
+@pytest.mark.parametrize(("status", "kind"), [(400, "bug"), (401, "auth"), (429, "quota"), (500, "transient")])
+def test_words_that_the_caller_wrote_make_no_other_kind(provider: str, status: int, kind: str) -> None:
+    failure = DIALECTS[account("one", provider).dialect].failure(status, {}, {"error": {"message": ECHOED}})
+    assert failure.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("provider", "status", "error", "kind"),
+    [
+        ("openai", 429, {"type": "insufficient_quota"}, "exhausted"),
+        ("openai", 403, {"code": "billing_not_active"}, "exhausted"),
+        ("openai", 400, {"code": "billing_hard_limit_reached"}, "exhausted"),
+        ("kimi", 429, {"type": "exceeded_current_quota_error"}, "exhausted"),
+        ("qwen", 400, {"code": "Arrearage"}, "exhausted"),
+        ("gemini", 429, {"message": "You exceeded your current quota, please check your plan and billing"}, "quota"),
+    ],
+)
+def test_an_account_without_money_is_told_by_its_code(provider: str, status: int, error: Any, kind: str) -> None:
+    assert DIALECTS[account("one", provider).dialect].failure(status, {}, {"error": error}).kind == kind
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini"])
+def test_a_server_that_failed_may_have_run_the_model(provider: str) -> None:
+    dialect = DIALECTS[account("one", provider).dialect]
+    reached = [
+        status for status in (400, 401, 408, 429, 500, 502, 503, 504, 529) if dialect.failure(status, {}, {}).reached
+    ]
+    assert reached == [500, 502, 504]
+
+
+@pytest.mark.parametrize(
+    ("provider", "headers", "body"),
+    [
+        ("openai", {"retry-after": "9" * 400}, {}),
+        ("anthropic", {"retry-after-ms": "9" * 400}, {}),
+        ("gemini", {}, {"error": {"details": [{"retryDelay": f"{'9' * 400}s"}]}}),
+    ],
+)
+def test_nobody_is_asked_to_stay_away_for_longer_than_a_day(provider: str, headers: Any, body: Any) -> None:
+    failure = DIALECTS[account("one", provider).dialect].failure(429, headers, body)
+    assert failure.retry_after_s == 86_400
+
+
+def test_a_stream_of_anthropic_without_usage_tells_none() -> None:
+    events = [
+        {"type": "message_start", "message": {"id": "m"}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}},
+    ]
+    assert [DIALECTS["anthropic"].piece(event).usage for event in events] == [None, None]
+
+
+def test_a_signature_of_gemini_goes_back_with_its_tool_call() -> None:
+    part = {"functionCall": {"name": "look", "args": {"far": True}}, "thoughtSignature": "c2ln"}
+    other = {"functionCall": {"name": "look", "args": {}}}
+    reply = DIALECTS["gemini"].decode({"candidates": [{"content": {"parts": [part, other]}}]})
+    assert len({call["id"] for call in reply.tool_calls}) == 2
+    turn = {"role": "assistant", "content": None, "tool_calls": list(reply.tool_calls)}
+    messages = ({"role": "user", "content": "Look!"}, turn)
+    assert encoded("gemini", messages=messages)["contents"][1]["parts"] == [part, other]
+    # Google's own endpoint in OpenAI's form wants it too; OpenAI refuses what it does not know.
+    assert encoded("openai-compatible", messages=messages)["messages"][1] == turn
+    sent = encoded("openai", messages=messages)["messages"]
+    assert sent[0] == messages[0]
+    assert [sorted(call) for call in sent[1]["tool_calls"]] == 2 * [["function", "id", "type"]]
+    assert "extra_content" in turn["tool_calls"][0]

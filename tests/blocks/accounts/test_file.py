@@ -1,5 +1,6 @@
 """accounts.yaml: what is wrong is told with its line, and never with a secret."""
 
+import traceback
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,11 @@ def test_a_good_file_is_read() -> None:
         (GOOD.replace("provider: openai", "provider: vllm"), 2, "base_url is needed"),
         (GOOD + GOOD.removeprefix("accounts:\n"), 1, "two accounts are named one"),
         (GOOD + "routing: {fallbacks: {small: [huge]}}\n", 1, "unknown models: huge"),
+        (
+            GOOD + 'routing:\n  rules:\n    - tier: simple\n      pattern: "("\n',
+            12,
+            "rules.0.pattern: Value error, it is no regular",
+        ),
         (GOOD.replace("models:", "models"), 6, "expected"),
         ("- one\n", 1, "no mapping"),
         ("", 1, "no mapping"),
@@ -97,3 +103,10 @@ def test_a_quota_becomes_limits_of_its_kinds() -> None:
     }
     assert limits["rpd"].key == "account/one/rpd"
     assert limits["rpd"].utc_offset_s == 3600
+
+
+def test_a_secret_within_a_line_that_is_no_yaml_is_not_told() -> None:
+    text = GOOD.replace("env:KEY", "sk-SECRET: x")
+    with pytest.raises(BadInput, match=r"accounts.yaml:4: ") as error:
+        parse_accounts(text)
+    assert "sk-SECRET" not in "".join(traceback.format_exception(error.value))

@@ -1,9 +1,7 @@
-"""The pool's parts: breaker, waiting room, context, structured answers, secrets, books."""
+"""The pool's parts: breaker, waiting room, context, structured answers, secrets."""
 
 import asyncio
-import multiprocessing
-import threading
-from multiprocessing.synchronize import Barrier
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
-from sqlalchemy import func, select
 
 from blocks.accounts.account import Model
-from blocks.accounts.books import Books, Entry
-from blocks.accounts.breaker import FAILURES, Breaker
+from blocks.accounts.breaker import FAILURES, PROBE_S, Breaker
 from blocks.accounts.chat import Caller, ChatRequest
 from blocks.accounts.context import split, trim
-from blocks.accounts.schema import CALLS, TOTALS, open_engine
 from blocks.accounts.sealed import new_seal_key, seal
 from blocks.accounts.secrets import Secrets
 from blocks.accounts.structured import ask
 from blocks.accounts.tokens import prompt_tokens
 from blocks.accounts.waiting import WaitingRoom
-from blocks.errors import BadInput, EngineFailed, NotAllowed, NotFound, StoreFailed, TooLarge
+from blocks.errors import BadInput, EngineFailed, NotAllowed, NotFound, TooLarge
 from tests.blocks.accounts.conftest import OpenPool, account, asked, entered
 
 SMALL = Model(context_tokens=300, max_output_tokens=50)
@@ -58,6 +53,18 @@ def test_a_breaker_opens_probes_once_and_closes() -> None:
     breaker.begin()
     breaker.succeed()
     assert (breaker.state, breaker.wait_s) == ("closed", 0.0)
+
+
+def test_who_comes_while_a_probe_runs_looks_again_soon() -> None:
+    clock = Clock()
+    breaker = Breaker(clock)
+    for _ in range(FAILURES):
+        breaker.fail()
+    clock.now += breaker.wait_s
+    breaker.begin()
+    assert 0 < breaker.wait_s < 1
+    clock.now += PROBE_S  # it never came back
+    assert breaker.admits()
 
 
 async def test_turns_go_by_priority_and_nobody_starves() -> None:
@@ -98,6 +105,17 @@ async def test_who_goes_away_while_waiting_loses_no_turn_of_others() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
     assert sorted(done) == [number for number in range(12) if number not in (0, 3, 7)]
     assert room.is_empty
+
+
+async def test_a_call_that_ends_while_limits_are_looked_at_is_noticed() -> None:
+    room = WaitingRoom()
+    async with room.turn(Caller()):
+        room.freed()
+        async with asyncio.timeout(10):
+            await room.change(1_000)
+        with pytest.raises(TimeoutError):  # and noticed once
+            async with asyncio.timeout(0.01):
+                await room.change(1_000)
 
 
 def turns(count: int, words: int) -> list[dict[str, Any]]:
@@ -190,7 +208,7 @@ async def test_a_sealed_secret_is_read_and_rotated(tmp_path: Path, monkeypatch: 
     assert await secrets.secret(one) == "first"
     seal(tmp_path / "keys", "one", "second")
     assert await secrets.secret(one) == "first"
-    secrets.refused(one)
+    assert await secrets.renewed(one, sent_at=time.monotonic())
     assert await secrets.secret(one) == "second"
     assert (tmp_path / "keys").stat().st_mode & 0o77 == 0
     assert "second" not in (tmp_path / "keys").read_text()
@@ -219,75 +237,3 @@ async def test_a_prefect_secret_is_read(prefect_api: str, tmp_path: Path) -> Non
     assert await Secrets(tmp_path).secret(account("one", key="prefect:c500-test-account")) == "hidden"
     with pytest.raises(NotFound, match="c500-absent"):
         await Secrets(tmp_path).secret(account("one", key="prefect:c500-absent"))
-
-
-def an_entry(number: int) -> Entry:
-    return Entry(at=1e9 + number, account="one", model="m", user="u", outcome="ok", prompt_tokens=number, cost_units=7)
-
-
-def write_books(url: str, count: int) -> None:
-    books = Books(url)
-    for number in range(count):
-        books.write(an_entry(number))
-    books.close()
-
-
-def sums(url: str) -> tuple[int, int, int, int]:
-    books = Books(url)
-    with books.engine().connect() as connection:
-        calls = connection.execute(select(func.count(), func.sum(CALLS.c.prompt_tokens)).select_from(CALLS)).one()
-        total = connection.execute(select(func.sum(TOTALS.c.calls), func.sum(TOTALS.c.prompt_tokens))).one()
-    books.close()
-    return (*calls, *total)
-
-
-@pytest.mark.parametrize("server", ["sqlite", "postgresql"])
-def test_processes_write_one_book(tmp_path: Path, request: pytest.FixtureRequest, server: str) -> None:
-    url = f"sqlite:///{tmp_path}/books.db" if server == "sqlite" else request.getfixturevalue("postgres_url")
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=write_books, args=(url, 500)) for _ in range(3)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-        assert process.exitcode == 0
-    assert sums(url) == (1500, 3 * sum(range(500)), 1500, 3 * sum(range(500)))
-
-
-def test_what_is_left_is_tried_again_at_the_end(tmp_path: Path) -> None:
-    (tmp_path / "later").write_text("no folder yet")
-    books = Books(f"sqlite:///{tmp_path}/later/books.db")
-    books.write(an_entry(1))
-    with pytest.raises(StoreFailed):
-        books.flush()
-    closing = threading.Thread(target=books.close)
-    closing.start()
-    closing.join(timeout=1)
-    (tmp_path / "later").unlink()
-    closing.join()
-    assert sums(f"sqlite:///{tmp_path}/later/books.db") == (1, 1, 1, 1)
-
-
-def open_at_once(url: str, barrier: Barrier) -> None:
-    barrier.wait()
-    open_engine(url).dispose()
-
-
-def test_processes_that_start_together_make_the_tables_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(4)
-    url = f"sqlite:///{tmp_path}/books.db"
-    processes = [context.Process(target=open_at_once, args=(url, barrier)) for _ in range(4)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-        assert process.exitcode == 0
-
-
-def test_books_that_cannot_be_written_say_so(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("no folder")
-    books = Books(f"sqlite:///{tmp_path}/file/books.db")
-    books.write(an_entry(1))
-    with pytest.raises(StoreFailed, match="books"):
-        books.flush()

@@ -9,7 +9,7 @@ from blocks.limits import open_limiter
 from blocks.limits.memory import MemoryLimiter
 from blocks.limits.redis import RedisLimiter
 from blocks.limits.sqlite import SqliteLimiter
-from tests.blocks.limits.worlds import granted, limit, option
+from tests.blocks.limits.worlds import granted, limit, option, refused
 
 
 async def test_a_url_names_a_limiter(redis_url: str, tmp_path: Path) -> None:
@@ -21,6 +21,13 @@ async def test_a_url_names_a_limiter(redis_url: str, tmp_path: Path) -> None:
         await limiter.close()
     assert (tmp_path / "limits.db").exists()
     assert Path("here.db").exists()
+
+
+async def test_the_limits_of_a_process_go_on_when_they_are_opened_again() -> None:
+    first = open_limiter("memory://")
+    await first.settle(await granted(first, option("call", (limit("requests", 1), 1))))
+    await first.close()
+    assert (await refused(open_limiter("memory://"), option("call", (limit("requests", 1), 1)))).keys == ("requests",)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ async def test_what_was_used_leaves_a_rate_window_after_its_length(limiter: Limi
     first = await granted(limiter, call)
     clock.tick(7)  # the call takes time; the server may see it at its end
     await limiter.settle(first)
-    await granted(limiter, call)
+    await limiter.settle(await granted(limiter, call))
     wait_s = (await refused(limiter, call)).wait_s
     assert wait_s is not None
     assert 10 <= wait_s <= 10.2
@@ -85,6 +85,30 @@ async def test_only_calls_that_run_in_the_way_are_looked_at_again_soon(limiter: 
     assert await refused(limiter, option("call", (requests, 1))) == Refusal(keys=("requests",), wait_s=POLL_S)
     await limiter.release(running)
     await granted(limiter, option("call", (requests, 1)))
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [limit("tokens", 6_500), limit("tokens", 6_500, "calendar"), limit("tokens", 6_500, "calendar", period="ever")],
+    ids=["rate", "day", "ever"],
+)
+async def test_a_call_that_runs_may_give_room_back_at_any_moment(limiter: Limiter, tokens: Limit) -> None:
+    await used_up(limiter, tokens, 1_505)
+    running = await granted(limiter, option("call", (tokens, 3_000)))
+    assert await refused(limiter, option("call", (tokens, 3_000))) == Refusal(keys=("tokens",), wait_s=POLL_S)
+    await limiter.block("tokens", 30)
+    assert (await refused(limiter, option("call", (tokens, 3_000)))).wait_s == pytest.approx(30)
+    await limiter.settle(running, {"tokens": 15})
+    wait_s = (await refused(limiter, option("call", (tokens, 6_000)))).wait_s
+    assert wait_s is None or wait_s > 30, "what was used is in the way"
+
+
+async def test_what_running_calls_give_back_is_granted(limiter: Limiter) -> None:
+    tokens = limit("tokens", 6_500, "calendar")
+    running = await granted(limiter, option("call", (tokens, 5_000)))
+    await refused(limiter, option("call", (tokens, 3_000)))
+    await limiter.settle(running, {"tokens": 15})
+    await granted(limiter, option("call", (tokens, 3_000)))
 
 
 async def test_concurrency_is_free_when_a_call_ends(limiter: Limiter) -> None:

@@ -177,6 +177,33 @@ async def test_a_lock_that_is_not_let_go_refuses(tmp_path: Path, monkeypatch: py
     await limiter.close()
 
 
+async def test_who_gave_up_behind_a_lock_holds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "PATIENCE_S", 0.3)
+    limiter = SqliteLimiter(tmp_path / "limits.db")
+    await limiter.standing(ALL)
+    with (tmp_path / "limits.db.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused = await asyncio.gather(*(limiter.reserve([CALL]) for _ in range(5)), return_exceptions=True)
+    assert [type(error) for error in refused] == 5 * [EngineUnavailable]
+    monkeypatch.undo()
+    assert await books(limiter) == 3 * [(0, 0)]
+    await limiter.close()
+
+
+async def test_what_the_cancelled_hold_is_given_back_before_the_end(booted: Booted) -> None:
+    for _ in range(10):
+        limiter = booted("first")
+        asking = [asyncio.ensure_future(limiter.reserve([CALL])) for _ in range(100)]
+        await asyncio.sleep(0)
+        for one in asking:
+            one.cancel()
+        await limiter.close()
+        assert all(one.cancelled() for one in asking)
+    after = booted("first")
+    assert await books(after) == 3 * [(0, 0)]
+    await after.close()
+
+
 async def test_all_that_was_asked_is_answered_before_the_end(tmp_path: Path) -> None:
     limiter = SqliteLimiter(tmp_path / "limits.db")
     hundred = limit("hundred", 100)

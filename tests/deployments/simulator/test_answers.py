@@ -16,6 +16,7 @@ from deployments.simulator.asked import Asked, tokens_in
 from deployments.simulator.behaviour import FAULTS, MIXED, Behaviour, Latency, parse_faults, parse_latency
 from deployments.simulator.chance import Luck, fingerprint, normal
 from deployments.simulator.instance import instance
+from tasks.dispatch.plan import Plan
 from tasks.llm.template import list_templates
 from tests.deployments.simulator.calling import SAID, chat
 from tests.deployments.simulator.conftest import Serve
@@ -62,6 +63,9 @@ SCALARS = st.sampled_from(
         {"type": "null"},
         {"enum": [None, 1]},
         {"type": ["string", "null"], "maxLength": 3},
+        {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,39}$"},
+        {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d$"},
+        {"type": "integer", "default": 5},
     ]
 )
 SCHEMAS = st.recursive(
@@ -85,6 +89,11 @@ SCHEMAS = st.recursive(
 @pytest.mark.parametrize("schema", [TREE, MIXTURE, *(template.schema_ for template in list_templates())])
 def test_an_instance_satisfies_its_schema(schema: dict[str, Any]) -> None:
     jsonschema.Draft202012Validator(schema).validate(instance(schema, SAID))
+
+
+def test_the_plan_of_a_request_that_no_rule_scripts_can_be_carried_out() -> None:
+    made = Plan.model_validate(instance(Plan.model_json_schema(), "Compare our three suppliers."))
+    assert [(task.id, task.depends_on) for task in made.tasks] == [("compare-our-three-suppliers", ())]
 
 
 @settings(deadline=None)

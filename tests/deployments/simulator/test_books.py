@@ -121,6 +121,13 @@ def test_repeats_are_seen(serve: Serve, identify: str, fields: dict[str, object]
     assert simulator.books()["total"]["seen"] == {"row-1": {"requests": times, "answered": times - 1}}
 
 
+@pytest.mark.parametrize("metadata", ["row-1", ["row"], 1])
+def test_metadata_of_another_form_names_no_row(serve: Serve, metadata: object) -> None:
+    simulator = serve(account(quota={"concurrency": 1}), identify="metadata.row")
+    assert [chat(simulator, metadata=metadata).status_code for _ in range(2)] == [200, 200]
+    assert simulator.books()["total"]["seen"] == {}
+
+
 def test_control_over_http(serve: Serve) -> None:
     simulator = serve(account("first"), account("second"))
     url = f"{simulator.url}/simulator"

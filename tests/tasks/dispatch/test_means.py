@@ -5,13 +5,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
-from blocks.accounts.account import Price
+from blocks.accounts.account import Price, Quota
 from blocks.accounts.chat import ChatRequest
 from blocks.accounts.open import open_pool
-from blocks.errors import BudgetExceeded, TimedOut
+from blocks.errors import BudgetExceeded, EngineUnavailable, LimitReached, TimedOut
+from blocks.settings import settings
 from tasks.dispatch.budget import WORKER_SHARE
 from tasks.dispatch.means import Means
 from tasks.dispatch.request import DispatchOptions
@@ -25,10 +27,22 @@ ACCOUNT = member("only", price=Price(input_usd=0, output_usd=8))
 
 @asynccontextmanager
 async def means(
-    accounts_file: Path, says: Any = "ok", gate: Any = None, **options: Any
+    accounts_file: Path,
+    says: Any = "ok",
+    gate: Any = None,
+    accounts: Any = (ACCOUNT,),
+    behaviour: Any = None,
+    **options: Any,
 ) -> AsyncIterator[tuple[Means, Team]]:
-    async with team(accounts_file, {"a": says}, accounts=(ACCOUNT,), gate=gate) as models, open_pool() as pool:
-        yield Means(pool, "id", DispatchOptions(**options), "purse"), models
+    async with team(accounts_file, {"a": says}, accounts, gate, **(behaviour or {})) as models, open_pool() as pool:
+        yield Means(pool, "id", DispatchOptions(**options), "id"), models
+
+
+@asynccontextmanager
+async def later(**options: Any) -> AsyncIterator[Means]:
+    """The same request, by another process."""
+    async with open_pool() as pool:
+        yield Means(pool, "id", DispatchOptions(**options), "id")
 
 
 @pytest.fixture
@@ -68,20 +82,80 @@ async def test_workers_leave_a_part_of_the_budget_to_the_coordinator(accounts_fi
 async def test_what_another_process_spent_counts(accounts_file: Path) -> None:
     async with means(accounts_file, "x" * 8000, budget_usd=2 * ONE_CALL_USD) as (mine, _):
         await mine.complete(ASKED, "coordinator")
-        async with open_pool() as pool:
-            other = Means(pool, "id", DispatchOptions(budget_usd=2 * ONE_CALL_USD), "purse")
+        async with later(budget_usd=2 * ONE_CALL_USD) as other:
             await other.complete(ASKED, "coordinator")
             with pytest.raises(BudgetExceeded):
                 await other.complete(ASKED, "coordinator")
-            await Means(pool, "id", DispatchOptions(budget_usd=1), "other purse").complete(ASKED, "coordinator")
+            anew = Means(other.pool, "id", DispatchOptions(budget_usd=ONE_CALL_USD), "id/another")
+            await anew.complete(ASKED, "coordinator")
+
+
+async def test_what_was_spent_without_a_budget_counts_under_a_later_one(accounts_file: Path) -> None:
+    async with means(accounts_file, "x" * 8000) as (mine, _):
+        await mine.complete(ASKED, "coordinator")
+        async with later(budget_usd=1.5 * ONE_CALL_USD) as other:
+            with pytest.raises(BudgetExceeded, match="of the request's"):
+                await other.complete(ASKED, "coordinator")
+
+
+async def test_redis_that_knows_no_purse_asks_the_books_for_this_request_alone(
+    accounts_file: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    this, other = f"this-{uuid4().hex}", f"other-{uuid4().hex}"
+    budget = DispatchOptions(budget_usd=2 * ONE_CALL_USD)
+    async with means(accounts_file, "x" * 8000) as (mine, _):
+        for one in (this, other, other):
+            await Means(mine.pool, one, budget, one).complete(ASKED, "coordinator")
+        await asyncio.to_thread(mine.pool.books.flush)
+    monkeypatch.setenv("LIMITER_URL", redis_url)
+    settings.cache_clear()
+    async with means(accounts_file, "x" * 8000) as (mine, models):
+        after = Means(mine.pool, this, budget, this)
+        await after.complete(ASKED, "coordinator")
+        with pytest.raises(BudgetExceeded):
+            await after.complete(ASKED, "coordinator")
+        await Means(mine.pool, this, budget, f"{this}/anew").complete(ASKED, "coordinator")
+        assert len(models.answered) == 2
+
+
+async def test_each_time_that_a_call_is_sent_counts(accounts_file: Path) -> None:
+    resets = {"faults": {"reset_after": 1.0}}
+    async with means(accounts_file, behaviour=resets, budget_usd=1.5 * ONE_CALL_USD) as (mine, models):
+        with pytest.raises(BudgetExceeded):
+            await mine.complete(ASKED, "coordinator")
+        assert models.total()["calls"] == 1
+        assert models.total()["cost_units"] <= 1.5 * ONE_CALL_USD * 1e9
+        async with later(budget_usd=1.5 * ONE_CALL_USD) as after:
+            with pytest.raises(BudgetExceeded):
+                await after.complete(ASKED, "coordinator")
+
+
+async def test_calls_that_no_model_answered_cost_nothing(accounts_file: Path) -> None:
+    busy = member("busy", price=Price(input_usd=0, output_usd=8)).model_copy(update={"quota": Quota(concurrency=1)})
+    gate = Held("a")
+    async with means(accounts_file, "short", gate, (busy,), budget_usd=2.5 * ONE_CALL_USD) as (mine, models):
+        running = asyncio.create_task(mine.complete(ASKED, "coordinator"))
+        await models.until("a")
+        async with later(budget_usd=2.5 * ONE_CALL_USD, deadline_s=0.3) as hasty:
+            with pytest.raises((TimedOut, LimitReached)):
+                await hasty.complete(ASKED, "coordinator")
+        gate.opened.set()
+        await running
+        models.simulator.change(faults={"out_of_quota": 1.0})
+        for _ in range(3):  # the first is refused by the provider, the others are not sent
+            with pytest.raises(EngineUnavailable):
+                await mine.complete(ASKED, "coordinator")
+        models.simulator.change(faults={})
+        async with later(budget_usd=2.5 * ONE_CALL_USD) as after:
+            await after.complete(ASKED, "coordinator")
+        assert len(models.answered) == 2
 
 
 async def test_a_call_that_was_given_up_counts_in_full(accounts_file: Path) -> None:
     async with means(accounts_file, gate=Held("a"), budget_usd=1.5 * ONE_CALL_USD, deadline_s=1) as (mine, _):
         with pytest.raises(TimedOut):
             await mine.complete(ASKED, "coordinator")
-        async with open_pool() as pool:
-            after = Means(pool, "id", DispatchOptions(budget_usd=1.5 * ONE_CALL_USD), "purse")
+        async with later(budget_usd=1.5 * ONE_CALL_USD) as after:
             with pytest.raises(BudgetExceeded):
                 await after.complete(ASKED, "coordinator")
 

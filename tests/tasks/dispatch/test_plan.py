@@ -35,8 +35,16 @@ def test_a_plan_that_can_be_carried_out_has_no_problems() -> None:
         (plan(task("a", "a")), "in a circle: a → a"),
         (plan(task("a", "c"), task("b", "a"), task("c", "b")), "in a circle: "),
         (plan(task("a", speciality="magic")), "a has the unknown speciality magic"),
-        (plan(task("a", output_schema={"type": "array"})), "output_schema of a is not of an object"),
+        (plan(task("a", output_schema={"type": "array"})), "output_schema of a is not of type object"),
         (plan(task("a", output_schema={"type": "object", "required": 3})), "output_schema of a is no JSON Schema"),
+        (
+            plan(task("a", output_schema={"type": "object", "$ref": "http://127.0.0.1:1/x"})),
+            "output_schema of a leads out of itself, to http://127.0.0.1:1/x",
+        ),
+        (
+            plan(task("a", output_schema={"type": "object", "properties": {"b": {"$ref": "#/$defs/c"}}})),
+            "output_schema of a leads into nothing, to #/$defs/c",
+        ),
     ],
 )
 def test_what_cannot_be_carried_out_is_refused_by_name(wrong: Plan, named: str) -> None:

@@ -159,7 +159,8 @@ async def test_a_prompt_that_fits_no_model_is_foretold(tmp_path: Path) -> None:
     small = account("a", model={"context_tokens": 100})
     assert (await estimated(tmp_path, small)).longest_fits
     assert not (await estimated(tmp_path, small, source=["x" * 1000])).longest_fits
-    assert not (await estimated(tmp_path, account("a", tpm=40))).longest_fits
+    assert (await estimated(tmp_path, account("a", tpm=40))).longest_fits  # with a short answer
+    assert not (await estimated(tmp_path, account("a", tpm=10))).longest_fits
 
 
 async def test_only_what_is_left_is_estimated_and_the_rehearsal_writes_nothing(tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ import pytest
 
 from blocks.errors import BadInput, C500Error, NotFound, Unsupported
 from tasks.swarm.job import swarm_job
-from tasks.swarm.shards import FEWEST_ROWS, MOST_SHARDS, shard_rows
-from tasks.swarm.workers import spans_of
+from tasks.swarm.shards import FEWEST_ROWS, MOST_SHARDS, shard_rows, spans_of
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 

@@ -14,7 +14,7 @@ from blocks.errors import BadInput, Conflict, StoreFailed
 from tasks.swarm.index import items
 from tasks.swarm.job import SwarmJob
 from tasks.swarm.journal import Journal, line_of, read_lines, records
-from tasks.swarm.ledger import merge, open_ledger, parts_of, places_of, read_ledger
+from tasks.swarm.ledger import collect_parts, merge, open_ledger, parts_of, places_of, read_ledger
 
 
 def job_of(folder: Path, **fields: Any) -> SwarmJob:
@@ -148,6 +148,27 @@ def test_a_row_is_new_then_failed_then_answered(tmp_path: Path) -> None:
     assert [json.loads(one).get("reason") for one in failures] == ["again"]
 
 
+def test_what_the_failures_of_a_row_cost_stays_in_the_sum(tmp_path: Path) -> None:
+    job = job_of(tmp_path)
+    first, second, *_ = [item.key for item in items(job)]
+    with open_ledger(job) as ledger:
+        ledger.fail(line(first, 0.25))
+        ledger.fail(line(second, 1.0))
+    with open_ledger(job) as ledger:
+        ledger.fail(line(first, 0.5))
+        assert ledger.cost_usd == 1.75
+    before = places_of(job).failures.read_bytes()
+    with open_ledger(job) as ledger:
+        assert ledger.cost_usd == 1.75
+        ledger.answer(line(first, 2.0))
+        assert ledger.cost_usd == 3.75
+    assert read_ledger(job).cost_usd == 3.75
+    [answer] = [record for _, record in records(places_of(job).answers, repair=False)]
+    assert answer["cost_before_usd"] == 0.75
+    places_of(job).failures.write_bytes(before)  # as after a kill before the failures were written anew
+    assert read_ledger(job).cost_usd == 3.75
+
+
 def test_the_file_of_failures_goes_with_the_last_of_them(tmp_path: Path) -> None:
     job = job_of(tmp_path)
     key = next(items(job)).key
@@ -208,6 +229,25 @@ def test_parts_are_taken_over_once_however_often_it_is_tried(tmp_path: Path) -> 
     assert parts_of(job) == []
     keys = [json.loads(one)["key"] for one in Path(job.output).read_text().splitlines()]
     assert sorted(keys) == sorted([first, second, third, fourth])
+
+
+def test_failures_done_again_in_a_part_keep_what_they_cost_before(tmp_path: Path) -> None:
+    job = job_of(tmp_path, retry_failed=True)
+    first, second, *_ = [item.key for item in items(job)]
+    with open_ledger(job) as ledger:
+        ledger.fail(line(first, 0.25))
+        ledger.fail(line(second, 1.0))
+    part = job.model_copy(update={"part": 0})
+    with open_ledger(part, beside=places_of(job)) as own:
+        own.fail(line(first, 0.5))
+        own.answer(line(second, 2.0))
+    failures = places_of(part).failures.read_bytes()
+    for _ in range(2):
+        with open_ledger(job) as ledger:
+            collect_parts(job, ledger)
+            assert ledger.cost_usd == 3.75
+        assert read_ledger(job).cost_usd == 3.75
+        places_of(part).failures.write_bytes(failures)  # as after a kill before the part was removed
 
 
 def test_a_part_that_is_still_written_is_not_taken(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """Prompts put a row's values in; they reach nothing else, and a missing column is told before anything is spent."""
 
+import tracemalloc
+
 import pytest
 
 from blocks.errors import BadInput
 from tasks.swarm.prompt import LONGEST_PROMPT, Prompt
 
 ROW = {"text": "Good", "Review text": "Bad", "items": [{"n": 1}, {"n": 2}], "who": {"name": "Mai"}}
+ROW |= {"pairs": [["a", 1], ["b", 2]], "tags": ["b", "a", "b"]}
 
 
 @pytest.mark.parametrize(
@@ -19,6 +22,11 @@ ROW = {"text": "Good", "Review text": "Bad", "items": [{"n": 1}, {"n": 2}], "who
         ("{{ missing | default('-') }}{{ text }}", "-Good"),
         ("{{ items | tojson }}", '[{"n": 1}, {"n": 2}]'),
         ("{% set one = text %}{{ one }}", "Good"),
+        ("{{ ['a', 'b'] | join(', ') }}", "a, b"),
+        ("{{ items | join('+', 'n') }}", "1+2"),
+        ("{% for name, value in pairs %}{{ name }}={{ value }};{% endfor %}", "a=1;b=2;"),
+        ("{% if text in ('Good', 'Bad') %}{{ text | truncate(3, true, '', 0) }}{% endif %}", "Goo"),
+        ("{{ tags | sort | unique | join('/') }}", "a/b"),
     ],
 )
 def test_values_are_put_in(template: str, prompt: str) -> None:
@@ -59,6 +67,8 @@ def test_a_missing_column_is_told_with_its_row(template: str, named: str) -> Non
         "{% for a in items recursive %}{{ a }}{% endfor %}",
         "{% for a in items %}{% for b in items %}{% for c in items %}{{ c }}{% endfor %}{% endfor %}{% endfor %}",
         "{{ text is callable }}",
+        "{{ [text, text] | join }}",
+        "{% set a = (text, text) %}",
         "{% for a in items %}",
         "{{ text",
         "   ",
@@ -74,6 +84,42 @@ def test_what_a_prompt_may_not_do_is_refused_before_it_runs(template: str) -> No
 def test_python_is_out_of_reach() -> None:
     with pytest.raises(BadInput, match="row 1"):
         Prompt("{{ text.__class__.__mro__ }}").render(ROW, 1)
+
+
+MANY = "[" + "''," * 60 + "]"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        f"{{{{ {MANY}|join({MANY}|join({MANY}|join({MANY}|join({MANY}|join('x'))))) }}}}",
+        "{% set a = 'x' %}" + "{% set a = tags | join(a) %}{% set a = tags | join(a) %}" * 20,
+        "{% set a = '<' %}" + "{% set a = a | tojson %}" * 60,
+    ],
+)
+def test_what_filters_make_cannot_fill_the_memory(template: str) -> None:
+    prompt = Prompt(template)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadInput, match=f"over {LONGEST_PROMPT} characters"):
+            prompt.render(ROW, 1)
+        assert tracemalloc.get_traced_memory()[1] < 6 * LONGEST_PROMPT
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("{{ text | truncate(2) }}", "AssertionError"),
+        ("{{ text | sort }}", "sort takes a list"),
+        ("{{ text | unique | first }}", "unique takes a list"),
+        ("{{ text | join(', ') }}", "join takes a list"),
+    ],
+)
+def test_a_filter_that_does_not_take_the_value_is_told(template: str, told: str) -> None:
+    with pytest.raises(BadInput, match=f"row 1: .*{told}"):
+        Prompt(template).render(ROW, 1)
 
 
 def test_a_prompt_cannot_grow_without_end() -> None:

@@ -1,7 +1,9 @@
 """Rows come out of every format as they went in, and what is wrong with one is told with its number."""
 
 import json
+import random
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -114,6 +116,28 @@ def test_a_damaged_table_is_told(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(BadInput, match=r"is no (Parquet|XLSX) file"):
         list(read_rows(str(tmp_path / name)))
+
+
+@pytest.mark.parametrize("part", ["xl/workbook.xml", "xl/worksheets/sheet1.xml", "xl/_rels/workbook.xml.rels"])
+def test_a_workbook_with_a_torn_part_is_told(part: str, tmp_path: Path) -> None:
+    path = as_xlsx(tmp_path / "rows.xlsx")
+    with ZipFile(path) as whole, ZipFile(tmp_path / "torn.xlsx", "w", ZIP_DEFLATED) as torn:
+        for name in whole.namelist():
+            content = whole.read(name)
+            torn.writestr(name, content[: len(content) // 2] if name == part else content)
+    with pytest.raises(BadInput, match="is no XLSX file"):
+        list(read_rows(str(tmp_path / "torn.xlsx")))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_workbook_with_wrong_bytes_is_told_or_read(seed: int, tmp_path: Path) -> None:
+    chance, path = random.Random(seed), as_xlsx(tmp_path / "rows.xlsx")
+    content = bytearray(path.read_bytes())
+    for _ in range(30):
+        content[chance.randrange(len(content) - 500)] = chance.randrange(256)  # the table of contents stays
+    path.write_bytes(content)
+    with suppress(BadInput):  # and nothing else is raised; some bytes do not matter
+        list(read_rows(str(path)))
 
 
 def test_a_workbook_without_its_sheets_is_told(tmp_path: Path) -> None:

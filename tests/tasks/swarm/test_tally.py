@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from tasks.swarm.growing import added
 from tasks.swarm.pace import duration, pace
 from tasks.swarm.tally import Tally
-from tasks.swarm.workers import added
 
 
-def record(account: str | None = "a", cost: float | None = 0.5, **fields: Any) -> dict[str, Any]:
+def record(account: str = "a", cost: float | None = 0.5, **fields: Any) -> dict[str, Any]:
     tokens = {"prompt": 3, "completion": 2, "cached": 0}
     taken = {"account": account, "cost_usd": cost, "tokens": tokens, "source": "model", "finish_reason": "stop"}
     return {"key": "k", "row": 1, **taken, **fields}
@@ -21,13 +21,13 @@ def test_lines_are_summed_up_by_account() -> None:
     tally = Tally(due=5)
     tally.add(record(), is_answer=True)
     tally.add(record(cost=0.25, source="fallback"), is_answer=True)
-    tally.add(record(account=None, cost=0.0, finish_reason="length"), is_answer=True)
+    tally.add(record(account="c", cost=0.0, finish_reason="length"), is_answer=True)
     tally.add(record(account="b", cost=None), is_answer=False)
     assert (tally.answered, tally.failed, tally.fallbacks, tally.cut, tally.unpriced) == (3, 1, 1, 1, 1)
     assert tally.cost_usd == 0.75
     assert {name: (own.rows, own.tokens, own.cost_usd) for name, own in tally.accounts.items()} == {
         "a": (2, 10, 0.75),
-        "cache": (1, 5, 0.0),
+        "c": (1, 5, 0.0),
     }
     assert tally.share == 0.8
 
@@ -61,3 +61,13 @@ def test_a_growing_file_is_read_by_whole_lines(tmp_path: Path) -> None:
     found, offset = added(path, offset)
     assert [len(one["n"]) for one in found] == [2_000_000]
     assert offset == path.stat().st_size
+
+
+def test_a_file_that_was_written_anew_is_not_read_from_within_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "part.jsonl"
+    path.write_text('{"n": 1}\n{"n": 2}\n')
+    _, offset = added(path, 0)
+    path.write_text('{"longer than before": 2}\n')
+    assert added(path, offset) == ([], offset)
+    path.write_text("{}\n")
+    assert added(path, offset) == ([], offset)
