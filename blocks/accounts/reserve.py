@@ -112,9 +112,7 @@ class Reserver:
             )
             if isinstance(found, Reservation):
                 plan = plans[found.option.name]
-                if (
-                    self.rests_s(plan.route) > 0.0
-                ):  # since the limiter was asked: say, another call has become the probe
+                if self.rests_s(plan.route) > 0.0:  # since it was asked, another call may have become the probe
                     await self._limiter.release(found)
                     return Refusal(keys=(), wait_s=0.0)
                 plan.route.breaker.begin()

@@ -12,7 +12,7 @@ import httpx
 
 from deployments.server import PROCESS, TEMPORARY, migrated_template
 from tests.deployments.warm.conftest import Pool, eventually, facts
-from tests.processes import free_port
+from tests.processes import free_port, stop
 
 
 @contextmanager
@@ -58,3 +58,4 @@ def test_a_restart_of_the_server_costs_nothing(running_prefect_server: str, tmp_
             pool.reaches(run_id, "COMPLETED")
             pool.reaches(pool.submit("report", out=str(tmp_path / "later")), "COMPLETED")
             assert worker.process.poll() is None
+            stop(worker.process, within_s=60)  # here: without a server it would wait for one to say goodbye to
