@@ -17,25 +17,23 @@ BATCH = 256
 DAMAGED = (
     *(BadZipFile, EOFError, LookupError, ValueError, zlib.error),
     SyntaxError,  # of the parsers of XML, of the standard library and of lxml
-    RuntimeError,  # of zipfile: a part is encrypted, or packed in a way it does not know
+    RuntimeError,  # of zipfile and pyarrow: a part is encrypted, or packed in a way they do not know
     *(TypeError, AttributeError, OverflowError),  # of openpyxl: an element or a value is not what it must be
 )
-"""What reading a damaged workbook raises."""
+"""What reading a damaged file raises; pyarrow's own errors are among these, too."""
 
 
 def parquet_rows(path: Path) -> Iterator[Row]:
     """Rows of a Parquet file."""
-    import pyarrow
     from pyarrow import parquet
 
-    arrow: Any = pyarrow
     tables: Any = parquet
     try:
         with tables.ParquetFile(path, pre_buffer=False) as file:
             named(file.schema_arrow.names)
             for batch in file.iter_batches(batch_size=BATCH):
                 yield from batch.to_pylist()
-    except (arrow.ArrowInvalid, arrow.ArrowNotImplementedError) as error:
+    except DAMAGED as error:
         raise _unreadable(path, "Parquet", error) from error
 
 

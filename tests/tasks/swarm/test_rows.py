@@ -140,6 +140,22 @@ def test_a_workbook_with_wrong_bytes_is_told_or_read(seed: int, tmp_path: Path) 
         list(read_rows(str(path)))
 
 
+def test_a_parquet_file_with_wrong_bytes_is_told_or_read(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(pyarrow.table({"id": list(range(300)), "text": [f"row {n} of it" for n in range(300)]}), path)
+    whole = path.read_bytes()
+    for seed in range(200):
+        chance, content = random.Random(seed), bytearray(whole)
+        for _ in range(chance.randint(1, 6)):
+            content[chance.randrange(len(content))] = chance.randrange(256)
+        path.write_bytes(content)
+        with suppress(BadInput):
+            list(read_rows(str(path)))
+
+
 def test_a_workbook_without_its_sheets_is_told(tmp_path: Path) -> None:
     path = as_xlsx(tmp_path / "rows.xlsx")
     with ZipFile(path) as whole, ZipFile(tmp_path / "cut.xlsx", "w", ZIP_DEFLATED) as cut:
