@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from blocks.accounts.account import Account, Model, Price, Quota
 from blocks.settings import settings
+from tests.fakes.llm.simulated import Simulated, simulated
 from tests.processes import stop
 
 PROMPT = "Judge: {{ text }}"
@@ -33,6 +35,16 @@ def account(name: str, *, model: dict[str, Any] | None = None, **fields: Any) ->
 def four(concurrency: int = 50) -> list[Account]:
     """Four accounts."""
     return [account(f"a{at}", quota=Quota(concurrency=concurrency)) for at in range(4)]
+
+
+@contextmanager
+def shared_simulator(folder: Path, monkeypatch: pytest.MonkeyPatch, *, mean_ms: float) -> Generator[Simulated]:
+    """Four accounts that take so long to answer; the settings of this process and its children lead there."""
+    with simulated(four(), folder, latency={"kind": "fixed", "mean_ms": mean_ms}) as one:
+        monkeypatch.setenv("ACCOUNTS_FILE", str(one.accounts))
+        monkeypatch.setenv("LIMITER_URL", f"sqlite:///{folder}/limits.db")
+        monkeypatch.setenv("BOOKS_URL", f"sqlite:///{folder}/books.db")
+        yield one
 
 
 def write_accounts(path: Path, accounts: Iterable[Account], sim: Any, **more: Any) -> Path:

@@ -19,10 +19,9 @@ from prefect.states import Cancelled
 from blocks.errors import TimedOut
 from flows import spread, swarm
 from tasks.swarm.job import SwarmJob, swarm_job
-from tests.conftest import ROOT
 from tests.fakes.deployed import start, until
-from tests.fakes.llm.simulated import Simulated, simulated
-from tests.flows.swarming import PROMPT, SCHEMA, assert_each_row_once, four, lines, runner, write_rows
+from tests.fakes.llm.simulated import Simulated
+from tests.flows.swarming import PROMPT, SCHEMA, assert_each_row_once, lines, runner, shared_simulator, write_rows
 
 POOL = "swarm-spread-pool"
 ROWS = 60
@@ -31,11 +30,7 @@ ROWS = 60
 @pytest.fixture
 def sim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulated]:
     """Four accounts that take half a second; the settings of this process and its children lead there."""
-    with simulated(four(), tmp_path, latency={"kind": "fixed", "mean_ms": 500}) as one:
-        monkeypatch.setenv("ACCOUNTS_FILE", str(one.accounts))
-        monkeypatch.setenv("LIMITER_URL", f"sqlite:///{tmp_path}/limits.db")
-        monkeypatch.setenv("BOOKS_URL", f"sqlite:///{tmp_path}/books.db")
-        monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with shared_simulator(tmp_path, monkeypatch, mean_ms=500) as one:
         yield one
 
 

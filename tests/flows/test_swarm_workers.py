@@ -14,8 +14,8 @@ from prefect.client.orchestration import get_client
 
 from flows import spread, swarm
 from tests.fakes.deployed import deploy
-from tests.fakes.llm.simulated import Simulated, simulated
-from tests.flows.swarming import PROMPT, SCHEMA, assert_each_row_once, four, lines, write_rows
+from tests.fakes.llm.simulated import Simulated
+from tests.flows.swarming import PROMPT, SCHEMA, assert_each_row_once, lines, shared_simulator, write_rows
 from tests.processes import eventually, stop
 
 POOL = "swarm-pool"
@@ -24,10 +24,7 @@ POOL = "swarm-pool"
 @pytest.fixture
 def sim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulated]:
     """Four accounts; the settings of this process and its children lead there."""
-    with simulated(four(), tmp_path, latency={"kind": "fixed", "mean_ms": 100}) as one:
-        monkeypatch.setenv("ACCOUNTS_FILE", str(one.accounts))
-        monkeypatch.setenv("LIMITER_URL", f"sqlite:///{tmp_path}/limits.db")
-        monkeypatch.setenv("BOOKS_URL", f"sqlite:///{tmp_path}/books.db")
+    with shared_simulator(tmp_path, monkeypatch, mean_ms=100) as one:
         yield one
 
 
