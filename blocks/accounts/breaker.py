@@ -44,15 +44,11 @@ class Breaker:
 
     @property
     def wait_s(self) -> float:
-        """Seconds until it may let a call through."""
+        """Seconds until it may let a call through; 0 when one may pass now. Take `begin` when it does."""
         now = self.clock()
         if self._open_until is None:
             return 0.0
         return max(0.0, self._open_until - now, min(LOOK_S, self._probe_until - now))
-
-    def admits(self) -> bool:
-        """Whether a call may pass now. Take `begin` when it does."""
-        return self.wait_s == 0.0
 
     def begin(self) -> None:
         """A call passes; of a half-open breaker it is the probe."""
