@@ -7,7 +7,7 @@ class C500Error(Exception):
     """An error a user can act on.
 
     Args:
-        message: One line: what is wrong, naming the field or file.
+        message: What is wrong, naming the field or file: one line, or one for each fault of a file.
         fix: One line: how to put it right.
         details: Facts for programs (JSON-compatible values).
     """

@@ -7,15 +7,16 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from hmac import compare_digest
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError
 
 from blocks.errors import BadInput, Conflict, NotAllowed, NotFound, StoreFailed
+from blocks.faults import faults_of
 from blocks.model import Frozen
 from blocks.store.files import Files
 
@@ -81,7 +82,7 @@ class ApiKey(Frozen):
     scopes: tuple[Scope, ...]
     requests_per_min: int | None = Field(default=None, ge=1)
     bytes_per_day: int | None = Field(default=None, ge=0)
-    usd_per_day: float | None = Field(default=None, ge=0)
+    usd_per_day: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     tokens_per_day: int | None = Field(default=None, ge=1)
     created_at: datetime
     revoked_at: datetime | None = None
@@ -90,6 +91,13 @@ class ApiKey(Frozen):
     def may(self, scope: Scope) -> bool:
         """Whether the key has the scope."""
         return scope in self.scopes or (scope in ("submit", "read") and "admin" in self.scopes)
+
+
+LIMITS = ("requests_per_min", "bytes_per_day", "usd_per_day", "tokens_per_day")
+"""Fields of a key that limit it."""
+
+HEADERS = "as `Authorization: Bearer KEY`, or in the header X-API-Key"
+"""How a key is sent."""
 
 
 class KeyFile(Frozen):
@@ -173,10 +181,13 @@ class KeyRing:
 
         Returns:
             Its secret, which is kept nowhere, and the key.
+
+        Raises:
+            BadInput: a limit has no such value.
         """
         key_id = secrets.token_hex(6)
         secret, hashed = _new_secret(key_id)
-        key = ApiKey(
+        key = _checked(
             key_id=key_id,
             name=name,
             scopes=tuple(scope for scope in SCOPES if scope in set(scopes)),
@@ -189,6 +200,20 @@ class KeyRing:
         )
         self._swap(lambda keys: keys | {key_id: key})
         return secret, key
+
+    def limit(self, key_id: str, limits: Mapping[str, float | None]) -> ApiKey:
+        """Change limits of a key; those that are not named stay.
+
+        Args:
+            key_id: Which.
+            limits: By the name of their field of `ApiKey`; None for no limit.
+
+        Raises:
+            NotFound: no such key.
+            Conflict: it was revoked.
+            BadInput: a limit has no such value.
+        """
+        return self._change(key_id, lambda key: _limited(key, limits))
 
     def revoke(self, key_id: str) -> ApiKey:
         """Withdraw a key with all its secrets; again is no error. Raises `NotFound`."""
@@ -268,8 +293,25 @@ def _rotated(key: ApiKey, hashed: HashedSecret, grace: timedelta) -> ApiKey:
     return key.model_copy(update={"secrets": (*older, hashed)})
 
 
+def _limited(key: ApiKey, limits: Mapping[str, float | None]) -> ApiKey:
+    if key.revoked_at:
+        raise Conflict(f"API key {key.key_id} was revoked", fix="create a new one with `c500 keys create`")
+    if unknown := limits.keys() - LIMITS:
+        raise BadInput(f"keys have no limit {min(unknown)}", fix=f"use {', '.join(LIMITS)}", field=min(unknown))
+    return _checked(**{**dict(key), **limits})
+
+
+def _checked(**fields: Any) -> ApiKey:
+    """A key of these fields. Raises `BadInput`."""
+    try:
+        return ApiKey(**fields)
+    except ValidationError as error:
+        [fault, *_] = faults_of(error, TypeAdapter(ApiKey))
+        raise BadInput(f"{fault.where}: {fault.what}", fix="give another value", field=fault.where) from None
+
+
 def _refused(message: str) -> NotAllowed:
-    return NotAllowed(message, fix="send a valid key in the header X-API-Key; `c500 keys create` makes one")
+    return NotAllowed(message, fix=f"send a valid key {HEADERS}; `c500 keys create` makes one")
 
 
 def _static_key(static: SecretStr) -> ApiKey:

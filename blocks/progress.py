@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
@@ -34,6 +34,29 @@ log = structlog.stdlib.get_logger("c500")
 async def in_thread(work: Callable[..., R], *args: Any, **kwargs: Any) -> R:
     """Run blocking work in a thread, so that the event loop stays free; abandon it when cancelled."""
     return await anyio.to_thread.run_sync(partial(work, *args, **kwargs), abandon_on_cancel=True)
+
+
+@asynccontextmanager
+async def repeated(work: Callable[[], Awaitable[None]], every_s: float) -> AsyncGenerator[None]:
+    """Do something at once, then every so many seconds until the block ends, and once more at its end."""
+    ended = asyncio.Event()
+
+    async def go_on() -> None:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), every_s)
+                return
+            await work()
+
+    await work()
+    going = asyncio.create_task(go_on())
+    try:
+        yield
+    finally:
+        # Not cancelled: what was cut off might take effect after the last time.
+        ended.set()
+        await going
+        await work()
 
 
 @asynccontextmanager

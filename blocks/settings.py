@@ -205,6 +205,12 @@ class Settings(BaseSettings):
     )
     embedding_api_key: SecretStr | None = Field(default=None, description="its key")
     embedding_model: str = Field(default="", description="the model it is asked for")
+    swarm_outage_s: float = Field(
+        default=300,
+        gt=0,
+        le=86_400,
+        description="seconds for which a swarm goes on trying while no account answers, before it ends",
+    )
     chat_deadline_s: float = Field(
         default=600,
         gt=0,

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 
-from blocks.errors import C500Error
+from blocks.errors import C500Error, NotFound
 from blocks.model import Frozen
 
 LEAST_PYTHON = (3, 11)
@@ -127,6 +127,18 @@ def _templates() -> str:
     return ", ".join(template.name for template in templates)
 
 
+def _accounts() -> str:
+    from blocks.accounts.file import read_accounts
+    from blocks.settings import settings
+
+    file = settings().accounts_file.expanduser()
+    try:
+        accounts = read_accounts(file).accounts
+    except NotFound:
+        return "none: no request goes to LLM accounts"
+    return f"{len(accounts)} in {file}"
+
+
 def _prefect() -> str:
     from deployments.server import running_server
 
@@ -162,5 +174,6 @@ CHECKS: dict[str, Callable[[], str]] = {
     "language engines": _language,
     "gpu": _gpus,
     "templates": _templates,
+    "llm accounts": _accounts,
     "prefect": _prefect,
 }

@@ -7,10 +7,10 @@ from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.runtime import flow_run
 
+from blocks.board import board
 from blocks.errors import C500Error
 from blocks.progress import only_informing
 from flows.answers import clarified
-from flows.board import board
 from flows.dispatching import Dispatch, dispatching, do_tasks, evaluate, improve_once, merge, result_of
 from flows.names import plain
 from flows.running import job_run

@@ -9,11 +9,13 @@ from prefect.runtime import flow_run
 
 from blocks.accounts.open import open_pool
 from blocks.accounts.pool import Pool
+from blocks.accounts.routes import check_choice
 from blocks.progress import only_informing
 from flows.names import name_of_source
 from flows.running import job_run
 from flows.spread import end_shards, work_in_workers
 from tasks.swarm.attend import attended
+from tasks.swarm.booked import booked
 from tasks.swarm.estimate import ASSUMED_LATENCY_S, estimate_step
 from tasks.swarm.halted import halted
 from tasks.swarm.job import SwarmJob, swarm_job
@@ -110,6 +112,7 @@ async def swarm(
             shard_size=shard_size,
             workers=workers,
         )
+        check_choice(pool.accounts, job.accounts, job.model, job.tier)
         return await show(await rehearse(job, pool) if dry_run else await perform(job, pool))
 
 
@@ -127,7 +130,7 @@ async def swarm_shard(job: SwarmJob, first: int, last: int) -> None:
     async with job_run(refresh=False), open_pool() as pool:
         with open_ledger(job, beside=whole) as ledger:
             rows = last - first + 1
-            run = SwarmRun(job, pool, ledger, Survey(rows=rows, due=rows), (first, last))
+            run = SwarmRun(job, pool, ledger, Survey(rows=rows, due=rows), (first, last), pool.traffic)
             async with attended(run):
                 await work_in_shards(run, shard_rows(rows, job.concurrency / ASSUMED_LATENCY_S, job.concurrency))
         if run.halted is not None:
@@ -142,14 +145,14 @@ async def perform(job: SwarmJob, pool: Pool) -> SwarmReport:
         collect_parts(job, ledger)
         survey = await survey_step(job, ledger)
         expected = await estimate_step(job, pool, survey)
-        run = SwarmRun(job.after(time.monotonic() - began), pool, ledger, survey)
+        run = SwarmRun(job.after(time.monotonic() - began), pool, ledger, survey, traffic=pool.traffic)
         async with attended(run):
             if job.workers:
                 await work_in_workers(run)
             else:
                 size = shard_rows(survey.due, expected.rate_per_s, job.concurrency, job.shard_size)
                 await work_in_shards(run, size)
-        report = report_of(run, expected)
+        report = report_of(run, expected).model_copy(update={"booked": await booked(pool.books, job.job_name)})
     await write_table_step(job)
     if run.halted is not None:
         await show(report)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck
@@ -14,12 +15,18 @@ from blocks.limits import memory
 from blocks.settings import settings
 from deployments.server import temporary_server
 from tests.databases import postgres_url, redis_url
+from tests.sharing import LONG, ByServer
 
 __all__ = ["postgres_url", "redis_url"]
 
 # Before Prefect is imported anywhere: the tests' own profile and a quiet console.
 os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
 os.environ.pop("PREFECT_API_URL", None)
+
+ROOT = Path(__file__).parent.parent
+
+# Each of Prefect's clients reads all certificates there are, 40 ms of a core. Our servers are on loopback, without TLS.
+os.environ["PREFECT_API_SSL_CERT_FILE"] = str(ROOT / "tests" / "one-certificate.pem")
 
 
 # A shell has its background commands ignore it, their children too: tests that send it would wait in vain.
@@ -32,7 +39,18 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("c500")
 
-ROOT = Path(__file__).parent.parent
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes longest first."""
+    items.sort(key=lambda item: item.nodeid.split("::")[0] not in LONG)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests that share a service run in one process, which starts it once."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    return ByServer(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,15 @@ from contextlib import suppress
 from pathlib import Path
 from secrets import randbelow
 
+import httpx
+
 POLL_S = 0.05
 DEADLINE_S = 30
 TAIL = 3000
 """Characters of a log that a failure shows."""
+
+HTTP = httpx.Client(trust_env=False, timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
+"""One for all: making a client loads certificates, 40 ms of a core, which takes longer than a call."""
 
 
 def free_port() -> int:

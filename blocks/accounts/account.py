@@ -1,11 +1,14 @@
 """What `accounts.yaml` says: accounts, their models, limits and prices, budgets, and how calls are routed."""
 
 import re
+from collections.abc import Iterator
+from difflib import get_close_matches
 from math import ceil
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AnyHttpUrl, Field, StringConstraints, model_validator
 
+from blocks.faults import Fault, faulty
 from blocks.limits.limit import Limit, Period
 from blocks.model import Frozen
 
@@ -21,8 +24,11 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0
 AccountName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 """Without a slash: keys of limits are made of it."""
 
+KEY = re.compile(r"none|env:\w+|prefect:[a-z0-9-]+|file:[^#]+#[\w.-]+")
+"""Where a secret is; see `Account`."""
+
 Positive = Annotated[int, Field(gt=0)]
-Usd = Annotated[float, Field(ge=0)]
+Usd = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 USD_UNIT = 1_000_000_000
 """Money is counted in whole 10^-9 dollars, so that sums are exact."""
@@ -55,8 +61,19 @@ PROVIDERS: dict[str, Provider] = {
 
 def _known(name: str) -> str:
     if name not in PROVIDERS:
-        raise ValueError(f"there is no provider {name!r}; known are {', '.join(PROVIDERS)}")
+        meant = get_close_matches(name.lower(), PROVIDERS, n=1)
+        hint = f"; did you mean {meant[0]}?" if meant else ""
+        raise ValueError(f"there is no such provider{hint} (known are {', '.join(PROVIDERS)})")
     return name
+
+
+def _leads_to_secret(key: str) -> str:
+    if not KEY.fullmatch(key):
+        raise ValueError(
+            "here belongs where the secret is, never the secret itself: env:NAME (an environment variable), "
+            "prefect:BLOCK, file:PATH#NAME (made by c500 accounts seal), or none"
+        )
+    return key
 
 
 class Price(Frozen):
@@ -198,7 +215,7 @@ class Account(Frozen):
     name: AccountName
     provider: Annotated[str, AfterValidator(_known)]
     base_url: AnyHttpUrl | None = None
-    key: Annotated[str, StringConstraints(pattern=r"^(none|env:\w+|prefect:[a-z0-9-]+|file:[^#]+#[\w.-]+)$")]
+    key: Annotated[str, AfterValidator(_leads_to_secret)]
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     quota: Quota = Quota()
     day_utc_offset_h: Annotated[float, Field(ge=-14, le=14)] = 0
@@ -298,12 +315,24 @@ class Accounts(Frozen):
     routing: Routing = Routing()
 
     @model_validator(mode="after")
-    def _names_are_unique(self) -> "Accounts":
-        names = [account.name for account in self.accounts]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"two accounts are named {', '.join(sorted(twice))}")
-        known = {model for account in self.accounts for model in account.models}
-        named = {name for name, others in self.routing.fallbacks.items() for name in (name, *others)}
-        if unknown := named - known:
-            raise ValueError(f"routing.fallbacks names unknown models: {', '.join(sorted(unknown))}")
+    def _fits_together(self) -> "Accounts":
+        if faults := [*self._named_twice(), *self._unknown_fallbacks()]:
+            raise faulty(faults)
         return self
+
+    def _named_twice(self) -> Iterator[Fault]:
+        first: dict[str, int] = {}
+        for number, account in enumerate(self.accounts):
+            before = first.setdefault(account.name, number)
+            if before != number:
+                told = f"two accounts are named {account.name}"
+                yield Fault(("accounts", number, "name"), told, ("accounts", before, "name"))
+
+    def _unknown_fallbacks(self) -> Iterator[Fault]:
+        known = {model for account in self.accounts for model in account.models}
+        for name, others in self.routing.fallbacks.items():
+            place = ("routing", "fallbacks", name)
+            for number, other in enumerate((name, *others)):
+                if other not in known:
+                    told = f"no account has the model {other}"
+                    yield Fault(place if number == 0 else (*place, number - 1), told)

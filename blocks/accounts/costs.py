@@ -36,7 +36,10 @@ class Sum(Frozen):
         prompt_tokens: Sent.
         completion_tokens: Answered.
         cached_tokens: Of those sent, what the providers had cached.
-        cost_usd: Dollars; calls without a known price count as nothing.
+        cost_usd: Dollars, estimated ones too; calls without a known price count as nothing.
+        estimated_usd: Those of `cost_usd` that are estimated: at the most that calls may have cost which were cut off,
+            or whose provider did not say how many tokens they had.
+        estimated_calls: How many calls these are.
         latency_ms: Mean of those that an account answered; None when none was.
     """
 
@@ -47,12 +50,30 @@ class Sum(Frozen):
     completion_tokens: int
     cached_tokens: int
     cost_usd: float
+    estimated_usd: float = 0.0
+    estimated_calls: int = 0
     latency_ms: float | None
 
     @property
     def failed_share(self) -> float:
         """Share of calls that failed."""
         return self.failed / self.calls if self.calls else 0.0
+
+
+class Spent(Frozen):
+    """What the calls of a job cost by the books.
+
+    Attributes:
+        cost_usd: Dollars, estimated ones too.
+        arrived_usd: Those of calls whose answer arrived.
+        estimated_usd: Those that are estimated, as in `Sum`.
+        estimated_calls: How many calls these are.
+    """
+
+    cost_usd: float
+    arrived_usd: float
+    estimated_usd: float
+    estimated_calls: int
 
 
 def sums(engine: "Engine", by: Sequence[By], since: float) -> list[Sum]:
@@ -88,9 +109,30 @@ def sums(engine: "Engine", by: Sequence[By], since: float) -> list[Sum]:
         .group_by(*groups)
     )
     with engine.connect() as connection:
-        rows = [_sum(by, row) for row in connection.execute(statement) if row[len(by)]]
+        found = {tuple(map(str, row[: len(by)])): row for row in connection.execute(statement) if row[len(by)]}
+        guessed = _estimated(connection, engine, by, since)
+    rows = [_sum(by, row, *guessed.get(group, (0, 0))) for group, row in found.items()]
     rows.sort(key=lambda row: (row.group.get("day", ""), -row.cost_usd, -row.calls, *row.group.values()))
     return rows
+
+
+def spent(engine: "Engine", job: str) -> Spent:
+    """What all calls of a job cost, whenever they were made."""
+    from sqlalchemy import case, func, select
+
+    from blocks.accounts.schema import CALLS
+
+    columns = CALLS.c
+    units = (
+        columns.cost_units,
+        case((columns.outcome == "ok", columns.cost_units), else_=0),
+        case((columns.is_estimate, columns.cost_units), else_=0),
+    )
+    summed = [func.coalesce(func.sum(one), 0) for one in (*units, case((columns.is_estimate, 1), else_=0))]
+    with engine.connect() as connection:
+        *dollars, calls = connection.execute(select(*summed).where(columns.job == job)).one()
+    cost_usd, arrived_usd, estimated_usd = (int(one) / USD_UNIT for one in dollars)
+    return Spent(cost_usd=cost_usd, arrived_usd=arrived_usd, estimated_usd=estimated_usd, estimated_calls=int(calls))
 
 
 def used_since(engine: "Engine", limits: Sequence[Limit], now: float | None = None) -> dict[str, int]:
@@ -203,7 +245,25 @@ def _column(engine: "Engine", table: "Table", name: By) -> "ColumnElement[Any]":
     return func.strftime("%Y-%m-%d", table.c.at, "unixepoch")
 
 
-def _sum(by: Sequence[By], row: Any) -> Sum:
+def _estimated(
+    connection: "Connection", engine: "Engine", by: Sequence[By], since: float
+) -> dict[tuple[str, ...], tuple[int, int]]:
+    """By group, the calls whose cost is estimated, and that cost in 10^-9 dollars."""
+    from sqlalchemy import func, select
+
+    from blocks.accounts.schema import CALLS
+
+    groups: list[ColumnElement[Any]] = [_column(engine, CALLS, name).label(name) for name in by]
+    wanted = (
+        select(*groups, func.count(), func.sum(CALLS.c.cost_units))
+        .where(CALLS.c.at >= since, CALLS.c.is_estimate)
+        .group_by(*groups)
+    )
+    rows = (row for row in connection.execute(wanted) if row[len(by)])
+    return {tuple(map(str, row[: len(by)])): (int(row[len(by)]), int(row[len(by) + 1])) for row in rows}
+
+
+def _sum(by: Sequence[By], row: Any, estimated_calls: int, estimated_units: int) -> Sum:
     calls, failed, prompt, completion, cached, cost_units, latency_ms, answered = row[len(by) :]
     return Sum(
         group=dict(zip(by, map(str, row[: len(by)]), strict=True)),
@@ -213,5 +273,7 @@ def _sum(by: Sequence[By], row: Any) -> Sum:
         completion_tokens=int(completion),
         cached_tokens=int(cached),
         cost_usd=int(cost_units) / USD_UNIT,
+        estimated_usd=int(estimated_units) / USD_UNIT,
+        estimated_calls=int(estimated_calls),
         latency_ms=float(latency_ms) / int(answered) if answered else None,
     )

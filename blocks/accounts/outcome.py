@@ -43,6 +43,8 @@ class Outcomes:
         """The call was answered."""
         plan, route = grant.plan, grant.plan.route
         route.breaker.succeed()
+        route.fault = None
+        self.reserver.traffic.answered()
         route.took(latency_s)
         usage = _counted(plan, reply)
         price = route.model.price
@@ -67,6 +69,7 @@ class Outcomes:
         attempt.failures.append((route, failure))
         if action.breaks:
             route.breaker.fail()
+            route.fault = failure
         else:
             route.breaker.give_up()
         if failure.reached:
@@ -137,17 +140,17 @@ class Outcomes:
         """Keep calls away from the account for as long as they would fail."""
         rest_s = ACTIONS[failure.kind].rests_s if failure.retry_after_s is None else failure.retry_after_s
         if failure.kind == "quota":
-            await self._tried(plan.route, self._block(plan, rest_s))
+            await self._tried(plan.route, self._block(plan, failure, rest_s))
         elif failure.kind in ("exhausted", "auth"):
             refused = failure.kind == "auth" and failure.is_sent
             if not (refused and await self.secrets.renewed(plan.route.account, sent_at)):
-                self.reserver.rest(plan.route, rest_s)
+                self.reserver.rest(plan.route, rest_s, failure)
 
-    async def _block(self, plan: Plan, seconds: float) -> None:
+    async def _block(self, plan: Plan, failure: Failure, seconds: float) -> None:
         """Grant nothing of the account's own limits for so long; where it has none, let it rest."""
         keys = [charge.limit.key for charge in plan.option.charges if charge.limit.key.startswith("account/")]
         if not keys:
-            self.reserver.rest(plan.route, seconds)
+            self.reserver.rest(plan.route, seconds, failure)
         for key in keys:
             await self.limiter.block(key, seconds)
 

@@ -19,11 +19,10 @@ from blocks.accounts.latencies import Latencies
 from blocks.accounts.outcome import Outcomes
 from blocks.accounts.reserve import Grant, Groups, Reserver
 from blocks.accounts.routes import (
-    Plan,
     budgets_of,
     candidates,
     counter,
-    has_budget,
+    is_affordable,
     plan,
     routes_of,
     too_long,
@@ -61,6 +60,7 @@ class Pool:
         self.accounts, self.limiter, self.books, self.secrets = accounts, limiter, books, secrets
         self.routes = routes_of(accounts)
         self.reserver = Reserver(limiter, lambda: self.accounts.routing)
+        self.traffic = self.reserver.traffic
         self.wire = Wire()
         self._outcomes = Outcomes(limiter, books, self.reserver, secrets)
         self._latencies: dict[str, Latencies] = defaultdict(Latencies)
@@ -136,6 +136,7 @@ class Pool:
             BadInput: the provider has no form for a message; nothing was sent.
         """
         start, account = time.monotonic(), grant.plan.route.account
+        self.traffic.in_flight += 1
         try:
             dialect, call = await self._encoded(grant, attempt, stream=False)
             response = await self.wire.send(dialect, call, longest_s or account.timeout_s)
@@ -148,6 +149,8 @@ class Pool:
         except BaseException:
             await asyncio.shield(self._outcomes.cancelled(grant, attempt, time.monotonic() - start))
             raise
+        finally:
+            self.traffic.in_flight -= 1
         latency_s = time.monotonic() - start
         answer = await self._outcomes.succeeded(grant, attempt, response.reply, response.headers, latency_s)
         return answer, response.headers
@@ -182,13 +185,10 @@ class Pool:
         fitting = [[one for one in group if one is not None] for group in made]
         if not any(fitting):
             raise too_long(request, [route for group in groups for route in group])
-        affordable = [[one for one in group if self._has_price(one, caller)] for group in fitting]
+        affordable = [[one for one in group if is_affordable(one.route, self.accounts, caller)] for group in fitting]
         if not any(affordable):
             raise unpriced(one.route.name for group in fitting for one in group)
         return [group for group in affordable if group]
-
-    def _has_price(self, one: Plan, caller: Caller) -> bool:
-        return one.cost_units is not None or not has_budget(one.route, self.accounts, caller)
 
     async def _try(self, grant: Grant, attempt: Attempt) -> Answer | None:
         """Send the call. None when it failed and may be sent again."""

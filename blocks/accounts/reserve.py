@@ -9,7 +9,9 @@ from hashlib import sha256
 
 from blocks.accounts.account import Routing
 from blocks.accounts.attempt import Attempt
+from blocks.accounts.failure import Failure
 from blocks.accounts.routes import Plan, Route
+from blocks.accounts.traffic import Traffic
 from blocks.accounts.unserved import unserved
 from blocks.accounts.waiting import WaitingRoom
 from blocks.limits.limit import Refusal, Reservation
@@ -46,12 +48,16 @@ class Reserver:
     Args:
         limiter: Shared by all who use the accounts.
         routing: Tells how accounts are preferred, at every call: a gateway takes over a file that was changed.
+
+    Attributes:
+        traffic: Told whether calls find accounts that work.
     """
 
     def __init__(self, limiter: Limiter, routing: Callable[[], Routing]) -> None:
         self._limiter, self._routing = limiter, routing
         self._rooms: dict[tuple[str, ...], WaitingRoom] = defaultdict(WaitingRoom)
-        self._rests: dict[str, float] = {}
+        self._rests: dict[str, tuple[float, Failure]] = {}
+        self.traffic = Traffic()
 
     async def reserve(self, groups: Groups, attempt: Attempt) -> Grant:
         """Wait for room.
@@ -60,12 +66,12 @@ class Reserver:
             LimitReached, BudgetExceeded, EngineUnavailable: there is none before the deadline, or never.
         """
         room = self._room(groups)
-        found = await self._look(groups, attempt, room) if room.is_empty else None
+        found = await self._seek(groups, attempt, room) if room.is_empty else None
         if isinstance(found, Grant):
             return found
         start = time.monotonic()
         async with room.turn(attempt.caller):
-            while not isinstance(found := await self._look(groups, attempt, room), Grant):
+            while not isinstance(found := await self._seek(groups, attempt, room), Grant):
                 await room.change(self._nap_s(found, attempt, groups))
         attempt.waited_s += time.monotonic() - start
         return found
@@ -86,17 +92,33 @@ class Reserver:
         found = await self._look(others, attempt, room)
         return found if isinstance(found, Grant) else None
 
-    def rest(self, route: Route, seconds: float) -> None:
-        """Give the account no calls for so long."""
-        until = time.monotonic() + seconds
-        self._rests[route.account.name] = max(until, self._rests.get(route.account.name, 0.0))
+    def rest(self, route: Route, seconds: float, failure: Failure) -> None:
+        """Give the account no calls for so long, for that failure."""
+        name, until = route.account.name, time.monotonic() + seconds
+        if name not in self._rests or self._rests[name][0] < until:
+            self._rests[name] = until, failure
 
     def rests_s(self, route: Route) -> float:
         """Seconds until a route's account works again; 0 when it does."""
-        return max(0.0, route.breaker.wait_s, self._rests.get(route.account.name, 0.0) - time.monotonic())
+        until, _ = self._rests.get(route.account.name, (0.0, None))
+        return max(0.0, route.breaker.wait_s, until - time.monotonic())
+
+    def fault_of(self, route: Route) -> Failure | None:
+        """Why a route does not work; None when it does, or when its provider only asks for patience."""
+        until, failure = self._rests.get(route.account.name, (0.0, None))
+        if route.breaker.state != "closed":
+            return route.fault
+        return failure if failure and failure.kind != "quota" and until > time.monotonic() else None
 
     def _room(self, groups: Groups) -> WaitingRoom:
         return self._rooms[tuple(plan.option.name for group in groups for plan in group)]
+
+    async def _seek(self, groups: Groups, attempt: Attempt, room: WaitingRoom) -> Grant | Refusal:
+        """`_look` among all that may serve: only that tells whether any account works."""
+        found = await self._look(groups, attempt, room)
+        if isinstance(found, Refusal):
+            self.traffic.looked({} if found.keys else self._faults(groups))
+        return found
 
     async def _look(self, groups: Groups, attempt: Attempt, room: WaitingRoom) -> Grant | Refusal:
         """Reserve in the first group that has room."""
@@ -121,6 +143,12 @@ class Reserver:
         if refused:
             return min(refused, key=lambda one: float("inf") if one.wait_s is None else one.wait_s)
         return Refusal(keys=(), wait_s=min(self.rests_s(plan.route) for group in groups for plan in group))
+
+    def _faults(self, groups: Groups) -> dict[str, Failure]:
+        """By route, why none of them works; empty when one does."""
+        routes = [plan.route for group in groups for plan in group]
+        faults = {route.key: fault for route in routes if (fault := self.fault_of(route))}
+        return faults if len(faults) == len(routes) else {}
 
     def _working(self, group: Sequence[Plan], attempt: Attempt) -> list[Plan]:
         """The plans whose account works; those that have not failed this call, if there are any."""

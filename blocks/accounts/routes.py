@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain, zip_longest
 
-from blocks.accounts.account import MONEY, TIERS, TOKENS, USD_UNIT, Account, Accounts, Model, Quota
+from blocks.accounts.account import MONEY, TIERS, TOKENS, USD_UNIT, Account, Accounts, Model, Quota, Tier
 from blocks.accounts.breaker import Breaker
 from blocks.accounts.chat import UNBOUNDED, Caller, ChatRequest
-from blocks.accounts.tier import tier_of
+from blocks.accounts.failure import Failure
+from blocks.accounts.tier import OTHERWISE, tier_of
 from blocks.accounts.tokens import prompt_tokens
 from blocks.errors import BudgetExceeded, TooLarge, Unsupported
 from blocks.limits.limit import Charge, Limit, Option
@@ -37,6 +39,7 @@ class Route:
         limits: Limits of account and model, by the name of their field of `Quota`: (account's, model's).
         breaker: Its circuit breaker.
         latency_s: Moving mean of its calls, in seconds; 0 before the first.
+        fault: The last failure that counted against its health; None when a call was answered since.
         measured: What its limits measure.
     """
 
@@ -46,6 +49,7 @@ class Route:
     limits: tuple[dict[str, Limit], dict[str, Limit]]
     breaker: Breaker = field(default_factory=Breaker)
     latency_s: float = 0.0
+    fault: Failure | None = None
     key: str = field(init=False)
     measured: Measured = field(init=False)
     _tokens_at_once: int | None = field(init=False)
@@ -141,6 +145,62 @@ def candidates(routes: Sequence[Route], accounts: Accounts, request: ChatRequest
         known = ", ".join(sorted({route.name for route in allowed})) or "none"
         raise Unsupported(f"no account has {named}", fix=f"known are: {known}", field="model")
     return groups
+
+
+def check_choice(
+    accounts: Accounts, labels: Sequence[str] = (), model: str | None = None, tier: Tier | None = None
+) -> None:
+    """Refuse a choice that no account can serve, before anything is started for it.
+
+    Args:
+        accounts: The file.
+        labels: Labels or names of accounts; empty for all.
+        model: A model's name; None where the tier decides.
+        tier: A tier; None for any.
+
+    Raises:
+        Unsupported: as `candidates`.
+    """
+    request = ChatRequest(messages=({"role": "user", "content": ""},), model=model, tier=tier or "simple")
+    candidates(routes_of(accounts), accounts, request, Caller(labels=tuple(labels)))
+
+
+def reachable(
+    routes: Sequence[Route],
+    accounts: Accounts,
+    requests: Sequence[ChatRequest],
+    tokens: Sequence[int],
+    caller: Caller,
+) -> list[list[Route]]:
+    """All routes that requests which differ in their text only may take, in groups as `candidates` gives them.
+
+    Args:
+        routes: Of the pool.
+        accounts: What `accounts.yaml` says.
+        requests: Some of them. Where the rules choose the tier, others may be of another one: the routes that only
+            such may take are the last group.
+        tokens: Of the prompt of each, which may be longer than it is given here.
+        caller: For whom.
+
+    Raises:
+        Unsupported: as `candidates`.
+    """
+    one, rules = requests[0], accounts.routing.rules
+    if one.model is not None or one.tier is not None:
+        asked, possible = [one], one
+    else:
+        seen = {tier_of(request, size, rules) for request, size in zip(requests, tokens, strict=True)}
+        asked = [one.model_copy(update={"tier": tier}) for tier in TIERS if tier in seen]
+        lowest = min((*seen, OTHERWISE, *(rule.tier for rule in rules)), key=TIERS.index)
+        possible = one.model_copy(update={"tier": lowest})
+    ways = [candidates(routes, accounts, request, caller) for request in asked]
+    chosen = [list(chain.from_iterable(groups)) for groups in zip_longest(*ways, fillvalue=())]
+    chosen.append(list(chain.from_iterable(candidates(routes, accounts, possible, caller))))
+    groups, taken = list[list[Route]](), set[str]()
+    for group in chosen:
+        groups.append([*{route.key: route for route in group if route.key not in taken}.values()])
+        taken |= {route.key for route in group}
+    return [group for group in groups if group]
 
 
 def plan(route: Route, request: ChatRequest, tokens: int, budgets: Measured) -> Plan | None:
@@ -240,6 +300,11 @@ def has_budget(route: Route, accounts: Accounts, caller: Caller) -> bool:
         return True
     quotas = (route.account.quota, route.model.quota, *quotas_of(accounts, caller).values())
     return any(quota.has_budget for quota in quotas)
+
+
+def is_affordable(route: Route, accounts: Accounts, caller: Caller) -> bool:
+    """Whether such a call may be made: where money is limited, its price must be known."""
+    return route.model.price is not None or not has_budget(route, accounts, caller)
 
 
 @lru_cache(maxsize=10_000)

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
+    text,
 )
 from sqlalchemy.types import TypeEngine
 
@@ -82,6 +83,14 @@ CACHE = Table(
 
 Index("c500_calls_session", CALLS.c.session)
 
+ESTIMATED = Index(
+    "c500_calls_estimated",
+    CALLS.c.at,
+    sqlite_where=text("is_estimate = 1"),  # word for word as in queries: else SQLite leaves it aside
+    postgresql_where=CALLS.c.is_estimate,
+)
+"""The few calls whose cost is estimated, which the totals do not tell from the others."""
+
 MAKING = 500_001
 """PostgreSQL's advisory lock under which the tables are made: two processes that start together make them once."""
 
@@ -123,6 +132,7 @@ def _make(connection: Connection) -> None:
         # The write lock before the tables are looked for, as the lock above; Python's driver begins only at an INSERT.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     TABLES.create_all(connection)
+    ESTIMATED.create(connection, checkfirst=True)  # to books that were made without it
 
 
 def _tune(connection: Any, _record: Any) -> None:

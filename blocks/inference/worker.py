@@ -54,9 +54,13 @@ class Worker:
     def serve(self) -> None:
         """Work until the process ends."""
         while True:
-            self._receive(wait=not self.pending)
-            if self.pending:
-                self._step()
+            self.turn()
+
+    def turn(self) -> None:
+        """Take what has come, waiting where there is nothing to do, and compute one batch."""
+        self._receive(wait=not self.pending)
+        if self.pending:
+            self._step()
 
     def _receive(self, *, wait: bool) -> None:
         while wait or not self.inbox.empty():

@@ -1,15 +1,13 @@
-"""Submit, read and cancel jobs through Prefect's API."""
+"""Read and cancel jobs through Prefect's API."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
-from http import HTTPStatus
 from itertools import chain
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
-from httpx import Response
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     ArtifactFilter,
@@ -25,13 +23,12 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import Artifact, FlowRun, StateType, TaskRun
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.client.schemas.sorting import ArtifactSort, TaskRunSort
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Cancelling
-from pydantic_core import to_jsonable_python
 
-from blocks.errors import Conflict, EngineUnavailable, NotFound, TimedOut
+from blocks.errors import Conflict, NotFound, TimedOut
 from blocks.runs.queue import PAGE
-from blocks.runs.record import FINISHED, FLOW, IN_HAND, JOB_TAG, OWNER, OWNER_TAG, SOURCE_NAME, UPLOAD, JobRun, job_run
+from blocks.runs.record import FINISHED, IN_HAND, JobRun, job_run
 from blocks.steps import STORE_LOCKS
 
 ATTEMPTS = 2
@@ -43,71 +40,6 @@ ASKED_TOGETHER = 10
 """Runs whose steps are asked for at once: those of a job are fewer than 20."""
 
 T = TypeVar("T")
-
-
-async def submit_run(
-    client: PrefectClient,
-    *,
-    deployment: str,
-    parameters: dict[str, Any],
-    name: str,
-    owner: str,
-    idempotency_key: str,
-    source_name: str | None = None,
-    upload: str | None = None,
-    queue: str | None = None,
-) -> tuple[JobRun, bool]:
-    """Have a deployment run; the same idempotency key gives the run that exists already.
-
-    Args:
-        client: The Prefect server's.
-        deployment: `flow/deployment`.
-        parameters: Of the flow.
-        name: Name of the run, for people.
-        owner: Id of the key that submits.
-        idempotency_key: Says which submissions are the same.
-        source_name: File name as the client gave it.
-        upload: Store key of the upload.
-        queue: Work queue within the deployment's pool; None for its own.
-
-    Returns:
-        The run, and whether it is new.
-
-    Raises:
-        EngineUnavailable: there is no such deployment.
-    """
-    labels = {OWNER: owner, SOURCE_NAME: source_name, UPLOAD: upload, FLOW: deployment.split("/")[0]}
-    wanted = {
-        "parameters": to_jsonable_python(parameters),
-        # Half of the server's time for a run (measured), and the flow checks its parameters itself.
-        "enforce_parameter_schema": False,
-        "name": name,
-        "tags": [JOB_TAG, f"{OWNER_TAG}{owner}"],
-        "idempotency_key": idempotency_key,
-        "work_queue_name": queue,
-        "labels": {label: value for label, value in labels.items() if value is not None},
-    }
-
-    response = await _create(client, deployment, wanted)
-    if response is None:
-        _deployments.clear()  # it was deleted, and perhaps made anew
-        response = await _create(client, deployment, wanted)
-    if response is None:
-        raise _no_deployment(deployment)
-    run = FlowRun.model_validate(response.json())
-    return job_run(run, [], []), response.status_code == HTTPStatus.CREATED
-
-
-async def _create(client: PrefectClient, deployment: str, wanted: dict[str, Any]) -> Response | None:
-    """The server's answer, None when it does not know the deployment under the id that it had."""
-    deployment_id = await _deployment_id(client, deployment)
-    path = "/deployments/{id}/create_flow_run"
-    try:
-        return await client.request("POST", path, path_params={"id": deployment_id}, json=wanted)
-    except PrefectHTTPStatusError as error:
-        if error.response.status_code != HTTPStatus.NOT_FOUND:
-            raise
-        return None
 
 
 async def find_run(client: PrefectClient, flow: str, idempotency_key: str) -> JobRun | None:
@@ -214,24 +146,6 @@ async def recovering(run_id: UUID) -> AsyncGenerator[None]:
     finally:
         # In a thread, since the store may be far away; to its end, even when the caller is cancelled.
         await asyncio.shield(asyncio.to_thread(STORE_LOCKS.release_lock, key, key))
-
-
-_deployments: dict[tuple[str, str], UUID] = {}
-
-
-async def _deployment_id(client: PrefectClient, name: str) -> UUID:
-    """The id of a deployment, which stays as long as the deployment exists."""
-    known = (str(client.api_url), name)
-    if known not in _deployments:
-        try:
-            _deployments[known] = (await client.read_deployment_by_name(name)).id
-        except ObjectNotFound as error:
-            raise _no_deployment(name) from error
-    return _deployments[known]
-
-
-def _no_deployment(name: str) -> EngineUnavailable:
-    return EngineUnavailable(f"there is no deployment {name}", fix="run `c500 up`", deployment=name)
 
 
 async def _read(client: PrefectClient, run_id: UUID) -> FlowRun:

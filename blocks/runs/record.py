@@ -18,6 +18,9 @@ OWNER_TAG = "key:"
 OWNER, UPLOAD, SOURCE_NAME, FLOW = "c500.owner", "c500.upload", "c500.source_name", "c500.flow"
 """Labels a run is submitted with: id of the key, store key of its upload, file name as the client gave it, its flow."""
 
+SUBMISSION = "c500.submission"
+"""Label that tells the run of one submission from that of an earlier one with the same idempotency key."""
+
 JOB_ID, ERROR = "c500.job_id", "c500.error"
 """Labels a run gives itself: id of the job, and why it failed (`RunError` as JSON)."""
 
@@ -169,7 +172,7 @@ def _furthest(steps: list[str]) -> RunStatus:
 def _share(run: FlowRun, step: str | None, artifacts: list[Artifact]) -> float | None:
     for artifact in artifacts:
         if artifact.flow_run_id == run.id and artifact.key == f"progress-{step}":
-            return float(str(artifact.data)) / 100
+            return round(float(str(artifact.data)) / 100, 4)  # Prefect tells per cent
     return None
 
 

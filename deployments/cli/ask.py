@@ -12,8 +12,9 @@ from deployments.cli import app
 
 if TYPE_CHECKING:
     from tasks.dispatch.plan import Plan
-    from tasks.dispatch.request import DispatchOptions
+    from tasks.dispatch.request import DispatchOptions, DispatchRequest
     from tasks.dispatch.result import DispatchResult, Question
+    from tasks.dispatch.split import Planned
 
 QUESTIONS = 3
 """The most questions of `--questions`."""
@@ -38,9 +39,15 @@ def ask(
     ] = False,
     user: Annotated[str | None, typer.Option(help="Whose budget it is; by default yours.")] = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Ask anew what is stored.")] = False,
+    plan_only: Annotated[
+        bool, typer.Option("--plan-only", help="Print the plan, for --plan, and do none of it.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
 ) -> None:
-    """Split a request into sub-tasks, do them in parallel over your LLM accounts, merge and judge the answer."""
+    """Split a request into sub-tasks, do them in parallel over your LLM accounts, merge and judge the answer.
+
+    Exit 1 when the answer is partial: what there is of it is printed all the same.
+    """
     options = _options(
         questions=QUESTIONS if questions else 0,
         criteria=criteria or (),
@@ -54,7 +61,10 @@ def ask(
         user=user or getpass.getuser(),
     )
     text, own = _text(request), _plan(plan)
-    _check_before_start(text, options, own)
+    asked = _check_before_start(text, options, own)
+    if plan_only:
+        _show_plan(asked, as_json=as_json)
+        return
 
     from deployments.cli.session import run_flow
 
@@ -66,7 +76,10 @@ def ask(
             listener.set(_ask_user)
         return dispatch_request(text, options, plan=own, refresh=refresh)
 
-    _show(run_flow(start, quiet=as_json), as_json=as_json)
+    result = run_flow(start, quiet=as_json)
+    _show(result, as_json=as_json)
+    if result.status != "complete":
+        raise typer.Exit(1)
 
 
 async def _ask_user(questions: "Sequence[Question]") -> list[str]:
@@ -119,14 +132,44 @@ def _plan(path: Path | None) -> "Plan | None":
     return None if path is None else read_plan(path)
 
 
-def _check_before_start(text: str, options: "DispatchOptions", plan: "Plan | None") -> None:
+def _show_plan(asked: "DispatchRequest", *, as_json: bool) -> None:
+    """Have the coordinator plan, without Prefect's server: nothing of it needs to be kept."""
+    import asyncio
+
+    from blocks.accounts.open import open_pool
+    from blocks.errors import BadInput
+    from tasks.dispatch.rehearse import plan_of
+
+    if asked.plan is not None or asked.options.questions:
+        raise BadInput("--plan-only goes with neither --plan nor --questions", fix="leave them out", field="plan-only")
+
+    async def run() -> "Planned":
+        async with open_pool() as pool:
+            return await plan_of(asked, pool)
+
+    made = asyncio.run(run())
+    typer.echo(made.plan.model_dump_json(indent=2) if as_json else _yaml(made.plan), nl=as_json)
+    cost = "unknown" if made.spent.cost_usd is None else f"${made.spent.cost_usd:.6f}"
+    calls = len(made.plan.tasks) + 2
+    typer.echo(f"planning cost {cost}; this plan takes {calls} calls, and more to repair or improve", err=True)
+
+
+def _yaml(plan: "Plan") -> str:
+    import yaml
+
+    return yaml.safe_dump(plan.model_dump(mode="json", exclude_defaults=True), sort_keys=False, allow_unicode=True)
+
+
+def _check_before_start(text: str, options: "DispatchOptions", plan: "Plan | None") -> "DispatchRequest":
     """What is wrong with request, plan or accounts should not wait for a server to start."""
     from blocks.accounts.file import read_accounts
     from blocks.settings import settings
-    from tasks.dispatch.request import DispatchRequest
+    from tasks.dispatch.request import DispatchRequest, check_accounts_for
 
-    DispatchRequest(text=text, options=options, plan=plan).check()
-    read_accounts(settings().accounts_file.expanduser())
+    request = DispatchRequest(text=text, options=options, plan=plan)
+    request.check()
+    check_accounts_for(request, read_accounts(settings().accounts_file.expanduser()))
+    return request
 
 
 def _show(result: "DispatchResult", *, as_json: bool) -> None:

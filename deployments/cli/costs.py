@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from blocks.accounts.costs import By, Sum
 
+FIGURES = "calls", "failed", "tokens sent", "tokens answered", "tokens cached", "mean ms", "cost", "of it estimated"
+"""The last columns."""
+
 SPAN = re.compile(r"(\d{1,5})([mhd])")
 
 
@@ -95,14 +98,16 @@ def _show_anomalies(*, as_json: bool) -> None:
 
 
 def _lines(rows: "list[Sum]") -> "Iterator[str]":
-    heads = [*(rows[0].group if rows else ()), "calls", "failed", "sent", "answered", "cached", "ms", "cost"]
+    heads = [*(rows[0].group if rows else ()), *FIGURES]
     cells = [[*_group(row), *_figures(row)] for row in rows]
     if len(rows) > 1:
-        total = {name: sum(getattr(row, name) for row in rows) for name in ("calls", "failed", "cost_usd")}
+        names = ("calls", "failed", "cost_usd", "estimated_usd")
+        total = {name: sum(getattr(row, name) for row in rows) for name in names}
+        dollars = [f"${total[name]:.4f}" for name in names[2:]]
         blanks = ["" for _ in rows[0].group]
         blanks[:1] = ["total"]
-        cells.append([*blanks, f"{total['calls']}", f"{total['failed']}", "", "", "", "", f"${total['cost_usd']:.4f}"])
-    yield from aligned([heads, *cells], left=len(heads) - 7)
+        cells.append([*blanks, f"{total['calls']}", f"{total['failed']}", "", "", "", "", *dollars])
+    yield from aligned([heads, *cells], left=len(heads) - len(FIGURES))
     if not rows:
         yield "no calls in that period"
 
@@ -114,7 +119,7 @@ def _group(row: "Sum") -> list[str]:
 def _figures(row: "Sum") -> list[str]:
     counts = (row.calls, row.failed, row.prompt_tokens, row.completion_tokens, row.cached_tokens)
     latency = "-" if row.latency_ms is None else f"{row.latency_ms:.0f}"
-    return [*map(str, counts), latency, f"${row.cost_usd:.4f}"]
+    return [*map(str, counts), latency, f"${row.cost_usd:.4f}", f"${row.estimated_usd:.4f}"]
 
 
 def aligned(rows: "list[list[str]]", left: int) -> "Iterator[str]":

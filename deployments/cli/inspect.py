@@ -58,6 +58,10 @@ def result(
     sys.stdout.buffer.write(open_store().read_bytes(found.files[file].key))
 
 
+def _indented(text: str) -> str:
+    return text.replace("\n", f"\n     {'':16} ")
+
+
 @app.command()
 def doctor() -> None:
     """Check settings, store, engines and Prefect; exit 1 when something is wrong."""
@@ -65,8 +69,8 @@ def doctor() -> None:
 
     findings = examine()
     for finding in findings:
-        typer.echo(f"{'ok  ' if finding.good else 'BAD '} {finding.part:16} {finding.fact}")
+        typer.echo(f"{'ok  ' if finding.good else 'BAD '} {finding.part:16} {_indented(finding.fact)}")
         if finding.fix:
-            typer.echo(f"     {'':16} {finding.fix}")
+            typer.echo(f"     {'':16} {_indented(finding.fix)}")
     if not all(finding.good for finding in findings):
         raise typer.Exit(1)

@@ -15,9 +15,10 @@ commands = typer.Typer(help="API keys of the gateway.", no_args_is_help=True, ri
 app.add_typer(commands, name="keys")
 
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="Id of a key; see `c500 keys list`.")]
+Limit = Annotated[str | None, typer.Option(metavar="NUMBER|none", help="The new limit.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-SHOWN_ONCE = "this is the only time the secret is shown; clients send it in the header X-API-Key"
+SHOWN_ONCE = "this is the only time the secret is shown; clients send it as Authorization: Bearer, or in X-API-Key"
 
 
 @commands.command("create")
@@ -59,6 +60,34 @@ def list_all(as_json: Json = False) -> None:
         typer.echo(f"{key.key_id}  {_state(key):28}  {','.join(key.scopes):26}  {_limits(key)}  {_plain(key.name)}")
     if not keys:
         typer.echo("there are no keys yet; make one with `c500 keys create NAME`", err=True)
+
+
+@commands.command("limit")
+def limit(
+    key_id: KeyId,
+    requests_per_min: Limit = None,
+    bytes_per_day: Limit = None,
+    usd_per_day: Limit = None,
+    tokens_per_day: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Change a key's limits, see `c500 keys create`; a running gateway goes by them within a second.
+
+    What is not named stays as it is; `none` takes a limit away. What was used before counts.
+    """
+    from blocks.errors import BadInput
+
+    named = {
+        "requests_per_min": requests_per_min,
+        "bytes_per_day": bytes_per_day,
+        "usd_per_day": usd_per_day,
+        "tokens_per_day": tokens_per_day,
+    }
+    limits = {name: _amount(name, text) for name, text in named.items() if text is not None}
+    if not limits:
+        raise BadInput("no limit is named", fix="name one, as --usd-per-day 5, or --usd-per-day none for no limit")
+    key = _ring().limit(key_id, limits)
+    typer.echo(json.dumps(_facts(key), indent=2, ensure_ascii=False) if as_json else f"{key_id}: {_limits(key)}")
 
 
 @commands.command("revoke")
@@ -104,6 +133,16 @@ def _scopes(text: str) -> tuple["Scope", ...]:
     if unknown := wanted - set(SCOPES):
         raise BadInput(f"there is no scope {sorted(unknown)[0]!r}", fix=f"use a comma list of {', '.join(SCOPES)}")
     return tuple(scope for scope in SCOPES if scope in wanted)
+
+
+def _amount(name: str, text: str) -> float | None:
+    from blocks.errors import BadInput
+
+    try:
+        return None if text == "none" else float(text)
+    except ValueError:
+        option = f"--{name.replace('_', '-')}"
+        raise BadInput(f"{option} is {text!r}", fix="give a number, or none for no limit", field=option) from None
 
 
 def _show_secret(secret: str, key: "ApiKey", *, as_json: bool) -> None:

@@ -22,8 +22,14 @@ def status(
 
     from blocks.errors import EngineUnavailable
     from deployments.server import client_auth, running_server
+    from deployments.service.home import logs_dir, read_running
 
     api_url = running_server()
+    if api_url is None and (service := read_running()):
+        raise EngineUnavailable(
+            f"the service runs (process {service.pid}), but its Prefect server does not answer at {service.api_url}",
+            fix=f"it may be starting again: try in a minute, or see server.log in {logs_dir()}",
+        )
     if api_url is None:
         raise EngineUnavailable(
             "no service runs here",

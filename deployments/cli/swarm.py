@@ -80,12 +80,15 @@ def swarm(
 def _check_before_start(asked: dict[str, Any]) -> "SwarmJob":
     """What is wrong with the options or the accounts should not wait for a server to start."""
     from blocks.accounts.file import read_accounts
+    from blocks.accounts.routes import check_choice
     from blocks.settings import settings
     from tasks.swarm.job import swarm_job
 
     fields = {("answer_schema" if name == "schema" else name): value for name, value in asked.items()}
-    read_accounts(settings().accounts_file.expanduser())
-    return swarm_job(**fields)
+    accounts = read_accounts(settings().accounts_file.expanduser())
+    job = swarm_job(**fields)
+    check_choice(accounts, job.accounts, job.model, job.tier)
+    return job
 
 
 def _rehearse(job: "SwarmJob") -> "SwarmReport":

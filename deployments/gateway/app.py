@@ -1,7 +1,7 @@
 """The gateway's application: its routes, what they depend on, and how errors are answered."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from importlib.metadata import version
 
@@ -19,7 +19,7 @@ from blocks.store import open_store
 from blocks.store.files import Files
 from deployments.gateway.intake.admission import Admission
 from deployments.gateway.intake.quotas import Quotas
-from deployments.gateway.llm import LivePool
+from deployments.gateway.llm import LivePool, NoAccounts
 from deployments.gateway.llm_metrics import LlmMetrics
 from deployments.gateway.load import Load
 from deployments.gateway.prefect_api import open_prefect
@@ -108,7 +108,10 @@ async def connections(app: Litestar) -> AsyncGenerator[None]:
         app.state.watcher = Watcher(client)
         app.state.admission = Admission(client)
         app.state.load = Load(client)
-        app.state.probes = Probes(app.state.files, app.state.load)
+        app.state.probes = Probes(app.state.files, app.state.load, app.state.live_pool)
+        # Now, not at the first call: a file that becomes wrong finds the pool open, which then stays as it was.
+        with suppress(NoAccounts):
+            await app.state.live_pool.pool()
         yield
         await app.state.watcher.close()
         await app.state.live_pool.close()

@@ -32,8 +32,8 @@ class NoAccounts(EngineUnavailable):
 class LivePool:
     """The pool of a file.
 
-    A file that became wrong, or is gone, changes nothing: the pool goes on as it was, and the log says why. Calls that
-    run when the file changes end as they began; limits, books and connections stay.
+    A file that became wrong, or is gone, changes nothing: the pool goes on as it was; log and `/health` say so. Calls
+    that run when the file changes end as they began; limits, books and connections stay.
 
     Args:
         file: ACCOUNTS_FILE.
@@ -47,6 +47,7 @@ class LivePool:
         self._accounts: Accounts | None = None
         self._quotas: dict[str, Quota] = {}
         self._stamp: Stamp | None = None
+        self._wrong: BadInput | None = None
         self._looked_at = float("-inf")
 
     async def serving(self, key: ApiKey) -> Pool:
@@ -63,14 +64,16 @@ class LivePool:
     async def pool(self) -> Pool:
         """The pool. Raises `NoAccounts`."""
         async with self._opening:
-            if time.monotonic() - self._looked_at > FRESH_S:
-                await self._look()
-            if self._pool is None:
-                raise NoAccounts(
-                    f"this gateway has no LLM accounts: there is no file {self._file.name}",
-                    fix="write one and name it in ACCOUNTS_FILE; docs/accounts.md shows how",
-                )
-            return self._pool
+            await self._look()
+            if self._pool is not None:
+                return self._pool
+        if self._wrong is not None:
+            message = f"this gateway's LLM accounts cannot be read: {self._wrong.message}"
+            raise NoAccounts(message, fix=self._wrong.fix)
+        raise NoAccounts(
+            f"this gateway has no LLM accounts: there is no file {self._file.name}",
+            fix="write one and name it in ACCOUNTS_FILE; docs/accounts.md shows how",
+        )
 
     async def accounts(self) -> Accounts | None:
         """What the file says; None where there is none, or it is wrong."""
@@ -80,29 +83,49 @@ class LivePool:
             return None
         return self._accounts
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is anything to look at: a file, or the pool of one that is gone."""
+        return self._pool is not None or _stamp(self._file) is not None
+
+    async def fault(self) -> str | None:
+        """What is wrong with the file as it is now, by its name and line alone, since anyone may read it; or None."""
+        async with self._opening:
+            await self._look()
+        if self._stamp is None:
+            return None if self._pool is None else f"{self._file.name} is gone; the last good one is used"
+        if self._wrong is None:
+            return None
+        line = self._wrong.details.get("line")
+        place = f"{self._file.name}:{line}" if line else self._file.name
+        return f"{place} is wrong; {'no account' if self._pool is None else 'the last good one'} is used"
+
     async def close(self) -> None:
         """Write the books and close all connections."""
         await self._open.aclose()
 
     async def _look(self) -> None:
-        """Open the pool, or take a changed file over."""
+        """Open the pool, or take a changed file over, unless that was looked at within the last `FRESH_S`."""
+        if time.monotonic() - self._looked_at <= FRESH_S:
+            return
         stamp = _stamp(self._file)
-        if stamp is not None and stamp != self._stamp:
-            try:
-                accounts = await in_thread(read_accounts, self._file)
-                if self._pool is None:
-                    self._pool = await self._open.enter_async_context(open_pool(self._file))
-            except BadInput as error:
-                if self._pool is None:
-                    raise NoAccounts(
-                        f"this gateway's LLM accounts cannot be read: {error.message}", fix=error.fix
-                    ) from None
-                structlog.stdlib.get_logger("c500").warning("accounts file not taken over", error=error.message)
-            else:
-                self._accounts = accounts
-                self._take_over(self._pool)
+        if stamp != self._stamp:
+            self._wrong = None if stamp is None else await self._read()
             self._stamp = stamp
         self._looked_at = time.monotonic()
+
+    async def _read(self) -> BadInput | None:
+        """Take over what the file says; else what is wrong with it."""
+        try:
+            accounts = await in_thread(read_accounts, self._file)
+            if self._pool is None:
+                self._pool = await self._open.enter_async_context(open_pool(self._file))
+        except BadInput as error:
+            structlog.stdlib.get_logger("c500").warning("accounts file not taken over", error=error.message)
+            return error
+        self._accounts = accounts
+        self._take_over(self._pool)
+        return None
 
     def _keep_quota(self, pool: Pool, key: ApiKey) -> None:
         quota = quota_of(key)

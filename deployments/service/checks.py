@@ -20,14 +20,18 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.flows import load_flow_from_entrypoint
 
 from blocks.errors import C500Error, EngineUnavailable, NotFound
+from blocks.progress import in_thread
 from blocks.settings import HEARTBEAT_S, settings
-from deployments.service.home import read_running
+from deployments.service.home import logs_dir, read_running
 from deployments.service.plan import WORKER_TYPE
 from deployments.service.pools import gpu_plan, pool_plans, template_environment
 from deployments.service.prefect_file import Definition, definitions
 from deployments.service.shared_store import VARIABLE, check_shared
 
 ANSWER_S = 10.0
+LOAD_S = 60.0
+"""The same where the code of all deployments is loaded, which a busy machine takes long for."""
+
 RECOVERY = "recover-runs/recover-runs"
 RECOVERY_LATE_S = 300.0
 """It runs every minute, when a worker is free; after so long something is wrong."""
@@ -47,14 +51,15 @@ async def check_service() -> dict[str, str | C500Error]:
 
 
 async def _outcome(check: Check, client: PrefectClient) -> str | C500Error:
+    patience_s = LOAD_S if check is check_deployments else ANSWER_S
     try:
-        return await asyncio.wait_for(check(client), ANSWER_S)
+        return await asyncio.wait_for(check(client), patience_s)
     except C500Error as error:
         return error
     except TimeoutError:
-        return EngineUnavailable(f"no answer in {ANSWER_S:g} s", fix="see the logs in LOG_DIR/service")
+        return EngineUnavailable(f"no answer in {patience_s:g} s", fix=f"see the logs in {logs_dir()}")
     except PrefectHTTPStatusError as error:
-        return EngineUnavailable(str(error).splitlines()[0], fix="see the server's log in LOG_DIR/service")
+        return EngineUnavailable(str(error).splitlines()[0], fix=f"see server.log in {logs_dir()}")
 
 
 async def check_pools(client: PrefectClient) -> str:
@@ -103,7 +108,7 @@ async def check_deployments(client: PrefectClient) -> str:
 
 
 async def _check_deployment(client: PrefectClient, definition: Definition) -> None:
-    flow = load_flow_from_entrypoint(definition.entrypoint, use_placeholder_flow=False)
+    flow = await in_thread(load_flow_from_entrypoint, definition.entrypoint, use_placeholder_flow=False)
     name = f"{flow.name}/{definition.name}"
     try:
         found = await client.read_deployment_by_name(name)
@@ -150,7 +155,7 @@ async def check_recovery(client: PrefectClient) -> str:
             f"lost jobs are not looked for: {RECOVERY} last ended {silent_s / 60:.0f} minutes ago"
             if ran_at
             else f"lost jobs are not looked for: {RECOVERY} never ended well",
-            fix="see its latest runs in the Prefect UI, and worker-agents.log in LOG_DIR/service",
+            fix=f"see its latest runs in the Prefect UI, and worker-agents.log in {logs_dir()}",
         )
     return f"lost jobs were looked for {silent_s:.0f} s ago" if ran_at else "lost jobs are not yet looked for"
 
@@ -194,12 +199,18 @@ async def check_gateway(_: PrefectClient) -> str:
             health = (await client.get(f"{service.gateway_url}/health")).raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
         raise EngineUnavailable(
-            f"{service.gateway_url} does not answer ({type(error).__name__})", fix="see gateway.log in LOG_DIR/service"
+            f"{service.gateway_url} does not answer ({type(error).__name__})", fix=f"see gateway.log in {logs_dir()}"
         ) from error
     bad = [f"{name}: {part['detail']}" for name, part in health["parts"].items() if not part["ok"]]
     if bad:
         raise EngineUnavailable(f"{service.gateway_url}: {'; '.join(bad)}", fix="see the parts that it names")
-    return f"healthy at {service.gateway_url}, {health['queue_depth']} waiting"
+    waiting, most = health["queue_depth"], settings().max_queue_depth
+    if waiting >= most:
+        raise EngineUnavailable(
+            f"{waiting} jobs wait, and the queue takes {most}: new ones are refused",
+            fix="wait, start more workers (`c500 worker`), or raise MAX_QUEUE_DEPTH for the gateway and here",
+        )
+    return f"healthy at {service.gateway_url}, {waiting} waiting of at most {most}"
 
 
 async def check_store(client: PrefectClient) -> str:

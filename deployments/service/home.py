@@ -51,6 +51,11 @@ def service_dir() -> Path:
     return settings().service_dir.expanduser().absolute()
 
 
+def logs_dir() -> Path:
+    """Where the parts' logs are, `<part>.log`."""
+    return settings().log_dir.expanduser() / "service"
+
+
 def auth_for(api_url: str) -> str | None:
     """What a client shows to the Prefect server of that URL, as far as the environment and our own service say.
 

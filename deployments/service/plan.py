@@ -91,7 +91,7 @@ def server(plan: ServicePlan) -> Part:
     }
     return Part(
         name="server",
-        command=(sys.executable, "-m", "prefect", "server", "start"),
+        command=(sys.executable, "-m", "deployments.prefect_server", "server", "start"),
         environment=_environment(plan, "server") | server_environment() | own,
         health_url=f"{plan.api_url}/health",
     )

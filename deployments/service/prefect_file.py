@@ -5,12 +5,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter
 
 import deployments
-from blocks.errors import BadInput, NotFound
+from blocks.errors import NotFound
 from blocks.model import Frozen
+from blocks.yaml_file import read_yaml
 
 JOB_POOL = "cpu"
 AGENT_POOL = "agents"
@@ -77,6 +77,10 @@ class Definition(Frozen):
         return self.model_copy(update={"name": f"{self.name}-{pool.name}", "work_pool": pool})
 
 
+MAPPING = TypeAdapter(dict[str, Any])
+FORM = TypeAdapter(tuple[Definition, ...])
+
+
 def gpu_pool(index: int) -> str:
     """Name of a GPU's pool, and of its concurrency limit."""
     return f"gpu-{index}"
@@ -108,8 +112,6 @@ def prefect_file() -> Path:
 
 @lru_cache(maxsize=1)
 def _read(file: Path) -> tuple[Definition, ...]:
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        return TypeAdapter(tuple[Definition, ...]).validate_python(content["deployments"])
-    except (yaml.YAMLError, ValidationError, KeyError) as error:
-        raise BadInput(f"{file}: {error}", fix="correct the file, or take it from the release again") from error
+    read = read_yaml(file, fix="correct the file, or take it from the release again")
+    written = read.read_as(MAPPING).get("deployments")
+    return read.part_as(FORM, written, ("deployments",))

@@ -20,6 +20,7 @@ from deployments.service.home import (
     CLIENT_AUTH,
     Running,
     forget_running,
+    logs_dir,
     make_auth_string,
     only_one,
     prepare,
@@ -55,7 +56,7 @@ def run_service(plan: ServicePlan, say: Say) -> None:
 
 async def _supervise(plan: ServicePlan, say: Say) -> None:
     stop = asyncio.Event()
-    supervisor = Supervisor(_with_greeting(plan, say), settings().log_dir.expanduser() / "service", say)
+    supervisor = Supervisor(_with_greeting(plan, say), logs_dir(), say)
 
     def end() -> None:
         if stop.is_set():

@@ -6,13 +6,17 @@ from typing import Any
 from urllib.parse import quote
 
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from blocks.accounts.account import USD_UNIT, Account, Dialect
-from blocks.errors import BadInput, NotFound
+from blocks.errors import BadInput
+from blocks.yaml_file import read_yaml
 from deployments.simulator.behaviour import Behaviour
 
 HEAD = "# Made by `c500 simulate-llm`: leads to the simulator, not to a provider, and costs nothing.\n"
+FIELDS = TypeAdapter(dict[str, Any])
+SINGLE = TypeAdapter(dict[str, dict[str, Any]])
+BEHAVIOUR = TypeAdapter(Behaviour)
 VERSIONS: dict[Dialect, str] = {"openai": "v1", "anthropic": "v1", "gemini": "v1beta"}
 
 
@@ -61,17 +65,17 @@ def read_behaviour(path: Path) -> dict[str, Any]:
 
     Raises:
         NotFound: there is no such file.
-        BadInput: it is no YAML, or a value is wrong.
+        BadInput: it is no YAML, or a value is wrong; each fault with its line.
     """
-    try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except FileNotFoundError as error:
-        raise NotFound(f"there is no file {path}", fix="check the path", field="--behaviour") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadInput(f"{path} cannot be read: {error}", fix="correct the file", field="--behaviour") from error
-    if not isinstance(content, dict):
-        raise BadInput(f"{path} holds no mapping", fix="see docs/simulator.md", field="--behaviour")
-    return content  # pyright: ignore[reportUnknownVariableType]
+    read = read_yaml(path, fix=f"correct {path}; see docs/simulator.md", field="--behaviour")
+    if read.content is None:
+        return {}
+    content = read.read_as(FIELDS)
+    common = {name: value for name, value in content.items() if name != "accounts"}
+    read.part_as(BEHAVIOUR, common, ())
+    for name, single in read.part_as(SINGLE, content.get("accounts") or {}, ("accounts",)).items():
+        read.part_as(BEHAVIOUR, {**common, **single}, ("accounts", name))
+    return content
 
 
 def behaviour_of(fields: dict[str, Any]) -> Behaviour:

@@ -5,13 +5,13 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, TypeAdapter, model_validator
 
 from blocks.accounts.account import Tier
-from blocks.errors import BadInput, NotFound
+from blocks.errors import BadInput
 from blocks.language.validation import schema_problems
 from blocks.model import Frozen
+from blocks.yaml_file import read_yaml
 
 TaskId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -64,24 +64,17 @@ class Plan(Frozen):
         return {task.id: task for task in self.tasks}[task_id]
 
 
+FORM = TypeAdapter(Plan)
+
+
 def read_plan(path: Path) -> Plan:
     """A plan from a YAML or JSON file; whether it can be carried out is not looked at.
 
     Raises:
         NotFound: there is no such file.
-        BadInput: it is no YAML, or not of this form.
+        BadInput: it is no YAML, or not of this form; each fault with its line.
     """
-    try:
-        return Plan.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise NotFound(f"there is no file {path}", fix="check the path", field="plan") from error
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(map(str, fault["loc"])) or "file"
-        fix = "docs/dispatch.md shows its form"
-        raise BadInput(f"{path}: {place}: {fault['msg']}", fix=fix, field="plan") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadInput(f"{path} cannot be read: {error}", fix="correct the file", field="plan") from error
+    return read_yaml(path, fix=f"correct {path}; docs/dispatch.md shows its form", field="plan").read_as(FORM)
 
 
 def problems_of(plan: Plan, max_tasks: int, specialities: Collection[str]) -> list[str]:

@@ -2,8 +2,9 @@
 
 from pydantic import Field
 
-from blocks.accounts.account import Name, Tier
+from blocks.accounts.account import Accounts, Name, Tier
 from blocks.accounts.chat import ChatRequest
+from blocks.accounts.routes import check_choice
 from blocks.content import content_hash
 from blocks.errors import BadInput
 from blocks.model import Frozen
@@ -112,6 +113,20 @@ class DispatchRequest(Frozen):
             raise BadInput("the request is empty", fix="say what you want", field="request")
         if self.plan is not None:
             check_plan(self.plan, MOST_TASKS, self.options.table)
+
+
+def check_accounts_for(request: DispatchRequest, accounts: Accounts) -> None:
+    """Refuse a request that names accounts or models that the file has not.
+
+    Raises:
+        Unsupported: no account has such a name, label or model, or is good enough for the coordinator.
+    """
+    options = request.options
+    check_choice(accounts, options.labels, options.coordinator.model, options.coordinator.tier)
+    used = None if request.plan is None else {task.speciality for task in request.plan.tasks}
+    for name, speciality in options.table.items():
+        if speciality.model is not None and (used is None or name in used):
+            check_choice(accounts, options.labels, speciality.model)
 
 
 def dispatch_folder(dispatch_id: str) -> str:

@@ -2,14 +2,12 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import yaml
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from blocks.accounts.account import Name, Tier
-from blocks.errors import BadInput, NotFound
 from blocks.model import Frozen
+from blocks.yaml_file import read_yaml
 
 OURS = Path(__file__).with_name("specialities.yaml")
 
@@ -49,17 +47,7 @@ def read_specialities(path: Path) -> Specialities:
 
     Raises:
         NotFound: there is no such file.
-        BadInput: it is no YAML, or not of this form.
+        BadInput: it is no YAML, or not of this form; each fault with its line.
     """
-    try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return TABLE.validate_python(content)
-    except FileNotFoundError as error:
-        raise NotFound(f"there is no file {path}", fix="check the path", field="specialities") from error
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(map(str, fault["loc"])) or "file"
-        message = f"{path}: {place}: {fault['msg']}"
-        raise BadInput(message, fix="docs/dispatch.md shows its form", field="specialities") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadInput(f"{path} cannot be read: {error}", fix="correct the file", field="specialities") from error
+    fix = f"correct {path}; docs/dispatch.md shows its form"
+    return read_yaml(path, fix=fix, field="specialities").read_as(TABLE)

@@ -1,5 +1,6 @@
 """The coordinator splits a request into sub-tasks."""
 
+from blocks.accounts.chat import ChatRequest
 from blocks.errors import EngineFailed
 from blocks.model import Frozen
 from tasks.dispatch.asking import asking
@@ -41,7 +42,11 @@ async def plan_step(
         EngineFailed: the second plan cannot be carried out either; `details["problems"]` names why.
         C500Error: as `Means.complete`.
     """
-    request = by.asked(plan_prompt(brief, most, specialities, criteria))
+    return await planned(by.asked(plan_prompt(brief, most, specialities, criteria)), most, specialities)
+
+
+async def planned(request: ChatRequest, most: int, specialities: Specialities) -> Planned:
+    """The plan that a prompt is answered with; see `plan_step`."""
     try:
         found = await means().ask(request, checked_plan(most, specialities))
     except EngineFailed as error:

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any, ClassVar, Literal
 
 import structlog
@@ -21,6 +22,7 @@ from blocks.errors import (
     TooLarge,
 )
 from blocks.runs.record import INTERNAL_ERROR, SEE_LOG
+from blocks.settings import settings
 from tasks.swarm.index import Item
 from tasks.swarm.job import SwarmJob
 from tasks.swarm.journal import Record
@@ -29,11 +31,13 @@ from tasks.swarm.tally import Tally
 TRIES = 3
 """How often a row is asked where another try may help; each has the pool's own attempts and a repair of a wrong answer.
 
+While nobody else is answered it is asked more often: until somebody is, or for SWARM_OUTAGE_S.
+
 With 30 % of calls failing in all ways, 1.3 % of rows fail a try (computed: 4 attempts, and two answers held against the
 schema), and 2 of a million all three.
 """
 
-PAUSE_S = 1.0
+PAUSE_S, LONGEST_PAUSE_S = 1.0, 20.0
 STREAK_LEAST = 10
 
 Verdict = Literal["again", "fail", "halt"]
@@ -122,28 +126,33 @@ class Asking:
         if not prompt:
             return self._failed(item, meter, start, BadInput("its prompt is empty", fix="correct the row"))
         request, answered = self._job.request(prompt), self._tally.answered
-        for turn in range(TRIES):
+        last: C500Error | None = None
+        for turn in count(1):
             try:
-                return self._answered(item, meter, start, await self._try(request, meter))
+                return self._answered(item, meter, start, await self._try(request, meter, last))
             except Exception as raised:  # noqa: BLE001 - it becomes the row's failure; no row may end all the others
-                error = raised if isinstance(raised, C500Error) else _unforeseen(item, raised)
-            verdict, is_last = self._verdict(error), turn == TRIES - 1
+                last = error = raised if isinstance(raised, C500Error) else _unforeseen(item, raised)
+            verdict = self._verdict(error)
+            if verdict == "halt":
+                raise Halt(error, meter.cost_usd) from error
             # A row is given up only when others were answered meanwhile: else it is the accounts, and not the row.
             alone = answered == self._tally.answered and not isinstance(error, EngineFailed)
-            if verdict == "halt" or (verdict == "again" and is_last and alone):
-                raise Halt(error, meter.cost_usd) from error
-            if verdict == "fail" or is_last:
+            if verdict == "fail" or (turn >= TRIES and not alone):
                 return self._given_up(item, meter, start, error)
             if not isinstance(error, EngineFailed):
-                await asyncio.sleep(min(random.uniform(0, PAUSE_S * 2**turn), self._left_s()))  # noqa: S311 - jitter
+                pause_s = random.uniform(0, min(LONGEST_PAUSE_S, PAUSE_S * 2 ** min(turn - 1, 5)))  # noqa: S311 - jitter
+                await asyncio.sleep(min(pause_s, self._left_s()))
         raise AssertionError("unreachable")  # pragma: no cover
 
-    async def _try(self, request: ChatRequest, meter: Meter) -> "Structured[dict[str, Any]] | Answer":
+    async def _try(
+        self, request: ChatRequest, meter: Meter, last: C500Error | None
+    ) -> "Structured[dict[str, Any]] | Answer":
         left_s = min(self._patience_s, self._left_s())
         if left_s <= 0:
-            raise TimedOut("the deadline has passed", fix="run it again with more time: what is done is kept")
+            told = f": {last.message}" if last else ""
+            raise TimedOut(f"the deadline has passed{told}", fix="run it again with more time: what is done is kept")
         job = self._job
-        caller = Caller(user=job.user, job=f"swarm-{job.swarm_id}", labels=job.accounts, deadline_s=left_s)
+        caller = Caller(user=job.user, job=job.job_name, labels=job.accounts, deadline_s=left_s)
         if job.answer_schema is not None:
             return await ask(meter, request, job.answer_schema, caller)
         answer = await meter.complete(request, caller)
@@ -167,10 +176,13 @@ class Asking:
             return "fail"
         if not isinstance(error, LimitReached | TimedOut | EngineUnavailable | BadInput | Unforeseen):
             return "halt"
-        self._tally.streak += 1
-        if self._tally.streak >= max(STREAK_LEAST, self._job.concurrency):
-            return "halt"
-        return "fail" if isinstance(error, BadInput | Unforeseen) else "again"
+        if isinstance(error, BadInput | Unforeseen):
+            self._tally.streak += 1
+            return "halt" if self._tally.streak >= max(STREAK_LEAST, self._job.concurrency) else "fail"
+        self._tally.fault()
+        # A provider's outage of a minute or two must not end a run of hours.
+        is_over = self._tally.faults >= STREAK_LEAST and self._tally.faulty_s >= settings().swarm_outage_s
+        return "halt" if is_over else "again"
 
     def _left_s(self) -> float:
         return float("inf") if self._job.deadline_s is None else self._job.deadline_s - self._tally.elapsed_s
@@ -178,7 +190,7 @@ class Asking:
     def _answered(
         self, item: Item, meter: Meter, start: float, found: "Structured[dict[str, Any]] | Answer"
     ) -> Outcome:
-        self._tally.streak = 0
+        self._tally.worked()
         said = {"text": found.reply.text} if isinstance(found, Answer) else {"value": found.value}
         reason = meter.answers[-1].reply.finish_reason
         return Outcome({**self._head(item), **said, "source": "model", **_taken(meter, start, reason)}, True)

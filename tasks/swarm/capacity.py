@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from blocks.accounts.account import MONEY, USD_UNIT
 from blocks.accounts.chat import Caller, ChatRequest
 from blocks.accounts.pool import Pool
-from blocks.accounts.routes import Route, candidates, quotas_of
+from blocks.accounts.routes import Route, is_affordable, quotas_of, reachable
 from blocks.limits.limit import Limit, Standing
 
 RATES = ("rpm", "tpm", "concurrency")
@@ -19,10 +20,10 @@ Amount = Callable[[Limit], int]
 
 @dataclass(frozen=True)
 class Capacity:
-    """The accounts that may serve, together.
+    """Accounts that may serve, together.
 
     Attributes:
-        routes: Where the calls go: the models of first choice.
+        routes: Where the calls go.
         most: By the name of a limit, the most in its window; not in it when it is not limited.
         left: By the name of a limit of a day, what is left of it today.
         usd_left: Dollars left of the tightest budget; None when there is none.
@@ -34,18 +35,31 @@ class Capacity:
     usd_left: float | None
 
 
-async def capacity(pool: Pool, request: ChatRequest, caller: Caller) -> Capacity:
-    """What the pool can do for requests like this one.
+async def capacities(
+    pool: Pool, requests: Sequence[ChatRequest], tokens: Sequence[int], caller: Caller
+) -> list[Capacity]:
+    """What the pool can do for requests like these; see `reachable`.
+
+    Returns:
+        First the routes of first choice, then these with those that calls spill over to when they have no room, group
+        by group as the pool does; the last has every route that a call may take.
 
     Raises:
         Unsupported: no account has such a model, or such a label.
     """
-    routes = candidates(pool.routes, pool.accounts, request, caller)[0]
+    groups = reachable(pool.routes, pool.accounts, requests, tokens, caller)
+    affordable = [[route for route in group if is_affordable(route, pool.accounts, caller)] for group in groups]
+    groups = [group for group in affordable if group] or groups
     budgets = [quota.limits(owner) for owner, quota in quotas_of(pool.accounts, caller).items()]
-    owned = [limits for route in routes for limits in route.limits]
+    owned = [limits for group in groups for route in group for limits in route.limits]
     limits = {limit.key: limit for named in (*budgets, *owned) for limit in named.values()}
     standings = {one.key: one for one in await pool.limiter.standing(list(limits.values()))}
+    return [_capacity(routes, budgets, standings) for routes in accumulate(groups)]
 
+
+def _capacity(
+    routes: Sequence[Route], budgets: Sequence[Mapping[str, Limit]], standings: Mapping[str, Standing]
+) -> Capacity:
     def most(limit: Limit) -> int:
         return standings[limit.key].amount
 

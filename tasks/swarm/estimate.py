@@ -1,6 +1,7 @@
 """What a swarm will cost and how long it will take, from the limits and prices of the accounts, before it is run."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from math import ceil
 
 from prefect import task
@@ -13,7 +14,7 @@ from blocks.accounts.routes import Route
 from blocks.accounts.tokens import BYTES_PER_TOKEN, prompt_tokens
 from blocks.model import Frozen
 from blocks.progress import in_thread
-from tasks.swarm.capacity import Capacity, capacity
+from tasks.swarm.capacity import Capacity, capacities
 from tasks.swarm.job import SwarmJob
 from tasks.swarm.lately import lately
 from tasks.swarm.survey import Survey
@@ -22,6 +23,9 @@ ASSUMED_LATENCY_S = 2.0
 """Where the books know no call of the model; the estimate says so."""
 
 MINUTE_S, DAY_S = 60.0, 86_400.0
+
+SHARE_STEPS = 20
+"""To a millionth of the rows."""
 
 
 class Bound(Frozen):
@@ -43,16 +47,19 @@ class Estimate(Frozen):
 
     Attributes:
         due: Rows to do.
-        models: Models they go to.
-        accounts: Accounts they go to.
+        models: Models they may go to, those of `spill_over` too.
+        accounts: Accounts they may go to, those of `spill_over` too.
+        first_choice: Accounts with their models that calls go to, as `account/model`.
+        spill_over: Those that calls go to only when none of the first choice has room or works.
+        spill_share: Share of the rows that go there, about, if all accounts work.
         prompt_tokens: Tokens of all prompts.
         counted: How: `estimated from all prompts`, or `counted on a sample of N`.
         longest_tokens: Tokens of the longest prompt, about.
         longest_fits: Whether a model takes it, and a limit of tokens lets it pass.
         output_tokens_most: Were every answer as long as it may be.
         output_tokens_likely: Were they as long as this model's answers lately; None when the books know none.
-        cost_usd_most: Dollars at the longest answers and the dearest account; None when a price is unknown.
-        cost_usd_likely: Dollars at likely lengths and the mean price.
+        cost_usd_most: Dollars at the longest answers and the dearest of all accounts; None when a price is unknown.
+        cost_usd_likely: Dollars at likely lengths and mean prices.
         latency_s: Seconds a call takes.
         latency_is_measured: Whether the books say so; else it is assumed.
         bounds: The limits that apply, the tightest first; the first one binds.
@@ -64,6 +71,9 @@ class Estimate(Frozen):
     due: int
     models: tuple[str, ...]
     accounts: tuple[str, ...]
+    first_choice: tuple[str, ...]
+    spill_over: tuple[str, ...] = ()
+    spill_share: float = 0.0
     prompt_tokens: int
     counted: str
     longest_tokens: int
@@ -91,22 +101,33 @@ async def estimate(job: SwarmJob, pool: Pool, survey: Survey) -> Estimate:
     Raises:
         Unsupported: no account has such a model, or such a label.
     """
-    request = job.request(survey.sample[0] if survey.sample else "-")
-    found = await capacity(pool, request, Caller(user=job.user, labels=job.accounts))
-    routes, due = found.routes, survey.due
-    known = await in_thread(lately, pool.books, [route.name for route in routes])
+    requests = [job.request(text or "-") for text in survey.sample] or [job.request("-")]
+    sizes = [prompt_tokens(job.request(""), Model()) + size // BYTES_PER_TOKEN for size in survey.sample_bytes or (1,)]
+    stages = await capacities(pool, requests, sizes, Caller(user=job.user, labels=job.accounts))
+    first, found, due = stages[0].routes, stages[-1], survey.due
+    routes = found.routes
+    known = await in_thread(lately, pool.books, [route.name for route in first])
     most = max(route.model.output_tokens(job.max_output_tokens) for route in routes)
-    prompts, counted = await in_thread(_prompt_tokens, job, survey, routes[0].model)
-    longest = survey.longest_bytes // BYTES_PER_TOKEN + prompt_tokens(job.request("-"), routes[0].model)
+    prompts, counted = await in_thread(_most_prompt_tokens, job, survey, routes)
+    longest = survey.longest_bytes // BYTES_PER_TOKEN + prompt_tokens(job.request("-"), first[0].model)
     likely = known and min(known.output_tokens, most) * due
     latency_s = known.latency_s if known else ASSUMED_LATENCY_S
     used, held = prompts + (most * due if likely is None else ceil(likely)), prompts + most * due
     bounds = _bounds(job, found, due, used, held, latency_s)
-    at_most, at_likely = _costs(routes, prompts, most * due, likely)
+
+    def is_done(stage: Capacity, share: float) -> bool:
+        tightest = _bounds(job, stage, ceil(share * due), ceil(share * used), ceil(share * held), latency_s)[0]
+        return tightest.seconds <= bounds[0].seconds
+
+    shares = [_share(partial(is_done, stage)) for stage in stages]
+    at_most, at_likely = _costs(stages, shares, prompts, most * due, likely)
     return Estimate(
         due=due,
         models=_once(route.name for route in routes),
         accounts=_once(route.account.name for route in routes),
+        first_choice=_once(route.key for route in first),
+        spill_over=_once(route.key for route in routes[len(first) :]),
+        spill_share=round(1 - shares[0], 4),
         prompt_tokens=prompts,
         counted=counted,
         longest_tokens=longest,
@@ -155,15 +176,49 @@ def _bounds(job: SwarmJob, found: Capacity, rows: int, used: int, held: int, lat
     return tuple(sorted(bounds, key=lambda bound: -bound.seconds))
 
 
-def _costs(routes: Sequence[Route], prompts: int, most: int, likely: float | None) -> tuple[float | None, float | None]:
-    """Dollars at most, and likely."""
+def _share(is_done: Callable[[float], bool]) -> float:
+    """The largest share of the rows that is done in time, by bisection."""
+    low, high = 0.0, 1.0
+    if is_done(high):
+        return high
+    for _ in range(SHARE_STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if is_done(middle) else (low, middle)
+    return low
+
+
+def _costs(
+    stages: Sequence[Capacity], shares: Sequence[float], prompts: int, most: int, likely: float | None
+) -> tuple[float | None, float | None]:
+    """Dollars at most, and likely: what a stage does not do in time spills over to the routes that the next one adds.
+
+    Args:
+        stages: As `capacities` gives them.
+        shares: Share of the rows that each does in the time that all of them take.
+        prompts: Tokens of all prompts.
+        most: Tokens of all answers at most.
+        likely: Tokens of all answers as they were lately.
+    """
+    routes = stages[-1].routes
     prices = [route.model.price for route in routes if route.model.price is not None]
     if len(prices) < len(routes):
         return None, None
     at_most = max(price.cost_units(prompts, most) for price in prices) / USD_UNIT
     if likely is None:
         return at_most, None
-    return at_most, sum(price.cost_units(prompts, ceil(likely)) for price in prices) / len(prices) / USD_UNIT
+    usd = done = 0.0
+    for share, before, stage in zip(shares, (0, *(len(one.routes) for one in stages)), stages, strict=False):
+        own = prices[before : len(stage.routes)]
+        mean_units = sum(price.cost_units(prompts, ceil(likely)) for price in own) / len(own)
+        usd += max(0.0, share - done) * mean_units / USD_UNIT
+        done = max(done, share)
+    return at_most, usd
+
+
+def _most_prompt_tokens(job: SwarmJob, survey: Survey, routes: Sequence[Route]) -> tuple[int, str]:
+    """As `_prompt_tokens`, of the model that counts most."""
+    models = {route.model.tokenizer: route.model for route in routes}
+    return max(_prompt_tokens(job, survey, model) for model in models.values())
 
 
 def _prompt_tokens(job: SwarmJob, survey: Survey, model: Model) -> tuple[int, str]:

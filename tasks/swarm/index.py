@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tasks.swarm.job import SwarmJob
-from tasks.swarm.rows import Row, read_rows
+from tasks.swarm.row import Row
+from tasks.swarm.rows import read_rows
 
 CACHE_KB = 8_192
 

@@ -16,7 +16,8 @@ from blocks.language.validation import schema_problems
 from blocks.model import Frozen
 from tasks.swarm.fallback import Fallback
 from tasks.swarm.prompt import Prompt
-from tasks.swarm.rows import Row, plain, reader_of
+from tasks.swarm.row import Row, plain
+from tasks.swarm.rows import reader_of
 
 OUTPUTS = (".jsonl", ".ndjson", ".parquet")
 LONGEST_LIST_BYTES = 1_000_000
@@ -76,6 +77,11 @@ class SwarmJob(Frozen):
     def swarm_id(self) -> str:
         """Identity for books and artifacts: the same question for the same output is the same swarm."""
         return content_hash([self.question, self.output])[:12]
+
+    @property
+    def job_name(self) -> str:
+        """What its calls are entered under in the books."""
+        return f"swarm-{self.swarm_id}"
 
     def key_of(self, row: Row) -> str:
         """Hash of the row and of what is asked of it."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from blocks.errors import BadInput
-from tasks.swarm.rows import Row
+from tasks.swarm.row import Row
 
 LONGEST_BYTES = 262_144
 """Of the template."""

@@ -1,9 +1,14 @@
 """What a swarm has done, for programs and for people."""
 
+from blocks.accounts.costs import Spent
 from blocks.model import Frozen
 from tasks.swarm.estimate import Estimate
 from tasks.swarm.pace import duration, pace
 from tasks.swarm.run import SwarmRun
+
+LEAST_SPILL = 0.005
+LEAST_USD = 5e-7
+"""Below these nothing is told."""
 
 
 class AccountShare(Frozen):
@@ -37,8 +42,9 @@ class SwarmReport(Frozen):
         failed_in_all: Rows that failed, in this run or before, and are not answered.
         fallbacks: Rows of this run with the caller's own value.
         cut: Texts of this run that ended at the most tokens allowed.
-        cost_usd: Of this run; what calls cost whose answer never arrived, nobody can know.
-        cost_usd_in_all: Of all rows that have a line, over all runs; of those broken off only the books know.
+        cost_usd: Of the answers that arrived in this run.
+        cost_usd_in_all: The same of all rows that have a line, over all runs.
+        booked: What the books say; None for a rehearsal, and when they cannot be read.
         unpriced: Rows of unknown price; their cost is missing.
         seconds: How long this run took.
         accounts: What each did.
@@ -58,6 +64,7 @@ class SwarmReport(Frozen):
     cut: int = 0
     cost_usd: float = 0.0
     cost_usd_in_all: float = 0.0
+    booked: Spent | None = None
     unpriced: int = 0
     seconds: float = 0.0
     accounts: tuple[AccountShare, ...] = ()
@@ -132,8 +139,10 @@ def _counts(report: SwarmReport) -> list[str]:
         lines += [
             f"- {report.answered:,} answered and {report.failed:,} failed in {duration(report.seconds)}"
             f" ({report.rate_per_s:.1f}/s)",
-            f"- ${report.cost_usd:.6f} in this run, ${report.cost_usd_in_all:.6f} in all",
+            f"- ${report.cost_usd:.6f} in this run, ${report.cost_usd_in_all:.6f} in all, for answers that arrived",
         ]
+    if report.booked is not None and not report.dry_run:
+        lines.append(_booked(report, report.booked))
     told = {
         f"{report.failed_in_all:,} have failed, with reasons in `{report.failures}`": report.failed_in_all,
         f"{report.left:,} were not done": 0 if report.dry_run else report.left,
@@ -144,12 +153,25 @@ def _counts(report: SwarmReport) -> list[str]:
     return [*lines, *(f"- {line}" for line, count in told.items() if count)]
 
 
+def _booked(report: SwarmReport, booked: Spent) -> str:
+    """How the sum of `c500 costs` comes about."""
+    parts = list[str]()
+    if (unwritten := booked.arrived_usd - report.cost_usd_in_all) > LEAST_USD:
+        parts.append(f"${unwritten:.6f} for answers without a line (broken off, or since removed)")
+    if booked.estimated_calls:
+        why = "were cut off, or whose tokens nobody told"
+        parts.append(f"${booked.estimated_usd:.6f} estimated, at most, for {booked.estimated_calls:,} calls that {why}")
+    of_it = f"; of it {' and '.join(parts)}" if parts else ""
+    return f"- ${booked.cost_usd:.6f} in the books under the job `swarm-{report.swarm_id}`{of_it}"
+
+
 def estimate_lines(expected: Estimate) -> list[str]:
     """The estimate in words."""
     how = "as measured lately" if expected.latency_is_measured else "assumed: the books know no calls of it"
     bound = expected.bounds[0]
     lines = [
-        f"- {expected.due:,} rows to do, by {', '.join(expected.models)} on {', '.join(expected.accounts)}",
+        f"- {expected.due:,} rows to do, by {', '.join(expected.first_choice)}",
+        *_spill(expected),
         f"- {expected.prompt_tokens:,} tokens to send ({expected.counted}),"
         f" at most {expected.output_tokens_most:,} to be answered",
         f"- {_cost(expected)}",
@@ -165,8 +187,16 @@ def estimate_lines(expected: Estimate) -> list[str]:
     return lines
 
 
+def _spill(expected: Estimate) -> list[str]:
+    """The accounts that calls go to only when the first choice has no room."""
+    if not expected.spill_over:
+        return []
+    share = f" (about {expected.spill_share:.0%} of the rows)" if expected.spill_share >= LEAST_SPILL else ""
+    return [f"- where these have no room or do not work, spilling over to {', '.join(expected.spill_over)}{share}"]
+
+
 def _cost(expected: Estimate) -> str:
     if expected.cost_usd_most is None:
         return "cost unknown: a model has no price in accounts.yaml"
-    most = f"${expected.cost_usd_most:.4f} at most"
+    most = f"${expected.cost_usd_most:.4f} at most, with one call a row"
     return most if expected.cost_usd_likely is None else f"${expected.cost_usd_likely:.4f} likely, {most}"

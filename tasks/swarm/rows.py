@@ -1,19 +1,14 @@
 """Rows of a source, one after the other in bounded memory: CSV, JSONL, Parquet, XLSX, or a list."""
 
-import base64
 import csv
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, time, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any
 
 from blocks.errors import BadInput, NotFound, Unsupported
-
-Row = dict[str, Any]
-"""Values by column: what JSON can hold."""
+from tasks.swarm.row import Row, fault, named, plain, whole
 
 Source = str | Sequence[str | Mapping[str, Any]]
 """Path of a file, or the rows themselves; a row that is a text has one column, `text`."""
@@ -63,22 +58,25 @@ def reader_of(source: str) -> "Callable[[Path], Iterator[Row]]":
 def csv_rows(path: Path) -> Iterator[Row]:
     """Rows of a CSV file in UTF-8 with names in its first line; separated by what its first line has most of."""
     csv.field_size_limit(LONGEST_ROW_BYTES)
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    # What is no UTF-8 comes as lone surrogates, which UTF-8 has none of: so the row that has it is known.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         number = 0
         try:
             header = file.readline(LONGEST_ROW_BYTES)
             file.seek(0)
             lines = csv.reader(file, delimiter=max(DELIMITERS, key=header.count))
             names = named(next(lines, list[str]()))
+            if not _is_utf8(names):
+                raise _not_utf8(f"the first line of {path.name}")
             for fields in filter(None, lines):
                 number += 1
+                if not _is_utf8(fields):
+                    raise _not_utf8(f"row {number}", row=number)
                 if len(fields) != len(names):
                     fault(number, f"it has {len(fields)} fields, and the first line names {len(names)}")
                 yield dict(zip(names, fields, strict=True))
         except csv.Error as error:
             fault(number + 1, str(error))
-        except UnicodeDecodeError as error:
-            raise _not_utf8(path) from error
 
 
 def json_rows(path: Path) -> Iterator[Row]:
@@ -94,65 +92,29 @@ def json_rows(path: Path) -> Iterator[Row]:
             try:
                 row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
             except UnicodeDecodeError as error:
-                raise _not_utf8(path) from error
+                raise _not_utf8(f"row {number}", row=number) from error
             except (ValueError, RecursionError) as error:
                 fault(number, f"it is no JSON: {error}")
             yield _listed(row, number)
 
 
-def named(cells: Sequence[Any]) -> list[str]:
-    """Names of columns; one without a name is called by its place.
-
-    Raises:
-        BadInput: two have the same.
-    """
-    names = [str(cell).strip() if cell not in (None, "") else f"column_{at}" for at, cell in enumerate(cells, start=1)]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise BadInput(f"two columns are named {', '.join(twice)}", fix="rename one of them", field="source")
-    return names
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON can hold it: dates as ISO 8601, bytes as base64, what is no number as None."""
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, str):
-        return _whole(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        fields = cast(Mapping[Any, Any], value)
-        return {_whole(str(name)): plain(item) for name, item in fields.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in cast(Sequence[Any], value)]
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
-
-
-def fault(number: int, what: str) -> NoReturn:
-    """Say what is wrong with a row."""
-    raise BadInput(f"row {number}: {what}", fix="correct the source", field="source", row=number)
-
-
 def _listed(row: Any, number: int) -> Row:
     if isinstance(row, str):
-        return {TEXT: _whole(row)}
+        return {TEXT: whole(row)}
     if not isinstance(row, Mapping):
         fault(number, f"it is {type(row).__name__}, and no object with columns")
     return plain(row)
 
 
-def _whole(text: str) -> str:
-    """Without halves of characters, which JSON can name and nothing can send."""
+def _is_utf8(texts: Sequence[str]) -> bool:
+    """Whether a line that was read with `surrogateescape` was UTF-8."""
     try:
-        text.encode()
+        "".join(texts).encode()
     except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+        return False
+    return True
 
 
-def _not_utf8(path: Path) -> BadInput:
-    return BadInput(f"{path.name} is not UTF-8 text", fix="convert it, for instance with iconv", field="source")
+def _not_utf8(what: str, **where: int) -> BadInput:
+    fix = "convert the file, for instance with iconv"
+    return BadInput(f"{what} is not UTF-8 text", fix=fix, field="source", **where)

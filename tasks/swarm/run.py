@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from itertools import islice
 
 from blocks.accounts.structured import Completes
+from blocks.accounts.traffic import Traffic
 from blocks.errors import C500Error
 from blocks.progress import in_thread
+from blocks.settings import settings
 from tasks.swarm.ask import Asking, Halt, Outcome
 from tasks.swarm.index import Item, items
 from tasks.swarm.job import SwarmJob
 from tasks.swarm.ledger import Ledger
+from tasks.swarm.pace import unanswered
 from tasks.swarm.prompt import Prompt
 from tasks.swarm.survey import Survey
 from tasks.swarm.tally import Tally
@@ -24,6 +27,9 @@ PATIENCE_S = 3600.0
 GRACE_S = 60.0
 """Rows in flight may end within this when the swarm cannot go on: they are paid for."""
 
+OUTAGE_GRACE_S = 2.0
+"""The same when no account answers: hardly any is in flight."""
+
 
 class SwarmRun:
     """One run of a swarm.
@@ -34,16 +40,25 @@ class SwarmRun:
         ledger: What is done; open.
         survey: What there is to do.
         rows: The first and the last row that are its own, counted from 1; None for all.
+        traffic: Of the pool: it tells calls in flight from those that wait, and when no account answers.
     """
 
     def __init__(
-        self, job: SwarmJob, pool: Completes, ledger: Ledger, survey: Survey, rows: tuple[int, int] | None = None
+        self,
+        job: SwarmJob,
+        pool: Completes,
+        ledger: Ledger,
+        survey: Survey,
+        rows: tuple[int, int] | None = None,
+        traffic: Traffic | None = None,
     ) -> None:
         self.job, self.ledger, self.survey = job, ledger, survey
-        self.tally = Tally(due=survey.due)
+        is_spread = job.workers > 0 and job.part is None
+        self.tally = Tally(due=survey.due, traffic=traffic or Traffic(), is_spread=is_spread)
         self.is_fed = False
         self.halted: C500Error | None = None
         self._halted = asyncio.Event()
+        self._grace_s = GRACE_S
         self._doubtful: list[Outcome] = []
         self._prompt = Prompt(job.prompt)
         self._asking = Asking(pool, job, self.tally, PATIENCE_S)
@@ -59,6 +74,14 @@ class SwarmRun:
         """Begin no further row; the first reason is the one that is told."""
         self.halted = self.halted or error
         self._halted.set()
+        self._slots.release()  # whoever waits to begin a row sees that there is none to begin
+
+    def watch(self) -> None:
+        """Halt it when no account has answered for SWARM_OUTAGE_S; to be asked about once a second."""
+        traffic = self.tally.traffic
+        if not self.is_halted and traffic.outage_s >= settings().swarm_outage_s:
+            self._grace_s = OUTAGE_GRACE_S
+            self.halt(unanswered(traffic))
 
     def settle(self) -> None:
         """At its end: rows that failed while nobody was answered are left as they were, and halt it."""
@@ -111,7 +134,7 @@ class SwarmRun:
         row.add_done_callback(lambda done: self._ended(done, begun))
 
     async def _row(self, item: Item, prompt: str) -> None:
-        self.tally.in_flight += 1
+        self.tally.begun += 1
         try:
             self._write(await self._asking.ask(item, prompt))
         except Halt as halt:
@@ -120,7 +143,7 @@ class SwarmRun:
         except C500Error as error:  # the output cannot be written
             self.halt(error)
         finally:
-            self.tally.in_flight -= 1
+            self.tally.begun -= 1
 
     def _ended(self, row: "asyncio.Task[None]", begun: "set[asyncio.Task[None]]") -> None:
         self._slots.release()
@@ -136,7 +159,7 @@ class SwarmRun:
             while begun and not halted.done():
                 await asyncio.wait({halted, *begun}, return_when=asyncio.FIRST_COMPLETED)
             if begun:
-                await asyncio.wait(begun, timeout=GRACE_S)
+                await asyncio.wait(begun, timeout=self._grace_s)
             for row in begun:
                 if row.done():
                     row.result()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from blocks.errors import BadInput
 from blocks.progress import in_thread
 from tasks.swarm.index import items
 from tasks.swarm.job import SwarmJob
@@ -29,6 +30,7 @@ class Survey:
         prompt_bytes: Of the prompts of all rows to do.
         longest_bytes: Of the longest of them.
         sample: The beginnings of some of them, drawn at random.
+        sample_bytes: Of each of these, whole.
     """
 
     rows: int = 0
@@ -37,17 +39,18 @@ class Survey:
     prompt_bytes: int = 0
     longest_bytes: int = 0
     sample: tuple[str, ...] = field(default=(), repr=False)
+    sample_bytes: tuple[int, ...] = field(default=(), repr=False)
 
 
 def survey(job: SwarmJob, ledger: Ledger) -> Survey:
     """Read all rows and make the prompts of those that are to be done.
 
     Raises:
-        BadInput: a row cannot be read, or lacks a column that the prompt names.
+        BadInput: a row cannot be read, or lacks a column that the prompt names; or a file has no rows.
     """
     prompt, chance = Prompt(job.prompt), random.Random(0)  # noqa: S311 - a sample
     wanted = "failed" if job.retry_failed else "new"
-    states, total, longest, sample = Counter[State](), 0, 0, list[str]()
+    states, total, longest, sample = Counter[State](), 0, 0, list[tuple[str, int]]()
     for item in items(job):
         state = ledger.state_of(item)
         states[state] += 1
@@ -59,14 +62,21 @@ def survey(job: SwarmJob, ledger: Ledger) -> Survey:
         # Algorithm R (Vitter 1985): each row has the same chance to be in the sample.
         place = len(sample) if len(sample) < SAMPLE else chance.randrange(states[wanted])
         if place < SAMPLE:
-            sample[place : place + 1] = [text[:SAMPLE_CHARACTERS]]
+            sample[place : place + 1] = [(text[:SAMPLE_CHARACTERS], size)]
+    if isinstance(job.source, str) and not states:  # a list that a program made may well be empty
+        raise BadInput(
+            f"{job.source} has no rows",
+            fix="check that it is the right file; the first line of a table holds the names of its columns",
+            field="source",
+        )
     return Survey(
         rows=states.total(),
         due=states[wanted],
         answered=states["answered"],
         prompt_bytes=total,
         longest_bytes=longest,
-        sample=tuple(sample),
+        sample=tuple(text for text, _ in sample),
+        sample_bytes=tuple(size for _, size in sample),
     )
 
 

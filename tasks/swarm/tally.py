@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from blocks.accounts.traffic import Traffic
 from tasks.swarm.journal import Record
 
 RECENT_S = 10.0
@@ -36,11 +37,14 @@ class Tally:
         failed: Rows that failed.
         fallbacks: Rows answered by the caller's fallback; among `answered`.
         cut: Texts that ended at the most tokens allowed; among `answered`.
-        in_flight: Rows being asked now.
+        begun: Rows that were begun and have not ended: in flight, or waiting for an account.
+        traffic: Of the pool that answers.
+        is_spread: Whether shards in other processes do the rows: then nothing is begun or in flight here.
         cost_usd: Of all rows that ended, their failed tries included, and of those that were broken off.
         unpriced: Rows of models without a known price; their cost is missing in `cost_usd`.
         accounts: By account, of the answer that counted.
-        streak: Tries that found no account working, or a fault of ours, since the last answer of any row.
+        streak: Tries that nobody understood, or that met a fault of ours, since the last answer of any row.
+        faults: Tries that failed for the accounts' sake since then.
     """
 
     due: int = 0
@@ -48,12 +52,17 @@ class Tally:
     failed: int = 0
     fallbacks: int = 0
     cut: int = 0
-    in_flight: int = 0
+    begun: int = 0
+    traffic: Traffic = field(default_factory=Traffic)
+    is_spread: bool = False
     cost_usd: float = 0.0
     unpriced: int = 0
     accounts: dict[str, OfAccount] = field(default_factory=dict[str, OfAccount])
     streak: int = 0
+    faults: int = 0
+    _faulty_since: float = 0.0
     began: float = field(default_factory=time.monotonic)
+    _last_end: float | None = None
     _recent: deque[tuple[float, int]] = field(default_factory=deque[tuple[float, int]])
 
     @property
@@ -71,6 +80,26 @@ class Tally:
         """Share of the rows that ended."""
         return self.ended / self.due if self.due else 0.0
 
+    @property
+    def silent_s(self) -> float:
+        """Seconds since a row ended, or since it began."""
+        return time.monotonic() - (self._last_end or self.began)
+
+    @property
+    def faulty_s(self) -> float:
+        """Seconds since the first of `faults`."""
+        return time.monotonic() - self._faulty_since if self.faults else 0.0
+
+    def fault(self) -> None:
+        """A try failed for the accounts' sake."""
+        if not self.faults:
+            self._faulty_since = time.monotonic()
+        self.faults += 1
+
+    def worked(self) -> None:
+        """A row was answered."""
+        self.streak = self.faults = 0
+
     def rate_per_s(self) -> float:
         """Rows a second, of late; to be asked about once a second."""
         now = time.monotonic()
@@ -83,6 +112,7 @@ class Tally:
     def add(self, record: Record, *, is_answer: bool) -> None:
         """Count a row by its line."""
         cost_usd: float = record["cost_usd"] or 0.0
+        self._last_end = time.monotonic()
         self.cost_usd += cost_usd
         self.unpriced += record["cost_usd"] is None
         if not is_answer:

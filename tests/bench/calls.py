@@ -42,12 +42,12 @@ def measure(quick: bool) -> float:
             for n in range(ACCOUNTS)
         ]
         with simulated(accounts, folder, latency={"mean_ms": ANSWER_MS}) as simulator:
-            drive = _Driver(simulator, folder, redis)
+            drive = _Driver(simulator, folder, redis.url)
             found = {
                 "aiohttp": drive("aiohttp", calls),
                 "C500, memory": drive("pool memory://", calls),
                 "C500, SQLite": drive(f"pool sqlite:///{folder}/limits.db", calls),
-                "C500, Redis": drive(f"pool {redis}", calls),
+                "C500, Redis": drive(f"pool {redis.url}", calls),
                 "httpx": drive("httpx", calls // 10),
                 "LiteLLM Router": drive("litellm", calls // 10, python=litellm()),
             }

@@ -31,7 +31,7 @@ def measure(quick: bool) -> float:
     with tempfile.TemporaryDirectory() as folder, start_service(Path(folder), "--workers", str(WORKERS)) as service:
         sqlite_s = asyncio.run(_run_jobs(service, jobs))
     with tempfile.TemporaryDirectory() as folder, postgres_server() as postgres, redis_server() as redis:
-        options = ("--workers", str(WORKERS), "--postgres", postgres, "--redis", redis)
+        options = ("--workers", str(WORKERS), "--postgres", postgres.url, "--redis", redis.url)
         with start_service(Path(folder), *options) as service:
             postgres_s = asyncio.run(_run_jobs(service, jobs))
     for name, took_s in (("SQLite", sqlite_s), ("PostgreSQL + Redis", postgres_s)):

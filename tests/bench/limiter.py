@@ -87,8 +87,8 @@ def _row(name: str, processes: int, callers: int, seconds: float) -> Row:
 def _books(name: str) -> Generator[str]:
     """The URL of empty books."""
     if name.endswith("redis"):
-        with redis_server() as url:
-            yield url
+        with redis_server() as server:
+            yield server.url
     else:
         with tempfile.TemporaryDirectory() as folder:
             yield f"sqlite:///{Path(folder, 'limits.db')}" if name == "sqlite" else "memory://"

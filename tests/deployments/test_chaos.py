@@ -21,7 +21,7 @@ from tests.service import Service, start_service
 
 RATE_HZ = 16_000
 KEY = "chaos-key-with-all-scopes-0123456789abcdef"
-PARTS = ("prefect server start", "prefect worker start --pool cpu", "deployments.gateway")
+PARTS = ("prefect_server server start", "prefect worker start --pool cpu", "deployments.gateway")
 
 
 @pytest.fixture

@@ -105,6 +105,23 @@ def test_debug_shows_the_traceback() -> None:
     assert "Traceback" in c500("process", "nowhere.wav", "--debug").stderr
 
 
+def test_doctor_names_the_line_of_a_wrong_accounts_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("accounts:\n  - {name: a, lables: x}\n")
+    run = c500("doctor", ACCOUNTS_FILE=str(file))
+    assert run.returncode == 1
+    assert f"BAD  llm accounts     {file}:2: " in run.stdout
+    assert "did you mean labels?" in run.stdout
+
+
+def test_doctor_says_that_an_accounts_file_cannot_be_looked_at(tmp_path: Path) -> None:
+    run = c500("doctor", ACCOUNTS_FILE=str(tmp_path / ("x" * 300)))
+    assert run.returncode == 1
+    told = run.stdout[run.stdout.index("BAD  llm accounts") :].splitlines()
+    assert "cannot be read: File name too long" in told[0]
+    assert "correct the file" in told[1]
+
+
 def test_doctor_finds_a_plain_machine_well() -> None:
     run = c500("doctor")
     assert run.returncode == 0, run.stdout

@@ -143,6 +143,9 @@ def test_costs_are_summed_as_asked(accounts: Path) -> None:
         ["second", "small"],
         ["total", "3"],
     ]
+    for head in ("tokens sent", "tokens answered", "tokens cached", "of it estimated"):
+        assert head in shown[0]
+    assert shown[-1].split()[-1] == "$0.0000"  # all were answered, with their tokens
     days = json.loads(c500("costs", "--by", "day", "--json").stdout)
     assert [one["calls"] for one in days] == [3]
     unpriced = c500("costs", "--anomalies").stdout

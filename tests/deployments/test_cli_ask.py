@@ -17,6 +17,7 @@ from blocks.accounts.costs import sums
 from blocks.accounts.schema import open_engine
 from blocks.errors import BadInput
 from deployments.cli import app, load_commands
+from tasks.dispatch.plan import read_plan
 from tests.conftest import ROOT
 from tests.fakes.llm.simulated import Simulated, simulated
 
@@ -89,6 +90,47 @@ def test_what_is_wrong_is_said_before_anything_starts(circle: str) -> None:
     assert "fix: " in run.stderr
     assert "Traceback" not in run.stderr
     assert "start Prefect" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--accounts", "nolabel"], "no account is named or labelled nolabel"),
+        (["--model", "nomodel"], "no account has model 'nomodel'"),
+        (["--accounts", "team", "--model", "kimi-k2"], "no account has model 'kimi-k2'"),
+        (["--specialities", "mine.yaml"], "no account has model 'nomodel'"),
+    ],
+)
+def test_accounts_and_models_that_there_are_not_are_named_at_once(
+    arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("law: {description: Law, system: You know the law., model: nomodel}\n")
+    monkeypatch.setenv("ACCOUNTS_FILE", str(DEMO / "accounts.yaml"))
+    run = c500("ask", "Do it.", *arguments)
+    assert (run.returncode, says in run.stderr) == (2, True), run.stderr
+    assert "start Prefect" not in run.stderr
+
+
+def test_a_plan_is_shown_without_being_carried_out(rehearsal: Simulated, tmp_path: Path) -> None:
+    run = c500("ask", REQUEST, "--plan-only")
+    assert run.returncode == 0, run.stderr
+    assert "start Prefect" not in run.stderr
+    assert rehearsal.books()["total"]["charged"]["calls"] == 1
+    (tmp_path / "plan.yaml").write_text(run.stdout)
+    plan = read_plan(tmp_path / "plan.yaml")
+    assert "proposal" in [task.id for task in plan.tasks]
+    assert f"this plan takes {len(plan.tasks) + 2} calls" in run.stderr
+    assert c500("ask", REQUEST, "--plan-only", "--plan", str(tmp_path / "plan.yaml")).returncode == 2
+
+
+def test_a_partial_answer_is_printed_and_ends_with_1(prefect_server: str, rehearsal: Simulated, tmp_path: Path) -> None:
+    rehearsal.change(rules=[])  # as a plain `c500 simulate-llm`: an echo is no merged answer
+    (tmp_path / "plan.yaml").write_text("tasks: [{id: rent, title: Rents, instruction: Find the rent.}]")
+    run = c500("ask", REQUEST, "--plan", str(tmp_path / "plan.yaml"))
+    assert "Nothing was merged" in run.stdout, run.stderr
+    assert "partial" in run.stdout
+    assert run.returncode == 1
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,10 @@ def test_rotate_gives_a_new_secret_to_the_same_key_and_revoke_ends_both() -> Non
         (("rotate", "nobody"), "no API key nobody"),
         (("create", "Ann", "--scopes", "read,everything"), "'everything'"),
         (("create", "Ann", "--scopes", ""), "scope"),
+        (("create", "Ann", "--usd-per-day", "inf"), "usd_per_day: here belongs a finite number"),
+        (("limit", "nobody", "--usd-per-day", "1"), "no API key nobody"),
+        (("limit", "nobody"), "no limit is named"),
+        (("limit", "nobody", "--usd-per-day", "much"), "--usd-per-day is 'much'"),
     ],
 )
 def test_what_cannot_be_is_refused_with_a_fix(arguments: tuple[str, ...], said: str) -> None:
@@ -58,6 +62,27 @@ def test_what_cannot_be_is_refused_with_a_fix(arguments: tuple[str, ...], said: 
     assert run.returncode == 2
     assert said in run.stderr
     assert "fix:" in run.stderr
+
+
+def test_limits_of_a_key_are_changed_one_by_one() -> None:
+    made = c500("keys", "create", "Ann", "--usd-per-day", "0.02", "--requests-per-min", "9").stdout.strip()
+    key = read(KeyRing(open_store())).check(made)
+    told = c500("keys", "limit", key.key_id, "--usd-per-day", "5", "--tokens-per-day", "100", "--json")
+    assert json.loads(told.stdout)["usd_per_day"] == 5
+    assert "any requests/min" in c500("keys", "limit", key.key_id, "--requests-per-min", "none").stdout
+    now = read(KeyRing(open_store())).check(made)
+    wanted = {"usd_per_day": 5.0, "tokens_per_day": 100, "requests_per_min": None}
+    assert now == key.model_copy(update=wanted)
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "1.5"])
+def test_a_limit_that_is_none_changes_nothing(value: str) -> None:
+    made = json.loads(c500("keys", "create", "Ann", "--tokens-per-day", "7", "--json").stdout)
+    run = c500("keys", "limit", made["key_id"], f"--tokens-per-day={value}")
+    assert (run.returncode, "tokens_per_day: " in run.stderr) == (2, True), run.stderr
+    assert KeyRing(open_store()).list()[0].tokens_per_day == 7
+    c500("keys", "revoke", made["key_id"])
+    assert c500("keys", "limit", made["key_id"], "--tokens-per-day", "9").returncode == 1
 
 
 def test_commands_at_the_same_time_lose_no_key() -> None:

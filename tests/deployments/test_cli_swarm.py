@@ -47,6 +47,9 @@ def c500(sim: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Com
     return run
 
 
+UNREADABLE = ("--output", "out.jsonl", "--prompt", "{{ nothing }}", "--dry-run")
+"""Its first row is told as wrong, unless something was looked at before the rows."""
+
 USUAL = ("--output", "out.jsonl", "--prompt-file", "prompt.j2", "--schema", "schema.json", "--accounts", "team")
 
 
@@ -81,7 +84,9 @@ def test_rows_that_fail_make_the_exit_status_1(
     [
         (("--output", "out.jsonl"), "give either --prompt or --prompt-file"),
         (("--output", "out.jsonl", "--prompt", "x", "--schema", "prompt.j2"), "is no JSON"),
-        (("--output", "out.jsonl", "--prompt", "{{ nothing }}", "--dry-run"), "row 1: .*nothing"),
+        (UNREADABLE, "row 1: .*nothing"),
+        ((*UNREADABLE, "--accounts", "nobody"), "no account is named or labelled nobody"),
+        ((*UNREADABLE, "--model", "nomodel"), "no account has model 'nomodel'"),
     ],
 )
 def test_wrong_options_end_with_2_and_a_fix(

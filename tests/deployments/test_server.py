@@ -1,5 +1,6 @@
 """The temporary Prefect server: started when none runs, gone when its parent is, however that ends."""
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -19,6 +20,23 @@ with temporary_server() as url:
     input()
 """
 
+GARBAGE = """
+import gc, threading
+from deployments import prefect_server
+prefect_server.COLLECT_EVERY_S = 0.01
+prefect_server.mend_sqlite()
+collected = threading.Event()
+class Cycle:
+    def __init__(self):
+        self.me = self
+    def __del__(self):
+        print(threading.current_thread().name)
+        collected.set()
+Cycle()
+assert not gc.isenabled()
+assert collected.wait(60)
+"""
+
 
 def test_a_running_server_is_used(prefect_server: str) -> None:
     with use_server() as url:
@@ -34,6 +52,24 @@ def test_a_configured_server_that_does_not_answer_is_an_error(monkeypatch: pytes
 def test_no_server_of_ours_spins() -> None:
     # Prefect 3.8 sleeps int(interval) seconds: a fraction would be a loop that burns a core.
     assert int(float(TUNING["PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL"])) >= 1
+
+
+async def test_many_clients_that_write_at_once_are_all_served(prefect_server: str) -> None:
+    # Without `deployments.prefect_server` some are refused with 503, or all wait for a minute.
+    async with httpx.AsyncClient(base_url=prefect_server, timeout=50, trust_env=False) as client:
+        flow = (await client.post("/flows/", json={"name": "crowd"})).json()["id"]
+        named = {"name": "crowd", "flow_id": flow, "enforce_parameter_schema": False}
+        deployment = (await client.post("/deployments/", json=named)).json()["id"]
+        path = f"/deployments/{deployment}/create_flow_run"
+        answers = await asyncio.gather(*(client.post(path, json={"name": str(number)}) for number in range(30)))
+    assert {answer.status_code for answer in answers} == {201}
+
+
+def test_garbage_is_collected_beside_the_event_loop() -> None:
+    # A cursor that the loop itself collected would wait there for the write lock: see `deployments.prefect_server`.
+    run = subprocess.run([sys.executable, "-c", GARBAGE], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split("\n")[0] == "garbage collector"
 
 
 def test_the_server_ends_with_a_killed_parent() -> None:

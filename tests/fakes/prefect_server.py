@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 
 from deployments.server import TEMPORARY
-from tests.processes import free_port, until_ready
+from tests.processes import HTTP, free_port, until_ready
 
 STARTUP_S = 300
 
@@ -40,8 +40,8 @@ class KillableServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
-        command += ["--host", "127.0.0.1", "--port", str(self._port), "--log-level", "critical"]
+        command = [sys.executable, "-m", "deployments.prefect_server", "server", "start"]
+        command += ["--host", "127.0.0.1", "--port", str(self._port)]
         log = self.folder / "server.log"
         with log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -58,6 +58,6 @@ class KillableServer:
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/health", timeout=2, trust_env=False).is_success
+            return HTTP.get(f"{self.url}/health", timeout=2).is_success
         except httpx.HTTPError:
             return False

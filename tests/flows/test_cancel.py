@@ -116,7 +116,8 @@ async def test_a_killed_job_leaves_no_process(client: PrefectClient) -> None:
 async def test_a_job_whose_worker_is_gone_is_cancelled_by_the_server(
     running_prefect_server: str, tmp_path: Path
 ) -> None:
-    soon = {"PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS": "2"}
+    cleanup = "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP"
+    soon = {f"{cleanup}_CANCELLING_TIMEOUT_SECONDS": "2", f"{cleanup}_LOOP_SECONDS": "1"}
     server = KillableServer(tmp_path / "server", migrated_template(), soon)
     server.start()
     try:

@@ -1,5 +1,6 @@
 """The audio job on real speech, with the engines of a plain machine."""
 
+import asyncio
 import json
 import shutil
 import subprocess
@@ -34,6 +35,29 @@ def computed() -> list[str]:
     return steps
 
 
+@pytest.fixture(scope="module")
+def store_of_the_sentence(
+    running_prefect_server: str, sentence: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A store in which the job of the sentence is done: it takes seconds."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    folder = tmp_path_factory.mktemp("done")
+    with pytest.MonkeyPatch.context() as environment, temporary_settings({PREFECT_API_URL: running_prefect_server}):
+        environment.setenv("AUDIO_DIR", str(folder / "store"))
+        environment.setenv("LOG_DIR", str(folder / "logs"))
+        settings.cache_clear()
+        asyncio.run(process_audio(str(sentence)))
+    settings.cache_clear()
+    return folder / "store"
+
+
+@pytest.fixture
+def done(store_of_the_sentence: Path, tmp_path: Path) -> None:
+    """This test's store holds the finished job of the sentence."""
+    shutil.copytree(store_of_the_sentence, tmp_path / "store")
+
+
 async def test_speech_becomes_transcript_text_and_summary(prefect_api: str, sentence: Path) -> None:
     result = await process_audio(str(sentence))
 
@@ -47,7 +71,7 @@ async def test_speech_becomes_transcript_text_and_summary(prefect_api: str, sent
     assert 0.5 < (result.metrics.vad_coverage or 0) <= 1
 
 
-async def test_the_stored_result_fits_the_published_schemas(prefect_api: str, sentence: Path) -> None:
+async def test_the_stored_result_fits_the_published_schemas(prefect_api: str, done: None, sentence: Path) -> None:
     result = await process_audio(str(sentence))
     schemas = Path(__file__).parents[2] / "docs" / "schemas"
     for name in ("result", "transcript", "enhanced", "summary"):
@@ -56,14 +80,16 @@ async def test_the_stored_result_fits_the_published_schemas(prefect_api: str, se
         jsonschema.validate(json.loads(stored), schema, format_checker=jsonschema.FormatChecker())
 
 
-async def test_the_same_file_is_computed_once(prefect_api: str, sentence: Path, computed: list[str]) -> None:
+async def test_the_same_file_is_computed_once(
+    prefect_api: str, done: None, sentence: Path, computed: list[str]
+) -> None:
     first = await process_audio(str(sentence))
     computed.clear()
     assert await process_audio(str(sentence)) == first
     assert computed == ["ingest"]
 
 
-async def test_refresh_computes_again(prefect_api: str, sentence: Path, computed: list[str]) -> None:
+async def test_refresh_computes_again(prefect_api: str, done: None, sentence: Path, computed: list[str]) -> None:
     first = await process_audio(str(sentence))
     computed.clear()
     again = await process_audio(str(sentence), refresh=True)
@@ -72,7 +98,9 @@ async def test_refresh_computes_again(prefect_api: str, sentence: Path, computed
     assert again.finished_at > first.finished_at
 
 
-async def test_another_template_reuses_the_transcript(prefect_api: str, sentence: Path, computed: list[str]) -> None:
+async def test_another_template_reuses_the_transcript(
+    prefect_api: str, done: None, sentence: Path, computed: list[str]
+) -> None:
     first = await process_audio(str(sentence))
     computed.clear()
     second = await process_audio(str(sentence), JobOptions(template="interview"))
@@ -82,7 +110,7 @@ async def test_another_template_reuses_the_transcript(prefect_api: str, sentence
     assert second.files["transcript.json"].key.startswith(f"jobs/{second.job_id}/")
 
 
-async def test_deleting_one_job_leaves_the_other_whole(prefect_api: str, sentence: Path) -> None:
+async def test_deleting_one_job_leaves_the_other_whole(prefect_api: str, done: None, sentence: Path) -> None:
     first = await process_audio(str(sentence))
     second = await process_audio(str(sentence), JobOptions(template="interview"))
     for key in list(open_store().list(f"jobs/{first.job_id}/")):
@@ -112,7 +140,7 @@ def long_speech(sentence: Path, tmp_path: Path) -> Path:
 
 
 async def test_a_result_that_lost_a_file_is_made_whole_again(
-    prefect_api: str, sentence: Path, computed: list[str]
+    prefect_api: str, done: None, sentence: Path, computed: list[str]
 ) -> None:
     first = await process_audio(str(sentence))
     open_store().delete(first.files["transcript.srt"].key)
@@ -203,13 +231,13 @@ async def test_a_job_over_its_time_is_stopped(
         "no extension",
     ],
 )
-async def test_any_file_name_is_taken(prefect_api: str, sentence: Path, tmp_path: Path, name: str) -> None:
+async def test_any_file_name_is_taken(prefect_api: str, silence: Path, tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    shutil.copyfile(sentence, path)
+    shutil.copyfile(silence, path)
     options = JobOptions(features=("raw_transcript",))
     result = await process_audio(str(path), options)
     assert result.source_name == name
-    assert result.status == "complete"
+    assert result.status == "no_speech"
     assert await process_audio(path.as_uri(), options) == result
 
 

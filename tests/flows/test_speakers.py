@@ -11,7 +11,7 @@ from blocks.settings import settings
 from blocks.store import open_store
 from blocks.transcript import Transcript
 from flows import process_audio
-from tests.blocks.diarisation.conftest import conversation, projection, save_model  # noqa: F401 - fixtures
+from tests.blocks.diarisation.conftest import LINES, projection, save_model, talk  # noqa: F401 - a fixture
 from tests.fakes.speech import serve_speech
 
 
@@ -30,12 +30,11 @@ def speaker_model(tmp_path: Path, projection: np.ndarray, monkeypatch: pytest.Mo
 
 
 async def test_voices_become_speakers_in_transcript_and_exports(
-    prefect_api: str,
-    conversation: tuple[Path, object],  # noqa: F811
-    speaker_model: None,
+    prefect_api: str, tmp_path: Path, speaker_model: None
 ) -> None:
+    conversation, _ = talk(tmp_path, 0.5, LINES[:2])
     options = JobOptions(diarise="cluster", speakers=2, features=("raw_transcript",))
-    result = await process_audio(str(conversation[0]), options)
+    result = await process_audio(str(conversation), options)
     transcript = transcript_of(result)
     assert {segment.speaker for segment in transcript.segments} == {"Speaker 1", "Speaker 2"}
     assert transcript.segments[0].speaker == "Speaker 1"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,16 @@ from sqlalchemy import func, select, true
 from blocks.accounts.account import Account, Quota
 from blocks.accounts.books import Books
 from blocks.accounts.schema import CALLS
-from blocks.errors import BadInput, BudgetExceeded, C500Error, Conflict, EngineUnavailable, LimitReached, TimedOut
+from blocks.errors import (
+    BadInput,
+    BudgetExceeded,
+    C500Error,
+    Conflict,
+    EngineUnavailable,
+    LimitReached,
+    TimedOut,
+    Unsupported,
+)
 from deployments.simulator.behaviour import Behaviour, Rule, parse_faults
 from deployments.simulator.serve import InProcess, simulate
 from flows import swarm, swarm_shard
@@ -202,6 +212,16 @@ async def test_a_row_without_its_column_costs_nothing(serve: Serve, tmp_path: Pa
     assert sim.books()["total"]["requests"] == 0
 
 
+@pytest.mark.parametrize("names", [{"model": "nomodel"}, {"accounts": ("nobody",)}])
+async def test_accounts_and_models_that_there_are_not_are_told_before_any_row_is_read(
+    serve: Serve, tmp_path: Path, names: dict[str, Any]
+) -> None:
+    serve()
+    with pytest.raises(Unsupported, match=r"nomodel|nobody"):
+        await asked(tmp_path, ["a", {"body": "b"}], **names)
+    assert list(tmp_path.glob("out*")) == []
+
+
 async def test_a_spent_budget_ends_it_and_more_money_goes_on(serve: Serve, tmp_path: Path) -> None:
     def budget(usd: float) -> dict[str, Any]:
         return {"budgets": {"user": {"usd": usd}}}
@@ -232,7 +252,8 @@ async def test_what_a_broken_off_row_cost_counts(serve: Serve, tmp_path: Path) -
 
 
 async def test_a_used_up_day_ends_it_at_once(serve: Serve, tmp_path: Path) -> None:
-    serve([account("a", quota=Quota(rpd=5))])
+    noon = 12 - datetime.now(UTC).hour  # an hour before midnight it would wait for the next day
+    serve([account("a", quota=Quota(rpd=5), day_utc_offset_h=noon)])
     with pytest.raises(LimitReached, match="5 of 20 rows are answered"):
         await asked(tmp_path, [f"row {at}" for at in range(20)])
     assert failures(tmp_path / "out.jsonl") == []

@@ -19,6 +19,8 @@ from prefect.states import Cancelled
 from blocks.errors import TimedOut
 from flows import spread, swarm
 from tasks.swarm.job import SwarmJob, swarm_job
+from tasks.swarm.pace import pace
+from tasks.swarm.tally import watcher
 from tests.fakes.deployed import start, until
 from tests.fakes.llm.simulated import Simulated
 from tests.flows.swarming import PROMPT, SCHEMA, assert_each_row_once, lines, runner, shared_simulator, write_rows
@@ -110,9 +112,15 @@ async def test_the_deadline_holds_for_shards_that_no_worker_begins(
     client: PrefectClient, sim: Simulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spread, "GRACE_S", 0.0)
-    fields = asked(tmp_path)
-    with pytest.raises(TimedOut, match=f"0 of {ROWS} rows are answered"):
-        await swarm(**fields, deadline_s=DEADLINE_S)
+    fields, told = asked(tmp_path), list[str]()
+    token = watcher.set(lambda tally: told.append(pace(tally)))
+    try:
+        with pytest.raises(TimedOut, match=f"0 of {ROWS} rows are answered"):
+            await swarm(**fields, deadline_s=DEADLINE_S)
+    finally:
+        watcher.reset(token)
+    assert told
+    assert not any("in flight" in line for line in told)  # the calls of others
     runs = await shards(client, job_of(fields))
     assert [run.state_type for run in runs] == [StateType.CANCELLED] * 2
     assert all(run.parameters["job"]["deadline_s"] < DEADLINE_S for run in runs)

@@ -40,14 +40,11 @@ class Place:
     Attributes:
         owner: Id of the key.
         ahead: How many jobs of the key wait already.
-        turn: Held while a run is made. On SQLite twenty at once take ten times as long as one after another
-            (measured): they lock each other out and come back after seconds.
         taken: Whether a run came of it.
     """
 
     owner: str
     ahead: int
-    turn: asyncio.Lock
     taken: bool = False
 
     @property
@@ -72,7 +69,6 @@ class Admission:
     _counted_at: float = float("-inf")
     _cost_s: float = 0.0
     _counting: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _in_hand: Counter[str] = field(default_factory=Counter[str])
     _added: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
 
@@ -98,7 +94,7 @@ class Admission:
             if is_repeat is None or not await is_repeat():
                 raise await self._full()
         # Nothing is awaited between the look and this: twenty uploads at once cannot take one place.
-        place = Place(owner, self._all()[owner], self._turn)
+        place = Place(owner, self._all()[owner])
         self._in_hand[owner] += 1
         try:
             yield place

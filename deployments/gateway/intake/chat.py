@@ -280,5 +280,6 @@ def read_chat(body: bytes) -> ChatAsked:
         if name not in WITHOUT_EFFECT:
             raise BadInput(f"Unrecognized request argument supplied: {name[:64]}", fix="leave it out", field=name[:64])
         if value not in WITHOUT_EFFECT[name]:
-            raise BadInput(f"{name} is not supported here", fix="leave it out", field=name)
+            only = " or ".join(orjson.dumps(one).decode() for one in WITHOUT_EFFECT[name])
+            raise BadInput(f"only {name}={only} is supported here", fix="leave it out", field=name)
     return read_fields(ChatAsked, fields)

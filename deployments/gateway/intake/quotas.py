@@ -76,7 +76,8 @@ class Quotas:
         if not allowed:
             raise LimitReached(
                 f"this API key may make {key.requests_per_min} requests a minute",
-                fix="wait, then go on more slowly; `?wait=` saves most status requests",
+                fix="wait, then go on more slowly (`?wait=` saves most status requests), or have it raised: "
+                f"c500 keys limit {key.key_id} --requests-per-min NUMBER",
                 retry_after_s=(1 - left) * 60 / key.requests_per_min,
             )
 
@@ -102,7 +103,7 @@ class Quotas:
             return
         account = await self._account(key.key_id)
         if account.total_bytes + max(1, declared_bytes or 0) > limit:
-            raise _used_up(limit)
+            raise _used_up(key.key_id, limit)
         came = 0
 
         def spend(count: int) -> None:
@@ -110,7 +111,7 @@ class Quotas:
             came += count
             account.in_hand_bytes += count
             if account.total_bytes > limit:
-                raise _used_up(limit)
+                raise _used_up(key.key_id, limit)
 
         try:
             yield spend
@@ -172,12 +173,12 @@ def _uncounted(_: int) -> None:
     """Keys without a quota."""
 
 
-def _used_up(limit: int) -> LimitReached:
+def _used_up(key_id: str, limit: int) -> LimitReached:
     now = datetime.now(UTC)
     midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     return LimitReached(
         f"this API key may upload {limit} bytes a day (UTC)",
-        fix="go on tomorrow, or ask for a larger quota",
+        fix=f"go on tomorrow, or have it raised: c500 keys limit {key_id} --bytes-per-day BYTES",
         limit_bytes=limit,
         retry_after_s=(midnight - now).total_seconds(),
     )

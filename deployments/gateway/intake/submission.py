@@ -235,19 +235,18 @@ async def _run(prefect: PrefectClient, place: Place, job: Submission, key: str) 
     }
     if job.flow == "process-text":
         parameters["source_name"] = job.name
-    async with place.turn:
-        run, is_new = await submit_run(
-            prefect,
-            deployment=goal.deployment,
-            parameters=parameters,
-            name=job.name,
-            owner=place.owner,
-            idempotency_key=key,
-            source_name=job.name,
-            upload=job.upload,
-            queue=place.work_queue if goal.queued else None,
-        )
-        if is_new:
-            place.taken = True
-            SUBMITTED.labels(job.flow).inc()
-        return run
+    run, is_new = await submit_run(
+        prefect,
+        deployment=goal.deployment,
+        parameters=parameters,
+        name=job.name,
+        owner=place.owner,
+        idempotency_key=key,
+        source_name=job.name,
+        upload=job.upload,
+        queue=place.work_queue if goal.queued else None,
+    )
+    if is_new:
+        place.taken = True
+        SUBMITTED.labels(job.flow).inc()
+    return run

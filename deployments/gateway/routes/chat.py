@@ -18,6 +18,7 @@ from blocks.keys import ApiKey
 from blocks.settings import settings
 from deployments.gateway.answers.chat import Chunks, completion
 from deployments.gateway.answers.openai_errors import HANDLERS, error_body
+from deployments.gateway.answers.own_limits import own_limits_named
 from deployments.gateway.counters import LLM_WAITED
 from deployments.gateway.intake.chat import ChatAsked, read_chat
 from deployments.gateway.llm import LivePool
@@ -77,13 +78,15 @@ async def chat(
     pool = await live_pool.serving(key)
     wanted, caller = asked.request(), asked.caller(key, settings().chat_deadline_s)
     if not asked.stream:
-        answer = await while_listening(request, pool.complete(wanted, caller))
+        with own_limits_named(key, pool.accounts):
+            answer = await while_listening(request, pool.complete(wanted, caller))
         LLM_WAITED.observe(answer.waited_s)
         return Response(completion(answer))
     relay = Relay(pool.stream(wanted, caller))
     try:
         # Before the answer begins, so that an error can still have its status.
-        first = await while_listening(request, relay.next())
+        with own_limits_named(key, pool.accounts):
+            first = await while_listening(request, relay.next())
     except BaseException:
         await relay.close()
         raise

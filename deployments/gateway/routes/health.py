@@ -20,6 +20,7 @@ from blocks.progress import in_thread
 from blocks.settings import settings
 from blocks.store.files import Files
 from blocks.store.local import LocalFiles
+from deployments.gateway.llm import LivePool
 from deployments.gateway.load import FRESH_S, PATIENCE_S, Load, Recent
 from deployments.gateway.web.auth import OPEN
 
@@ -77,11 +78,13 @@ class Probes:
     Args:
         files: The store.
         load: What Prefect says of the service's load.
+        live_pool: The LLM accounts.
     """
 
-    def __init__(self, files: Files, load: Load) -> None:
+    def __init__(self, files: Files, load: Load, live_pool: LivePool) -> None:
         self._files = files
         self._load = load
+        self._live_pool = live_pool
         self._recent = Recent(self._look, FRESH_S)
 
     async def health(self) -> Health:
@@ -90,6 +93,8 @@ class Probes:
 
     async def _look(self) -> Health:
         checks = {"prefect": self._check_prefect, "store": self._check_store, "disk": self._check_disk}
+        if self._live_pool.is_there:
+            checks["accounts"] = self._check_accounts
         if redis_url():
             checks["redis"] = self._check_redis
         parts = dict(zip(checks, await asyncio.gather(*(_timed(check) for check in checks.values())), strict=True))
@@ -123,6 +128,11 @@ class Probes:
         if free < max(LEAST_FREE_BYTES, settings().max_file_size_mb * 1_000_000):
             raise EngineUnavailable(detail, fix="free disk space")
         return detail
+
+    async def _check_accounts(self) -> str:
+        if wrong := await self._live_pool.fault():
+            raise EngineUnavailable(wrong, fix="correct it; `c500 doctor` says how")
+        return "the file is well"
 
     async def _check_redis(self) -> str:
         async with Redis.from_url(redis_url(), socket_timeout=PATIENCE_S, socket_connect_timeout=PATIENCE_S) as redis:

@@ -17,12 +17,12 @@ from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
 from blocks.errors import BadInput, LimitReached, NotAllowed
-from blocks.keys import SHAPE, ApiKey, KeyRing, Scope
+from blocks.keys import HEADERS, SHAPE, ApiKey, KeyRing, Scope
 from blocks.settings import Settings
 from blocks.store import open_store
 from deployments.gateway.counters import AUTH_FAILURES
+from deployments.gateway.web.network import network_of
 from deployments.gateway.web.problems import Unauthenticated
-from deployments.gateway.web.wire import network_of
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -120,9 +120,9 @@ def presented(headers: Any) -> str:
     authorization = [value for name, value in headers if name == b"authorization"]
     bearer = [match.group(1) for value in authorization if (match := BEARER.fullmatch(value))]
     if not own and not bearer:
-        raise NoKey("no API key came with the request", fix="send one in the header X-API-Key")
+        raise NoKey("no API key came with the request", fix=f"send one {HEADERS}")
     if len(own) > 1 or len(authorization) > 1 or len({*own, *bearer}) > 1:
-        raise NotAllowed("more than one API key came with the request", fix="send one key, in the header X-API-Key")
+        raise NotAllowed("more than one API key came with the request", fix=f"send one key, {HEADERS}")
     token = (own or bearer)[0]
     if not TOKEN.fullmatch(token):
         raise NotAllowed("what the request holds is no API key", fix="send the key as it was printed, nothing else")

@@ -1,7 +1,6 @@
 """HTTP/1.1 on the wire: what uvicorn leaves open, closed."""
 
 import asyncio
-import ipaddress
 import json
 from typing import Any
 
@@ -11,6 +10,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from blocks.settings import settings
 from deployments.gateway.web.body_timeout import SLOWEST_BYTES_PER_S, patient
+from deployments.gateway.web.network import network_of
 from deployments.gateway.web.problems import PROBLEM, problem_content
 
 WELL_FORMED = "send well-formed HTTP/1.1"
@@ -105,15 +105,6 @@ class Protocol(H11Protocol):
             and self._came_bytes >= SLOWEST_BYTES_PER_S * self.head_s
             and self._drained_bytes <= settings().max_file_size_mb * 1_000_000
         )
-
-
-def network_of(host: str | None) -> str:
-    """The address; of IPv6 the network, since one client has a whole /64."""
-    try:
-        address = ipaddress.ip_address(host or "")
-    except ValueError:
-        return host or "local"
-    return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
 
 
 def refuse_ambiguous(app: ASGIApp) -> ASGIApp:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event, inspect
 
 from blocks.accounts.account import USD_UNIT, Quota
 from blocks.accounts.anomalies import anomalies
 from blocks.accounts.books import Books, Entry, day_of, insert
-from blocks.accounts.costs import DAY_S, reseed_from, sums, used_since
+from blocks.accounts.costs import DAY_S, reseed_from, spent, sums, used_since
 from blocks.accounts.health import health
 from blocks.accounts.schema import open_engine
 from blocks.accounts.tally import LONGEST_WRITE_S, Tally
@@ -55,14 +55,14 @@ def calls(count: int, **fields: Any) -> list[Entry]:
     return [replace(CALL, **fields)] * count
 
 
-def by_hand(entries: list[Entry], name: str, since: float) -> dict[str, tuple[int, int, float]]:
-    """Calls, failed calls and dollars of each group."""
-    found: dict[str, tuple[int, int, float]] = {}
+def by_hand(entries: list[Entry], name: str, since: float) -> dict[str, tuple[int, int, float, int]]:
+    """Calls, failed calls and dollars of each group, and how many calls are estimates."""
+    found: dict[str, tuple[int, int, float, int]] = {}
     for one in (one for one in entries if one.at >= since):
         key = day_of(one.at) if name == "day" else getattr(one, name)
-        count, failed, usd = found.get(key, (0, 0, 0.0))
+        count, failed, usd, guessed = found.get(key, (0, 0, 0.0, 0))
         bad = one.outcome not in ("ok", "cached", "cancelled")
-        found[key] = (count + 1, failed + bad, usd + one.cost_units / USD_UNIT)
+        found[key] = (count + 1, failed + bad, usd + one.cost_units / USD_UNIT, guessed + one.is_estimate)
     return found
 
 
@@ -78,18 +78,50 @@ def test_sums_are_those_of_the_calls_whatever_they_are_grouped_by(engine: Engine
             session=chance.choice(["", "s"]),
             job=chance.choice(["", "j"]),
             outcome=chance.choice(["ok", "transient", "cached", "cancelled"]),
+            is_estimate=chance.random() < 0.2,
         )
         for _ in range(300)
     ]
     enter(engine, *entries)
     for name in ("account", "model", "user", "session", "job", "day", "outcome"):
-        got = {one.group[name]: (one.calls, one.failed, one.cost_usd) for one in sums(engine, [name], since)}
+        found = sums(engine, [name], since)
+        got = {one.group[name]: (one.calls, one.failed, one.cost_usd, one.estimated_calls) for one in found}
+        assert all(one.estimated_usd == one.estimated_calls for one in found)  # each call is of one dollar
         assert got == by_hand(entries, name, since), name
     [whole] = sums(engine, [], since)
     assert whole.prompt_tokens == 100 * whole.calls
     assert whole.latency_ms == 200
     pairs = sums(engine, ["account", "user"], since)
     assert [one.cost_usd for one in pairs] == sorted((one.cost_usd for one in pairs), reverse=True)
+
+
+def test_what_a_job_cost_is_told_with_what_of_it_is_estimated(engine: Engine) -> None:
+    enter(engine, *calls(3, job="j"), *calls(2, job="j", outcome="transient", is_estimate=True), *calls(5, job="k"))
+    enter(engine, *calls(1, job="j", is_estimate=True))
+    found = spent(engine, "j")
+    assert (found.cost_usd, found.arrived_usd, found.estimated_usd, found.estimated_calls) == (6, 4, 3, 3)
+    assert spent(engine, "none").cost_usd == 0
+
+
+def test_books_that_were_made_without_the_index_of_estimates_get_it(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP INDEX c500_calls_estimated")
+    again = open_engine(engine.url.render_as_string(hide_password=False))
+    indexes = {index["name"] for index in inspect(again).get_indexes("c500_calls")}
+    again.dispose()
+    assert "c500_calls_estimated" in indexes
+
+
+def test_estimates_are_found_without_a_look_at_all_calls(tmp_path: Path) -> None:
+    own = open_engine(f"sqlite:///{tmp_path}/own.db")
+    asked: list[tuple[str, Any]] = []
+    event.listen(own, "before_cursor_execute", lambda *facts: asked.append((facts[2], facts[3])))
+    sums(own, ["account"], 0)
+    [(statement, values)] = [one for one in asked if "is_estimate" in one[0]]
+    with own.connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+    own.dispose()
+    assert "c500_calls_estimated" in str(plan)
 
 
 def limit(key: str, period: Any = "day", utc_offset_s: int = 0) -> Limit:

@@ -17,7 +17,7 @@ from blocks.accounts.secrets import Secrets
 from blocks.errors import C500Error, LimitReached
 from blocks.limits import open_limiter
 from tests.blocks.limits.crowd import crowd, lines
-from tests.blocks.limits.servers import redis_to_kill
+from tests.databases import redis_server
 from tests.fakes.llm.simulated import simulated
 
 REQUEST = ChatRequest(messages=({"role": "user", "content": "Say hello."},), model="m", max_output_tokens=20)
@@ -78,7 +78,7 @@ def test_16_processes_of_50_tasks_pass_no_window_though_redis_is_killed(tmp_path
     seconds = 150  # windows of a minute go by twice
     with (
         simulated(accounts, tmp_path, latency={"kind": "lognormal", "mean_ms": 200, "p95_ms": 400}) as simulator,
-        redis_to_kill(persistent=True) as redis,
+        redis_server(keeps_all=True) as redis,
     ):
         with crowd(16, call_for, simulator.accounts, redis.url, tmp_path, 50, seconds) as process:
             lines(process, 1)

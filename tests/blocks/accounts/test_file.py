@@ -43,19 +43,19 @@ def test_a_good_file_is_read() -> None:
     [
         (GOOD.replace("rpm: 10", "rpm: ten"), 8, "accounts.0.quota.rpm"),
         (GOOD.replace("rpm: 10", "rps: 10"), 8, "accounts.0.quota.rps"),
-        (GOOD.replace("provider: openai", "provider: opnai"), 3, "there is no provider 'opnai'"),
+        (GOOD.replace("provider: openai", "provider: opnai"), 3, "no such provider; did you mean openai?"),
         (GOOD.replace("    key: env:KEY\n", ""), 2, "accounts.0.key"),
         (GOOD.replace("provider: openai", "provider: vllm"), 2, "base_url is needed"),
-        (GOOD + GOOD.removeprefix("accounts:\n"), 1, "two accounts are named one"),
-        (GOOD + "routing: {fallbacks: {small: [huge]}}\n", 1, "unknown models: huge"),
+        (GOOD + GOOD.removeprefix("accounts:\n"), 9, "two accounts are named one"),
+        (GOOD + "routing: {fallbacks: {small: [huge]}}\n", 9, "fallbacks.small.0: no account has the model huge"),
         (
             GOOD + 'routing:\n  rules:\n    - tier: simple\n      pattern: "("\n',
             12,
-            "rules.0.pattern: Value error, it is no regular",
+            "rules.0.pattern: it is no regular",
         ),
         (GOOD.replace("models:", "models"), 6, "expected"),
-        ("- one\n", 1, "no mapping"),
-        ("", 1, "no mapping"),
+        ("- one\n", 1, "a mapping"),
+        ("", 1, "a mapping"),
     ],
 )
 def test_a_fault_is_told_with_its_line(wrong: str, line: int, told: str) -> None:
@@ -110,3 +110,27 @@ def test_a_secret_within_a_line_that_is_no_yaml_is_not_told() -> None:
     with pytest.raises(BadInput, match=r"accounts.yaml:4: ") as error:
         parse_accounts(text)
     assert "sk-SECRET" not in "".join(traceback.format_exception(error.value))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            GOOD + "    lables: [a]\n",
+            ["accounts.yaml:9: accounts.0.lables: ", "did you mean labels?", "known are name, "],
+        ),
+        ("accounts: []\n", ["accounts.yaml:1: accounts: it needs 1 or more"]),
+        (GOOD.replace("env:KEY", "sk-12"), ["accounts.yaml:4: accounts.0.key: ", "env:NAME", "prefect:BLOCK", "file:"]),
+        (
+            GOOD.replace("rpm: 10", "rpm: 0\n      tpm: x"),
+            ["accounts.yaml:8: ", "\naccounts.yaml:9: accounts.0.quota.tpm: "],
+        ),
+        (GOOD + GOOD.removeprefix("accounts:\n"), ["accounts.yaml:9: accounts.1.name: ", "(see line 2)"]),
+        (GOOD + "    quota: {rpm: 99}\n", ["accounts.yaml:9: accounts.0.quota: it stands here and in line 7"]),
+    ],
+)
+def test_a_new_user_is_told_what_belongs_there(text: str, told: list[str]) -> None:
+    with pytest.raises(BadInput) as error:
+        parse_accounts(text)
+    assert [part for part in told if part not in error.value.message] == []
+    assert "sk-12" not in error.value.message

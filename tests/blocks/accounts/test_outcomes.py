@@ -76,12 +76,12 @@ async def settled(pool: Pool, name: str) -> int:
 async def test_an_answer_arrives_though_the_limiter_went_away(tmp_path: Path, stream: bool) -> None:
     held = Held(whole_stream if stream else well)
     async with AsyncExitStack() as stack, provider(held) as url:
-        redis = redis_server()
-        limiter = RedisLimiter(redis.__enter__())
+        redis = stack.enter_context(redis_server())
+        limiter = RedisLimiter(redis.url)
         pool = await stack.enter_async_context(pool_of(tmp_path, at(url, quota=Quota(rpm=9)), limiter=limiter))
         calling = asyncio.create_task(answered(pool, stream))
         await held.has_come.wait()
-        redis.__exit__(None, None, None)
+        redis.kill()
         held.may_answer.set()
         assert (await calling).reply.text == "well"
         [row] = await entered(pool)

@@ -12,6 +12,7 @@ from blocks.accounts.attempt import Attempt
 from blocks.accounts.books import Books
 from blocks.accounts.breaker import FAILURES
 from blocks.accounts.chat import Caller, ChatRequest
+from blocks.accounts.failure import Failure
 from blocks.accounts.file import read_accounts
 from blocks.accounts.pool import Pool
 from blocks.accounts.reserve import Groups
@@ -110,6 +111,19 @@ async def test_a_slow_call_is_hedged_within_its_group_at_another_account(pool_of
     second = await pool.reserver.reserve_now(groups, Attempt(Caller()), other_than=groups[0][0].route)
     assert second is not None
     assert second.plan.option.name == "third/small"
+
+
+async def test_a_second_account_that_does_not_work_while_the_first_is_slow_is_no_outage(pool_of: PoolOf) -> None:
+    pool = pool_of([account("one"), account("two")])
+    groups = ways(pool, asked())
+    one, two = sorted((way.route for way in groups[0]), key=lambda route: route.key)
+    pool.reserver.rest(two, 60, Failure(kind="auth", message="wrong key"))
+    assert await pool.reserver.reserve_now(groups, Attempt(Caller()), other_than=one) is None
+    assert pool.traffic.accounts == []
+    pool.reserver.rest(one, 60, Failure(kind="auth", message="wrong key"))
+    with pytest.raises(EngineUnavailable):
+        await pool.reserver.reserve(groups, Attempt(Caller(deadline_s=1)))
+    assert pool.traffic.accounts == ["one", "two"]
 
 
 async def test_a_session_sticks_as_soon_as_the_accounts_say_so(pool_of: PoolOf) -> None:

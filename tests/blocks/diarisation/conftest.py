@@ -2,6 +2,7 @@
 
 import subprocess
 import wave
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +41,11 @@ def write_wav(path: Path, samples: np.ndarray, rate_hz: int = SAMPLE_RATE_HZ, ch
     return path
 
 
-def talk(folder: Path, pause_s: float) -> tuple[Path, list[Turn]]:
+def talk(folder: Path, pause_s: float, lines: Sequence[str] = LINES) -> tuple[Path, list[Turn]]:
     """A WAV file in which two voices take turns over the noise of a room, and those turns."""
     pause = np.zeros(round(SAMPLE_RATE_HZ * pause_s), np.int16)
     parts, turns, at_s = [pause], [], pause_s
-    for number, line in enumerate(LINES):
+    for number, line in enumerate(lines):
         samples = speak(("slt", "awb")[number % 2], line, folder / f"{number}.wav")
         end_s = at_s + len(samples) / SAMPLE_RATE_HZ
         turns.append(Turn(start_s=at_s, end_s=end_s, speaker=number % 2))

@@ -10,8 +10,8 @@ import pytest
 
 from blocks.limits import open_limiter
 from tests.blocks.limits.crowd import HELD, ask_once, crowd, hold, lines
-from tests.blocks.limits.servers import redis_to_kill
 from tests.blocks.limits.worlds import option, refused
+from tests.databases import redis_server
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -20,7 +20,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/limits.db"
     else:
-        with redis_to_kill() as server:
+        with redis_server() as server:
             yield server.url
 
 

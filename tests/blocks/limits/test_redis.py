@@ -1,7 +1,7 @@
 """What only the limiter in Redis has to stand: restarts, lost books, servers that are away."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 
 import pytest
 
@@ -9,10 +9,8 @@ from blocks.errors import EngineUnavailable
 from blocks.limits import script
 from blocks.limits.limit import Limit, Reservation
 from blocks.limits.redis import RedisLimiter
-from tests.blocks.limits.servers import RedisServer, redis_to_kill, server
 from tests.blocks.limits.worlds import SOON_S, Clock, granted, limit, new_prefix, option, refused, used_up
-
-__all__ = ["server"]
+from tests.databases import DatabaseServer, redis_server
 
 RATE = limit("rate", 5, window_s=60)
 CALLS = limit("calls", 5, "concurrency")
@@ -22,15 +20,22 @@ CALL = option("call", (RATE, 1), (CALLS, 1), (DAY, 1))
 LEASE_S = 120.0
 
 
+@pytest.fixture(params=[False, True], ids=["forgetful", "persistent"])
+def server(request: pytest.FixtureRequest) -> Iterator[DatabaseServer]:
+    """A server to kill, that keeps nothing or everything."""
+    with redis_server(keeps_all=request.param) as made:
+        yield made
+
+
 @pytest.fixture
-async def limiter(server: RedisServer, clock: Clock) -> AsyncGenerator[RedisLimiter]:
+async def limiter(server: DatabaseServer, clock: Clock) -> AsyncGenerator[RedisLimiter]:
     """On a server to kill."""
     made = RedisLimiter(server.url, clock=clock)
     yield made
     await made.close()
 
 
-def restart(server: RedisServer) -> None:
+def restart(server: DatabaseServer) -> None:
     """Kill and start again."""
     server.kill()
     server.start()
@@ -41,7 +46,7 @@ async def books(limiter: RedisLimiter) -> list[tuple[int, int]]:
     return [(one.settled, one.held) for one in await limiter.standing(ALL)]
 
 
-async def test_nothing_is_granted_while_redis_is_away(limiter: RedisLimiter, server: RedisServer) -> None:
+async def test_nothing_is_granted_while_redis_is_away(limiter: RedisLimiter, server: DatabaseServer) -> None:
     running = await granted(limiter, CALL)
     server.kill()
     for _ in range(2):
@@ -58,7 +63,7 @@ async def test_nothing_is_granted_while_redis_is_away(limiter: RedisLimiter, ser
 
 
 async def test_a_restart_closes_everything_until_lost_calls_are_over(
-    limiter: RedisLimiter, server: RedisServer, clock: Clock
+    limiter: RedisLimiter, server: DatabaseServer, clock: Clock
 ) -> None:
     await granted(limiter, CALL)
     restart(server)
@@ -74,7 +79,7 @@ async def test_a_restart_closes_everything_until_lost_calls_are_over(
 
 
 async def test_a_window_longer_than_the_lease_is_closed_for_its_length(
-    limiter: RedisLimiter, server: RedisServer, clock: Clock
+    limiter: RedisLimiter, server: DatabaseServer, clock: Clock
 ) -> None:
     long = limit("long", 5, window_s=600)
     await granted(limiter, option("call", (long, 1)))
@@ -83,7 +88,7 @@ async def test_a_window_longer_than_the_lease_is_closed_for_its_length(
     assert (await refused(limiter, option("call", (long, 1)))).wait_s == pytest.approx(600)
 
 
-async def test_every_restart_closes_anew(limiter: RedisLimiter, server: RedisServer, clock: Clock) -> None:
+async def test_every_restart_closes_anew(limiter: RedisLimiter, server: DatabaseServer, clock: Clock) -> None:
     for _ in range(3):
         await granted(limiter, CALL)
         restart(server)
@@ -91,7 +96,7 @@ async def test_every_restart_closes_anew(limiter: RedisLimiter, server: RedisSer
         clock.tick(LEASE_S + SOON_S)
 
 
-async def test_calls_that_outlive_a_restart_count(limiter: RedisLimiter, server: RedisServer, clock: Clock) -> None:
+async def test_calls_that_outlive_a_restart_count(limiter: RedisLimiter, server: DatabaseServer, clock: Clock) -> None:
     settled, extended = [await granted(limiter, CALL) for _ in range(2)]
     restart(server)
     clock.tick(80)
@@ -103,7 +108,7 @@ async def test_calls_that_outlive_a_restart_count(limiter: RedisLimiter, server:
     assert await books(limiter) == [(1, 0), (0, 0), (2, 0)]
 
 
-async def test_a_release_after_a_restart_is_harmless(limiter: RedisLimiter, server: RedisServer) -> None:
+async def test_a_release_after_a_restart_is_harmless(limiter: RedisLimiter, server: DatabaseServer) -> None:
     running = await granted(limiter, CALL)
     restart(server)
     await limiter.release(running)
@@ -112,7 +117,7 @@ async def test_a_release_after_a_restart_is_harmless(limiter: RedisLimiter, serv
 
 @pytest.mark.parametrize("in_the_books", [0, 4, 9])
 async def test_after_a_restart_durable_books_say_what_was_used_of_a_budget(
-    server: RedisServer, clock: Clock, in_the_books: int
+    server: DatabaseServer, clock: Clock, in_the_books: int
 ) -> None:
     asked: list[list[str]] = []
 
@@ -128,13 +133,13 @@ async def test_after_a_restart_durable_books_say_what_was_used_of_a_budget(
     clock.tick(LEASE_S + SOON_S)
     answers = await asyncio.gather(*(limiter.reserve([option("call", (DAY, 1))]) for _ in range(20)))
     assert asked == [["day"], ["day"]]
-    used = max(in_the_books, 1 if server.persistent else 0)
+    used = max(in_the_books, 1 if server.keeps_all else 0)
     assert sum(isinstance(answer, Reservation) for answer in answers) == DAY.amount - used
     await limiter.close()
 
 
 async def test_without_durable_books_what_redis_lost_of_a_budget_is_forgotten(clock: Clock) -> None:
-    with redis_to_kill() as server:
+    with redis_server() as server:
         limiter = RedisLimiter(server.url, clock=clock)
         await used_up(limiter, DAY, 10)
         restart(server)
@@ -223,7 +228,7 @@ async def test_keys_go_away_by_themselves(redis_url: str) -> None:
 
 async def test_a_server_that_hangs_refuses(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     monkeypatch.setattr(script, "ANSWER_S", 0.5)
-    with redis_to_kill() as server:
+    with redis_server() as server:
         limiter = RedisLimiter(server.url, clock=clock)
         await granted(limiter, CALL)
         with server.frozen(), pytest.raises(EngineUnavailable):
@@ -253,7 +258,7 @@ async def test_all_who_wait_for_a_server_that_hangs_are_refused_together(
 ) -> None:
     monkeypatch.setattr(script, "ANSWER_S", 0.5)
     monkeypatch.setattr(script, "BATCH", 1)
-    with redis_to_kill() as server:
+    with redis_server() as server:
         limiter = RedisLimiter(server.url, clock=clock)
         await granted(limiter, CALL)
         with server.frozen():

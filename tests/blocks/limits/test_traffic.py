@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.blocks.limits.crowd import crowd, lines
-from tests.blocks.limits.servers import RedisServer, redis_to_kill
 from tests.blocks.limits.traffic import Observer, call_all_the_time, quotas
+from tests.databases import DatabaseServer, redis_server
 from tests.processes import eventually
 
 
@@ -43,12 +43,12 @@ FULL = Size(processes=16, tasks=50, seconds=60, scale=25, window_s=10, lease_s=8
 
 
 @contextmanager
-def books(backend: str, folder: Path) -> Generator[tuple[str, RedisServer | None]]:
+def books(backend: str, folder: Path) -> Generator[tuple[str, DatabaseServer | None]]:
     """Empty books, and the server they are on."""
     if backend == "sqlite":
         yield f"sqlite:///{folder}/limits.db", None
     else:
-        with redis_to_kill(persistent=backend == "redis-persistent") as server:
+        with redis_server(keeps_all=backend == "redis-persistent") as server:
             yield server.url, server
 
 

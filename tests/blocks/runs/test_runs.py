@@ -11,11 +11,14 @@ from uuid import UUID
 import pytest
 from prefect import task
 from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.states import AwaitingRetry, Cancelling, Completed, Crashed, Failed, Pending, Running
 
 from blocks.errors import Conflict, EngineUnavailable, NotFound
 from blocks.runs import JobRun, cancel_run, read_run, read_runs, service_rate, submit_run, waiting_by_owner
 from blocks.runs.record import ERROR
+from blocks.runs.submit import BULK
 from blocks.store import open_store
 from tests.fakes.deployed import deploy, start, until, until_ended
 
@@ -62,6 +65,45 @@ async def test_the_same_key_gives_the_same_run(client: PrefectClient, deployment
     found = await asyncio.gather(*(submit_run(client, deployment=deployment, **same) for _ in range(10)))
     assert len({run.run_id for run, _ in found}) == 1
     assert [is_new for _, is_new in found].count(True) == 1
+
+
+async def test_many_at_once_share_requests(
+    client: PrefectClient, deployment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths: list[str] = []
+    request = client.request
+
+    async def counted(method: Any, path: Any, *args: Any, **options: Any) -> Any:
+        paths.append(path)
+        return await request(method, path, *args, **options)
+
+    monkeypatch.setattr(client, "request", counted)
+    names = [f"notes-{number}.txt" for number in range(30)]
+    found = await asyncio.gather(*(submit(client, deployment, name=name) for name in names))
+    assert [run.name for run in found] == names
+    assert len({run.run_id for run in found}) == 30
+    assert [path for path in paths if "create_flow_run" in path] == [BULK, BULK]
+
+
+async def test_what_its_client_no_longer_waits_for_is_not_made(client: PrefectClient, deployment: str) -> None:
+    """The first is on its way when the others are given up."""
+    names = [f"{uuid.uuid4().hex}-{number}" for number in range(4)]
+    first, *waiting = [asyncio.create_task(submit(client, deployment, name=name)) for name in names]
+    await asyncio.sleep(0)
+    for given_up in waiting[:2]:
+        given_up.cancel()
+    assert [(await one).name for one in (first, waiting[2])] == [names[0], names[3]]
+    made = await client.read_flow_runs(flow_run_filter=FlowRunFilter(name=FlowRunFilterName(any_=names)))
+    assert {run.name for run in made} == {names[0], names[3]}
+
+
+async def test_one_that_cannot_be_made_fails_none_of_the_others(client: PrefectClient, deployment: str) -> None:
+    broken = submit(client, deployment, parameters={"text": {"__prefect_kind": "json", "value": "{no json"}})
+    whole = [submit(client, deployment, name=f"{number}") for number in range(3)]
+    refused, *made = await asyncio.gather(broken, *whole, return_exceptions=True)
+    assert isinstance(refused, PrefectHTTPStatusError)
+    assert refused.response.status_code == 400
+    assert [run.name for run in made if isinstance(run, JobRun)] == ["0", "1", "2"]
 
 
 async def test_a_deployment_made_anew_is_found(client: PrefectClient, deployment: str) -> None:

@@ -10,7 +10,7 @@ import httpx
 
 from blocks.keys import ApiKey, KeyRing, Scope
 from blocks.store.local import LocalFiles
-from tests.processes import free_port, stop, until, until_ready
+from tests.processes import HTTP, free_port, stop, until, until_ready
 
 STARTUP_S = 60
 
@@ -56,7 +56,8 @@ class SharedGateway(Gateway):
     def key(self, *scopes: Scope, **limits: int) -> tuple[str, ApiKey]:
         """A new key that the gateway knows already."""
         secret, key = self.keys.create("a test", scopes, **limits)
-        until(lambda: self.client(secret).get(f"{self.url}/v1/models").status_code != 401)
+        headers = {"X-API-Key": secret}
+        until(lambda: HTTP.get(f"{self.url}/v1/models", headers=headers).status_code != 401)
         return secret, key
 
 
@@ -78,6 +79,6 @@ def start_gateway(prefect_url: str, *, log: Path, port: int | None = None, **env
 def live(url: str) -> bool:
     """Whether a gateway answers there."""
     try:
-        return httpx.get(f"{url}/health/live", timeout=5, trust_env=False).is_success
+        return HTTP.get(f"{url}/health/live", timeout=5).is_success
     except httpx.HTTPError:
         return False

@@ -1,37 +1,19 @@
 """The account pool as one endpoint: OpenAI's own client library against real gateways and simulated providers."""
 
-import asyncio
+# ruff: noqa: F811 - fixtures are imported
+
 import http.client
 import json
-from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
 import openai
 import pytest
-import yaml
 from pydantic import BaseModel
 
-from blocks.accounts.costs import sums
-from blocks.accounts.file import read_accounts
-from blocks.accounts.schema import open_engine
-from blocks.accounts.standing import account_limits
-from blocks.keys import KeyRing
-from blocks.limits import open_limiter
-from blocks.store.local import LocalFiles
-from tests.conftest import ROOT
-from tests.deployments.gateway.gateways import Gateway, start_gateway
-from tests.fakes.llm.simulated import Simulated, simulated
-from tests.processes import free_port, until
+from tests.deployments.gateway.chatting import CHAT, HTTP, SAID, Service, client, service, told  # noqa: F401 - fixtures
+from tests.processes import until
 
-HTTP = httpx.Client(trust_env=False, timeout=60)
-"""One for all: making a client loads certificates, which takes longer than a call."""
-
-CHAT = "/v1/chat/completions"
-SAID = [{"role": "user", "content": "Good morning, this is a test of many words."}]
 WEATHER = {
     "type": "function",
     "function": {
@@ -40,98 +22,6 @@ WEATHER = {
         "parameters": {"type": "object", "properties": {"town": {"type": "string"}}, "required": ["town"]},
     },
 }
-
-FILE = """
-accounts:
-  - name: first
-    provider: openai
-    key: none
-    models:
-      small: {price: {input_usd: 1, output_usd: 4}, tiers: [simple], context_tokens: 2000, max_output_tokens: 500}
-      org/large: {price: {input_usd: 10, output_usd: 40}, tiers: [critical]}
-  - name: claude
-    provider: anthropic
-    key: none
-    models: {sonnet: {price: {input_usd: 3, output_usd: 15}, tiers: [complex]}}
-  - {name: narrow, provider: openai, key: none, quota: {rpm: 1}, models: {narrow: {tiers: []}}}
-  - {name: slow, provider: openai, key: none, quota: {concurrency: 1, rpd: 9}, models: {slow: {tiers: []}}}
-  - {name: broken, provider: openai, key: none, models: {broken: {tiers: []}}}
-routing: {attempts: 2}
-"""
-BEHAVIOUR = {
-    "accounts": {
-        "slow": {"latency": {"kind": "fixed", "mean_ms": 60_000}, "token_ms": 60_000},
-        "broken": {"faults": {"error": 1.0}},
-    }
-}
-
-
-class Service:
-    """Two gateways with the same store, limits and books, in front of simulated providers."""
-
-    def __init__(self, folder: Path, simulator: Simulated) -> None:
-        self.folder, self.simulator = folder, simulator
-        self.ring = KeyRing(LocalFiles(folder / "store"))
-        self.first = self.gateway("first", simulator.accounts)
-        self.secret, _ = self.ring.create("agent", ["read", "chat"])
-
-    def gateway(self, name: str, accounts: Path) -> Gateway:
-        """One more gateway; no Prefect server answers it."""
-        return start_gateway(
-            f"http://127.0.0.1:{free_port()}/api",
-            log=self.folder / f"{name}.log",
-            PYTHONPATH=str(ROOT),
-            AUDIO_DIR=str(self.folder / "store"),
-            LOG_DIR=str(self.folder / name),
-            ACCOUNTS_FILE=str(accounts),
-            LIMITER_URL=f"sqlite:///{self.folder}/limits.db",
-            BOOKS_URL=f"sqlite:///{self.folder}/books.db",
-        )
-
-    def client(self, secret: str | None = None, gateway: Gateway | None = None) -> openai.OpenAI:
-        """OpenAI's client."""
-        url = f"{(gateway or self.first).url}/v1"
-        return openai.OpenAI(base_url=url, api_key=secret or self.secret, http_client=HTTP, max_retries=0)
-
-    def knows(self, secret: str, gateway: Gateway | None = None) -> bool:
-        """Whether a gateway has read a new key."""
-        answer = HTTP.get(f"{(gateway or self.first).url}/v1/models", headers={"X-API-Key": secret})
-        return answer.status_code == 200
-
-    def held(self, key: str) -> int:
-        """What calls hold of a limit of the accounts."""
-
-        async def look() -> int:
-            limiter = open_limiter(f"sqlite:///{self.folder}/limits.db")
-            limits = [one for one in account_limits(read_accounts(self.simulator.accounts)) if one.key == key]
-            [found] = await limiter.standing(limits)
-            await limiter.close()
-            return found.held
-
-        return asyncio.run(look())
-
-    def outcomes(self, account: str) -> Counter[str]:
-        """Calls of an account by outcome, as the books have them."""
-        engine = open_engine(f"sqlite:///{self.folder}/books.db")
-        found = sums(engine, ["account", "outcome"], 0)
-        engine.dispose()
-        return Counter({one.group["outcome"]: one.calls for one in found if one.group["account"] == account})
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("chat")
-    (folder / "accounts.yaml").write_text(FILE)
-    with simulated(folder / "accounts.yaml", folder, **BEHAVIOUR) as simulator:
-        running = Service(folder, simulator)
-        told(running, "c500_llm_up")  # latencies are counted from the first look on
-        yield running
-        running.first.stop()
-
-
-@pytest.fixture(scope="module")
-def client(service: Service) -> openai.OpenAI:
-    return service.client()
 
 
 def test_a_question_is_answered_with_its_tokens_and_cost(service: Service, client: openai.OpenAI) -> None:
@@ -288,50 +178,17 @@ def test_a_client_that_goes_away_gives_its_limits_back(service: Service, stream:
     until(lambda: service.outcomes("slow")["cancelled"] == before + 1)
 
 
-def test_the_budget_of_a_key_holds_over_all_gateways(service: Service, tmp_path: Path) -> None:
-    later = tmp_path / "later.yaml"
-    second = service.gateway("second", later)
-    try:
-        with pytest.raises(openai.InternalServerError) as none:
-            service.client(gateway=second).chat.completions.create(model="small", messages=SAID)
-        assert (none.value.status_code, "later.yaml" in none.value.message) == (503, True)
-        later.write_text(service.simulator.accounts.read_text())
-        until(lambda: "small" in [model.id for model in service.client(gateway=second).models.list()])
-        # A call may cost 500 answered tokens at $4 a million and some 30 sent: $0.00203.
-        secret, _ = service.ring.create("poor", ["read", "chat"], usd_per_day=0.0045)
-        until(lambda: service.knows(secret) and service.knows(secret, second))
-
-        def call(number: int) -> str:
-            client = service.client(secret, second if number % 2 else service.first)
-            try:
-                client.chat.completions.create(model="small", messages=SAID, max_tokens=500)
-            except openai.RateLimitError as refused:
-                return str(refused.code)
-            return "ok"
-
-        service.simulator.change("first", answer_tokens=500)
-        with ThreadPoolExecutor(20) as pool:
-            assert Counter(pool.map(call, range(20))) == {"ok": 2, "insufficient_quota": 18}
-    finally:
-        service.simulator.change("first", answer_tokens=None)
-        second.stop()
+def test_the_one_number_of_answers_that_there_is_is_named(client: openai.OpenAI) -> None:
+    assert client.chat.completions.create(model="small", messages=SAID, n=1).choices
+    with pytest.raises(openai.BadRequestError, match="only n=1 is supported"):
+        client.chat.completions.create(model="small", messages=SAID, n=2)
 
 
-def test_a_changed_file_counts_for_new_calls_and_a_wrong_one_changes_nothing(service: Service, client: Any) -> None:
-    file, before = service.simulator.accounts, service.simulator.accounts.read_text()
-    try:
-        content = yaml.safe_load(before)
-        content["accounts"][0]["models"]["tiny"] = {"name": "small", "max_output_tokens": 500}
-        file.write_text(yaml.safe_dump(content))
-        until(lambda: "tiny" in [model.id for model in client.models.list()])
-        assert client.chat.completions.create(model="tiny", messages=SAID).model == "tiny"
-        file.write_text("accounts: nonsense")
-        log = service.folder / "first" / "c500.jsonl"
-        until(lambda: client.models.list() and log.exists() and "accounts file not taken over" in log.read_text())
-        assert client.chat.completions.create(model="tiny", messages=SAID).model == "tiny"
-    finally:
-        file.write_text(before)
-        until(lambda: "tiny" not in [model.id for model in client.models.list()])
+def test_a_client_with_a_bearer_key_is_told_of_both_headers(service: Service) -> None:
+    for headers in ({}, {"Authorization": "Bearer " + "x" * 40}, {"Authorization": "Bearer a", "X-API-Key": "b"}):
+        said = HTTP.get(f"{service.first.url}/v1/models", headers=headers).text
+        assert "Authorization: Bearer" in said, said
+        assert "X-API-Key" in said, said
 
 
 def test_metrics_tell_what_the_books_and_limits_say(service: Service, client: openai.OpenAI) -> None:
@@ -343,11 +200,3 @@ def test_metrics_tell_what_the_books_and_limits_say(service: Service, client: op
     assert told(service, "c500_llm_latency_seconds_count", 'account="claude"') > 0
     assert 0 < told(service, "c500_llm_limit_used_ratio", "account/slow/rpd") <= 1
     assert told(service, "c500_llm_wait_seconds_count") > 0
-
-
-def told(service: Service, name: str, *labels: str) -> float:
-    """A sample of /metrics; -1 where there is none."""
-    for line in HTTP.get(f"{service.first.url}/metrics").text.splitlines():
-        if line.split("{")[0].split(" ")[0] == name and all(label in line for label in labels):
-            return float(line.rsplit(" ", 1)[1])
-    return -1.0

@@ -11,27 +11,29 @@ from prometheus_client.parser import text_string_to_metric_families
 from blocks.keys import KeyRing
 from blocks.runs import waiting_by_owner
 from blocks.store import LocalFiles
+from tests.conftest import ROOT
 from tests.deployments.gateway.gateways import Gateway, start_gateway
 from tests.deployments.gateway.proxy import Proxy
 from tests.deployments.gateway.submitting import ask
-from tests.processes import free_port, until
+from tests.processes import HTTP, free_port, until
 
 
-@pytest.fixture
-def way(prefect_server: str) -> Proxy:
-    return Proxy(prefect_server)
+@pytest.fixture(scope="module")
+def way(running_prefect_server: str) -> Proxy:
+    return Proxy(running_prefect_server)
 
 
-@pytest.fixture
-def gateway(way: Proxy, tmp_path: Path) -> Iterator[Gateway]:
-    """A gateway whose way to Prefect can be closed."""
-    running = start_gateway(way.url, log=tmp_path / "gateway.log")
+@pytest.fixture(scope="module")
+def gateway(way: Proxy, store_path: Path) -> Iterator[Gateway]:
+    """A gateway whose way to Prefect can be closed; a test puts right what it breaks."""
+    paths = {"PYTHONPATH": str(ROOT), "AUDIO_DIR": str(store_path), "LOG_DIR": str(store_path.parent / "logs")}
+    running = start_gateway(way.url, log=store_path.parent / "gateway.log", **paths)
     yield running
     running.stop()
 
 
 def get(gateway: Gateway, path: str, **headers: str) -> httpx.Response:
-    return httpx.get(f"{gateway.url}{path}", headers=headers, timeout=30, trust_env=False)
+    return HTTP.get(f"{gateway.url}{path}", headers=headers)
 
 
 def ready(gateway: Gateway) -> int:
@@ -69,12 +71,12 @@ def test_without_prefect_it_lives_but_is_not_ready(gateway: Gateway, way: Proxy)
     until(lambda: ready(gateway) == 200)
 
 
-def test_without_its_store_it_is_not_ready(gateway: Gateway, tmp_path: Path) -> None:
+def test_without_its_store_it_is_not_ready(gateway: Gateway, store_path: Path) -> None:
     until(lambda: ready(gateway) == 200)
-    (tmp_path / "store").rename(tmp_path / "gone")
+    gone = store_path.rename(store_path.with_name("gone"))
     until(lambda: ready(gateway) == 503)
     assert get(gateway, "/health").json()["parts"]["store"]["ok"] is False
-    shutil.move(tmp_path / "gone", tmp_path / "store")
+    shutil.move(gone, store_path)
     until(lambda: ready(gateway) == 200)
 
 
@@ -116,11 +118,11 @@ def test_requests_are_counted_by_route_not_by_path(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "Via", "X-Real-IP"])
-def test_metrics_by_way_of_a_proxy_need_a_key(gateway: Gateway, tmp_path: Path, header: str) -> None:
+def test_metrics_by_way_of_a_proxy_need_a_key(gateway: Gateway, store_path: Path, header: str) -> None:
     proxied = {header: "203.0.113.7"}
     assert get(gateway, "/metrics").status_code == 200
     assert get(gateway, "/metrics", **proxied).status_code == 401
-    ring = KeyRing(LocalFiles(tmp_path / "store"))
+    ring = KeyRing(LocalFiles(store_path))
     for scope, status in (("submit", 403), ("read", 200)):
         secret, _ = ring.create("a test", [scope])
         until(
@@ -141,7 +143,7 @@ def test_metrics_need_a_key_where_others_reach_the_gateway(prefect_server: str, 
 
 
 def test_a_wrong_method_is_told_the_right_ones(gateway: Gateway) -> None:
-    answer = httpx.post(f"{gateway.url}/health", trust_env=False)
+    answer = HTTP.post(f"{gateway.url}/health")
     assert answer.status_code == 405
     assert "GET" in answer.headers["allow"]
     assert answer.json()["error"]["code"] == "METHOD_NOT_ALLOWED"

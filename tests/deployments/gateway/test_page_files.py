@@ -3,11 +3,11 @@
 import itertools
 import re
 
-import httpx
 import pytest
 
 from deployments.gateway.routes.page import FOLDER, page_files
 from tests.deployments.gateway.gateways import SharedGateway
+from tests.processes import HTTP
 
 
 def css(name: str = "page.css") -> str:
@@ -16,7 +16,7 @@ def css(name: str = "page.css") -> str:
 
 def test_every_file_comes_with_a_policy_that_forbids_inline_and_foreign_code(shared_gateway: SharedGateway) -> None:
     for path in ("/", *(f"/page/{name}" for name in page_files())):
-        answer = httpx.get(shared_gateway.url + path, trust_env=False)
+        answer = HTTP.get(shared_gateway.url + path)
         assert answer.status_code == 200
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy
@@ -29,7 +29,7 @@ def test_every_file_comes_with_a_policy_that_forbids_inline_and_foreign_code(sha
     "name", ["%2e%2e", "..%2fauth.py", "%2e%2e%2fauth.py", "auth.py", "main.js%00", "", "x" * 5000]
 )
 def test_nothing_else_is_served(shared_gateway: SharedGateway, name: str) -> None:
-    answer = httpx.get(f"{shared_gateway.url}/page/{name}", trust_env=False)
+    answer = HTTP.get(f"{shared_gateway.url}/page/{name}")
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
 

@@ -27,6 +27,7 @@ from deployments.service.home import (
     service_dir,
     write_running,
 )
+from tests.processes import free_port
 
 URL = "http://127.0.0.1:4200/api"
 SECRET = "c500:kept-secret"
@@ -170,3 +171,18 @@ def test_the_service_of_somebody_else_is_passed_over(guarded_server: str) -> Non
     with only_one():
         write_running(running(api_url=guarded_server))
         assert running_server() != guarded_server
+
+
+def test_status_tells_a_service_whose_server_is_away_from_none() -> None:
+    def status() -> str:
+        run = subprocess.run(
+            [sys.executable, "-m", "deployments", "status"], capture_output=True, text=True, timeout=60
+        )
+        assert run.returncode == 1
+        return run.stderr
+
+    assert "no service runs here" in status()
+    nobody = f"http://127.0.0.1:{free_port()}/api"
+    with only_one():
+        write_running(running(api_url=nobody))
+        assert f"does not answer at {nobody}" in status()

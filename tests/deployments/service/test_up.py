@@ -76,21 +76,6 @@ def test_no_key_is_made_in_a_store_the_service_does_not_read(service: Service, t
     assert not (tmp_path / "elsewhere").exists()
 
 
-async def test_what_is_scheduled_runs(service_client: PrefectClient) -> None:
-    # The server's scheduler fails in silence where its libraries do not go together.
-    async def completed() -> bool:
-        deployment = await service_client.read_deployment_by_name(RECOVERY)
-        runs = await service_client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(
-                deployment_id=FlowRunFilterDeploymentId(any_=[deployment.id]),
-                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.COMPLETED])),
-            )
-        )
-        return any(run.auto_scheduled for run in runs)
-
-    await until_async(completed, seconds=240)
-
-
 def test_the_first_key_opens_the_gateway(service: Service) -> None:
     answer = httpx.get(f"{service.gateway_url}/v1/models", headers={"X-API-Key": service.first_key})
     assert answer.status_code == 200
@@ -219,3 +204,18 @@ def test_settings_of_the_start_folder_reach_the_parts(service: Service) -> None:
     assert "PREFECT_SERVER_API_AUTH_STRING" not in environment
     assert "PREFECT_SERVER_API_AUTH_STRING" in part(service, "server start").environ()
     assert os.environ["HOME"] == environment["HOME"]
+
+
+async def test_what_is_scheduled_runs(service_client: PrefectClient) -> None:
+    # The server's scheduler fails in silence where its libraries do not go together. Last: its minute has passed here.
+    async def completed() -> bool:
+        deployment = await service_client.read_deployment_by_name(RECOVERY)
+        runs = await service_client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(
+                deployment_id=FlowRunFilterDeploymentId(any_=[deployment.id]),
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.COMPLETED])),
+            )
+        )
+        return any(run.auto_scheduled for run in runs)
+
+    await until_async(completed, seconds=240)

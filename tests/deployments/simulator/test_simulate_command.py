@@ -122,9 +122,9 @@ def test_a_script_of_the_users_is_called(tmp_path: Path, monkeypatch: pytest.Mon
         ({"write": Path("mine.yaml")}, "a file that simulate-llm did not write"),
         ({"latency": "fast"}, "--latency is 'fast'"),
         ({"faults": "many"}, "--faults is 'many'"),
-        ({"behaviour": Path("wrong.yaml")}, "behaviour: window_s"),
+        ({"behaviour": Path("wrong.yaml")}, "wrong.yaml:1: window_s: it must be more than 0"),
         ({"behaviour": Path("other.yaml")}, "no account fourth"),
-        ({"behaviour": Path("list.yaml")}, "list.yaml holds no mapping"),
+        ({"behaviour": Path("list.yaml")}, "list.yaml:1: file: here belongs a mapping"),
         ({"behaviour": Path("none.yaml")}, "no file none.yaml"),
     ],
 )

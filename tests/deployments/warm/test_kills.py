@@ -8,7 +8,7 @@ from uuid import UUID
 from prefect.states import Cancelling, Pending, Running
 
 from deployments.warm import claims
-from tests.deployments.warm.conftest import MODULE, Pool, alive, eventually, facts
+from tests.deployments.warm.conftest import MODULE, Pool, Worker, alive, eventually, facts
 
 DEAD = claims.Claim(claims.mine().host, "1:1:no-boot")
 ELSEWHERE = claims.Claim("another-host/1/pid:[1]", "1:1:no-boot")
@@ -58,41 +58,44 @@ def test_runs_of_a_dead_worker_are_settled_and_those_of_others_are_not(pool: Poo
     assert pool.states(waiting).count("Completed") == 1
 
 
-def test_a_killed_forkserver_crashes_its_runs_and_is_replaced(pool: Pool, tmp_path: Path) -> None:
-    with pool.worker() as worker:
-        run_id = pool.submit("hang", out=str(tmp_path / "hang"))
-        pids = facts(tmp_path / "hang")["pids"]
-        os.kill(worker.forkserver(), signal.SIGKILL)
-        run = pool.reaches(run_id, "CRASHED")
-        assert run.state and "status code: -9." in (run.state.message or "")
-        assert not any(alive(pid) for pid in pids)
-        pool.reaches(pool.submit("report", out=str(tmp_path / "out")), "COMPLETED")
+def test_a_killed_forkserver_crashes_its_runs_and_is_replaced(
+    shared_pool: Pool, shared_worker: Worker, tmp_path: Path
+) -> None:
+    run_id = shared_pool.submit("hang", out=str(tmp_path / "hang"))
+    pids = facts(tmp_path / "hang")["pids"]
+    os.kill(shared_worker.forkserver(), signal.SIGKILL)
+    run = shared_pool.reaches(run_id, "CRASHED")
+    assert run.state and "status code: -9." in (run.state.message or "")
+    assert not any(alive(pid) for pid in pids)
+    shared_pool.reaches(shared_pool.submit("report", out=str(tmp_path / "out")), "COMPLETED")
 
 
-def test_changed_code_is_loaded_afresh_while_earlier_runs_go_on(pool: Pool, tmp_path: Path) -> None:
-    code = pool.folder / f"{MODULE}.py"
-    with pool.worker() as worker:
-        earlier = pool.submit("hang", out=str(tmp_path / "earlier"))
-        pids = facts(tmp_path / "earlier")["pids"]
-        former = worker.forkserver()
-        code.write_text(code.read_text().replace("VERSION = 1", "VERSION = 2"))
-        pool.reaches(pool.submit("report", out=str(tmp_path / "out")), "COMPLETED")
-        assert facts(tmp_path / "out")["version"] == 2
-        assert pool.state(earlier) == "RUNNING" and all(alive(pid) for pid in pids)
-        pool.client.set_flow_run_state(earlier, Cancelling(), force=True)
-        pool.reaches(earlier, "CANCELLED")
-        eventually(lambda: not alive(former))
+def test_changed_code_is_loaded_afresh_while_earlier_runs_go_on(
+    shared_pool: Pool, shared_worker: Worker, tmp_path: Path
+) -> None:
+    code = shared_pool.folder / f"{MODULE}.py"
+    earlier = shared_pool.submit("hang", out=str(tmp_path / "earlier"))
+    pids = facts(tmp_path / "earlier")["pids"]
+    former = shared_worker.forkserver()
+    code.write_text(code.read_text().replace("VERSION = 1", "VERSION = 2"))
+    shared_pool.reaches(shared_pool.submit("report", out=str(tmp_path / "out")), "COMPLETED")
+    assert facts(tmp_path / "out")["version"] == 2
+    assert shared_pool.state(earlier) == "RUNNING" and all(alive(pid) for pid in pids)
+    shared_pool.client.set_flow_run_state(earlier, Cancelling(), force=True)
+    shared_pool.reaches(earlier, "CANCELLED")
+    eventually(lambda: not alive(former))
 
 
-def test_code_that_cannot_be_loaded_leaves_the_worker_working(pool: Pool, tmp_path: Path) -> None:
-    code = pool.folder / f"{MODULE}.py"
+def test_code_that_cannot_be_loaded_leaves_the_worker_working(
+    shared_pool: Pool, shared_worker: Worker, tmp_path: Path
+) -> None:
+    code = shared_pool.folder / f"{MODULE}.py"
     good = code.read_text()
-    with pool.worker() as worker:
-        code.write_text("this is no Python")
-        pool.reaches(pool.submit("report", out=str(tmp_path / "bad")), "CRASHED", "FAILED")
-        worker.says("start in fresh interpreters")
-        code.write_text(good)
-        pool.reaches(pool.submit("report", out=str(tmp_path / "out")), "COMPLETED")
+    code.write_text("this is no Python")
+    shared_pool.reaches(shared_pool.submit("report", out=str(tmp_path / "bad")), "CRASHED", "FAILED")
+    shared_worker.says("start in fresh interpreters")
+    code.write_text(good)
+    shared_pool.reaches(shared_pool.submit("report", out=str(tmp_path / "out")), "COMPLETED")
 
 
 def test_a_limit_holds_and_a_free_slot_is_used(pool: Pool, tmp_path: Path) -> None:

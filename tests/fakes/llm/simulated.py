@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import yaml
 
 from blocks.accounts.account import Account
-from tests.processes import DEADLINE_S, free_port, stop, until_ready
+from tests.processes import DEADLINE_S, HTTP, free_port, stop, until_ready
 
 
 @dataclass(frozen=True)
@@ -36,16 +35,16 @@ class Simulated:
 
     def books(self) -> dict[str, Any]:
         """See `deployments.simulator.simulator.Simulator.books`."""
-        return httpx.get(f"{self.url}/simulator/books", timeout=DEADLINE_S).raise_for_status().json()
+        return HTTP.get(f"{self.url}/simulator/books", timeout=DEADLINE_S).raise_for_status().json()
 
     def change(self, account: str | None = None, **changes: Any) -> None:
         """Let one account, or all, behave otherwise; values are JSON."""
         where = {"account": account} if account else None
-        httpx.post(f"{self.url}/simulator/behaviour", params=where, json=changes).raise_for_status()
+        HTTP.post(f"{self.url}/simulator/behaviour", params=where, json=changes).raise_for_status()
 
     def reset(self) -> None:
         """Forget all use and books."""
-        httpx.post(f"{self.url}/simulator/reset").raise_for_status()
+        HTTP.post(f"{self.url}/simulator/reset").raise_for_status()
 
 
 @contextmanager

@@ -51,10 +51,10 @@ def outcomes(bases: Path, folder: Path, *, seed: int, count: int) -> Counter[str
     return found
 
 
-def test_two_hundred_damaged_files(bases: Path, tmp_path: Path) -> None:
-    found = outcomes(bases, tmp_path, seed=500, count=200)
-    assert found["ok"] > 30
-    assert found["AUDIO_DECODE_ERROR"] > 30
+def test_eighty_damaged_files(bases: Path, tmp_path: Path) -> None:
+    found = outcomes(bases, tmp_path, seed=500, count=80)
+    assert found["ok"] > 10
+    assert found["AUDIO_DECODE_ERROR"] > 10
 
 
 @pytest.mark.soak

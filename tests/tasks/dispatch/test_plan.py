@@ -104,7 +104,8 @@ def test_a_plan_is_read_from_yaml(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("tasks: [{id: a}]", r"tasks\.0\.title"), ("tasks: [", "cannot be read"), ("", "file")]
+    ("text", "says"),
+    [("tasks: [{id: a}]", r"tasks\.0\.title"), ("tasks: [", "plan.yaml:1: it is no YAML"), ("", "file")],
 )
 def test_a_plan_file_that_is_wrong_is_refused(tmp_path: Path, text: str, says: str) -> None:
     file = tmp_path / "plan.yaml"

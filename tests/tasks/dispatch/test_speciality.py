@@ -34,7 +34,8 @@ def test_a_table_of_ones_own_adds_and_replaces_rows(tmp_path: Path) -> None:
     [
         ("law: {system: x}", r"law\.description"),
         ("law: {description: x, system: y, tier: high}", r"law\.tier"),
-        ("[", "read"),
+        ("law: {description: x, sistem: y}", r"mine.yaml:1: law.sistem: .*did you mean system"),
+        ("[", "it is no YAML"),
     ],
 )
 def test_a_table_that_is_wrong_is_refused(tmp_path: Path, text: str, says: str) -> None:

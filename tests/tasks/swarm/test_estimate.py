@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from blocks.accounts.account import Account, Accounts, Budgets, Model, Price, Quota
+from blocks.accounts.account import Account, Accounts, Budgets, Model, Price, Quota, Routing, TierRule
 from blocks.accounts.books import Books, Entry
 from blocks.accounts.pool import Pool
 from blocks.accounts.secrets import Secrets
@@ -34,8 +34,8 @@ def job(folder: Path, **fields: Any) -> SwarmJob:
 
 
 @asynccontextmanager
-async def pool_of(folder: Path, accounts: Sequence[Account], budgets: Budgets | None = None) -> AsyncIterator[Pool]:
-    whole = Accounts(accounts=tuple(accounts), budgets=budgets or Budgets())
+async def pool_of(folder: Path, accounts: Sequence[Account], **more: Any) -> AsyncIterator[Pool]:
+    whole = Accounts(accounts=tuple(accounts), **more)
     pool = Pool(whole, open_limiter("memory://"), Books(f"sqlite:///{folder}/books.db"), Secrets(folder))
     try:
         yield pool
@@ -43,8 +43,10 @@ async def pool_of(folder: Path, accounts: Sequence[Account], budgets: Budgets | 
         await pool.close()
 
 
-async def estimated(folder: Path, *accounts: Account, budgets: Budgets | None = None, **fields: Any) -> Estimate:
-    async with pool_of(folder, accounts, budgets) as pool:
+async def estimated(
+    folder: Path, *accounts: Account, budgets: Budgets | None = None, routing: Routing | None = None, **fields: Any
+) -> Estimate:
+    async with pool_of(folder, accounts, budgets=budgets or Budgets(), routing=routing or Routing()) as pool:
         return (await rehearse(job(folder, **fields), pool)).estimate
 
 
@@ -192,3 +194,74 @@ async def test_a_row_without_its_column_is_told_before_anything_is_spent(tmp_pat
     with pytest.raises(BadInput, match=r"row 3: .*'text' is undefined") as told:
         await estimated(tmp_path, account("a"), source=["a", "b", {"body": "c"}])
     assert told.value.details["row"] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("r.csv", b""), ("r.csv", b"a,b\n"), ("r.tsv", b"\n\n"), ("r.jsonl", b""), ("r.jsonl", b"\n \n")],
+)
+async def test_a_file_without_rows_is_no_success(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadInput, match=f"{name} has no rows") as told:
+        await estimated(tmp_path, account("a"), source=str(tmp_path / name))
+    assert told.value.details["field"] == "source"
+
+
+async def test_a_list_may_be_empty(tmp_path: Path) -> None:
+    assert (await estimated(tmp_path, account("a"), source=[])).due == 0
+
+
+TIERED = {"flash": (("simple",), 1.0), "gpt": (("moderate",), 4.0), "claude": (("complex", "critical"), 20.0)}
+
+
+def tiered(name: str, model: str, **quota: Any) -> Account:
+    """An account with a model of its own tier, the dearer the harder."""
+    tiers, usd = TIERED[model]
+    made = Model(price=Price(input_usd=usd, output_usd=usd), max_output_tokens=50, tiers=tiers)
+    fields = {"provider": "vllm", "base_url": "http://127.0.0.1:1", "key": "none", "quota": Quota(**quota)}
+    return Account(name=name, models={model: made}, **fields)
+
+
+async def test_what_calls_may_spill_over_to_counts_and_is_named(tmp_path: Path) -> None:
+    accounts = [tiered("beta", "claude"), tiered("alpha", "gpt", rpm=60), tiered("gamma", "flash", rpm=60)]
+    async with pool_of(tmp_path, accounts) as pool:
+        expected = (report := await rehearse(job(tmp_path, tier="simple"), pool)).estimate
+    assert expected.first_choice == ("gamma/flash",)
+    assert expected.spill_over == ("alpha/gpt", "beta/claude")
+    assert set(expected.accounts) == {"alpha", "beta", "gamma"}
+    assert expected.cost_usd_most == pytest.approx((expected.prompt_tokens + 30_000) * 20.0 / 1e6)
+    assert "rpm" not in seconds(expected)  # beta has none
+    assert 0.85 < expected.spill_share < 0.95  # at once 60 of 600 go to gamma, and few more in the ten seconds
+    told = report_markdown(report)
+    assert "rows to do, by gamma/flash\n" in told
+    assert f"spilling over to alpha/gpt, beta/claude (about {expected.spill_share:.0%} of the rows)" in told
+
+
+async def test_nothing_spills_over_where_the_first_choice_has_room(tmp_path: Path) -> None:
+    books_say = {"at": time.time(), "account": "gamma", "model": "flash", "user": "u", "outcome": "ok"}
+    async with pool_of(tmp_path, [tiered("beta", "claude"), tiered("gamma", "flash")]) as pool:
+        for _ in range(10):
+            pool.books.write(Entry(completion_tokens=10, latency_ms=500.0, **books_say))
+        pool.books.flush()
+        expected = (await rehearse(job(tmp_path, tier="simple"), pool)).estimate
+    assert expected.spill_share == 0
+    assert expected.cost_usd_likely == pytest.approx((expected.prompt_tokens + 6_000) / 1e6)
+    assert expected.cost_usd_most == pytest.approx((expected.prompt_tokens + 30_000) * 20 / 1e6)
+
+
+async def test_the_rules_see_long_prompts_as_long_as_they_are(tmp_path: Path) -> None:
+    cheap, dear = (
+        account(name, model={"tiers": (tier,)}) for name, tier in (("cheap", "moderate"), ("dear", "complex"))
+    )
+    routing = Routing(rules=(TierRule(tier="complex", min_prompt_tokens=8_000),))
+    for length, first in ((100, ("cheap/m",)), (60_000, ("dear/m",))):
+        expected = await estimated(tmp_path, cheap, dear, routing=routing, source=["x" * length] * 5)
+        assert expected.first_choice == first
+
+
+async def test_what_may_not_be_called_is_no_spill_over(tmp_path: Path) -> None:
+    dear = account("dear", price=None, model={"tiers": ("complex",)})
+    limited = Budgets(user=Quota(usd=5.0))
+    expected = await estimated(tmp_path, account("a"), dear, budgets=limited, tier="simple")
+    assert (expected.accounts, expected.spill_over) == (("a",), ())
+    assert expected.cost_usd_most is not None

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks.errors import BadInput, NotFound, Unsupported
-from tasks.swarm.rows import plain, read_rows
+from tasks.swarm.row import plain
+from tasks.swarm.rows import read_rows
 
 ROWS = [
     {"id": 1, "text": "Tốt, giao nhanh", "note": None},
@@ -85,7 +86,10 @@ def test_a_list_may_hold_rows_and_texts() -> None:
     [
         (b"a,b\n1,2\n3\n", "row 2: it has 1 fields, and the first line names 2"),
         (b"a,a\n1,2\n", "two columns are named a"),
-        (b"a,b\n1,\xff\n", "is not UTF-8"),
+        (b"a,b\n1,2\n1,\xff\n", "row 2 is not UTF-8"),
+        (b"a,b\n" + b"1,2\n" * 50_000 + b'"\n\n",\xc3\n1,2\n', "row 50001 is not UTF-8"),
+        (b"a,b\n1,\xed\xa0\x80\n", "row 1 is not UTF-8"),
+        ("a,b\n1,2\n".encode("utf-16"), "the first line of rows.csv is not UTF-8"),
         (b'a,b\n1,"' + b"x" * (17 * 2**20), "row 1: field larger than field limit"),
     ],
 )
@@ -100,7 +104,7 @@ def test_a_wrong_csv_is_told(content: bytes, message: str, tmp_path: Path) -> No
     [
         (b'{"a":1}\n{"a":\n', "row 2: it is no JSON"),
         (b'{"a":1}\n[1]\n', "row 2: it is list"),
-        (b'{"a":1}\n"\xff"\n', "is not UTF-8"),
+        (b'{"a":1}\n\n"\xff"\n', "row 2 is not UTF-8"),
         (b"[" * 100_000 + b"\n", "row 1: it is no JSON"),
         (b'{"a":"' + b"x" * (17 * 2**20) + b'"}\n', "row 1: it is over"),
     ],
@@ -172,6 +176,14 @@ def test_cells_beyond_what_the_workbook_declares_are_read(tmp_path: Path) -> Non
         for name in whole.namelist():
             wrong.writestr(name, whole.read(name).replace(b'<dimension ref="A1:C4"', b'<dimension ref="A1"'))
     assert len(list(read_rows(str(tmp_path / "wrong.xlsx")))) == len(ROWS)
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
+def test_the_row_that_is_no_utf8_is_named_for_programs_too(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b'"a"\n"b"\n"c\xff"\n')
+    with pytest.raises(BadInput) as told:
+        list(read_rows(str(tmp_path / name)))
+    assert told.value.details["row"] == (2 if name == "rows.csv" else 3)
 
 
 def test_other_files_and_missing_ones_are_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What people are told of a swarm on its way."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,14 @@ def test_the_rate_is_that_of_late() -> None:
     assert pace(tally).startswith("0.0/s, ? left")
     tally.answered = 50
     assert tally.rate_per_s() > 50  # within this second
+
+
+def test_a_spread_swarm_says_when_no_row_ends_and_nothing_of_calls_that_others_make() -> None:
+    tally = Tally(due=5, is_spread=True, began=time.monotonic() - 45)
+    assert pace(tally).startswith("0.0/s, ? left; no row has ended for 4")
+    tally.add(record(), is_answer=True)
+    assert "no row" not in pace(tally)
+    assert "in flight" not in pace(tally)
 
 
 @pytest.mark.parametrize(

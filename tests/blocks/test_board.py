@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from blocks import board as module
+from blocks.board import board
 from deployments.simulator.serve import listening
-from flows import board as module
-from flows.board import board
 
 pytestmark = pytest.mark.filterwarnings("ignore:Artifact creation outside of a flow:FutureWarning")
 

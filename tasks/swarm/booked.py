@@ -1,0 +1,25 @@
+"""What a swarm cost by the books, so that its report and `c500 costs` can be held against each other."""
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from blocks.accounts.books import Books
+from blocks.accounts.costs import Spent, spent
+from blocks.errors import C500Error
+from blocks.progress import in_thread
+
+log = structlog.stdlib.get_logger("c500")
+
+
+async def booked(books: Books, job: str) -> Spent | None:
+    """What the books say of all calls of a job; None when they cannot be read, for which no swarm fails."""
+    try:
+        return await in_thread(_read, books, job)
+    except (C500Error, SQLAlchemyError) as error:
+        log.warning("the books of a swarm cannot be read", job=job, error=str(error))
+        return None
+
+
+def _read(books: Books, job: str) -> Spent:
+    books.flush()  # what was entered within the last half second
+    return spent(books.engine(), job)
