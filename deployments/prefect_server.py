@@ -61,7 +61,7 @@ def _collect_aside() -> None:
     def collect() -> None:
         time.sleep(COLLECT_EVERY_S)
         gc.collect()
-        gc.freeze()  # what is loaded by now stays: looking through it took a tenth of the server's time (measured)
+        gc.freeze()  # what is loaded by now stays: looking through it again and again costs the server much
         while True:
             time.sleep(COLLECT_EVERY_S)
             gc.collect()

@@ -258,7 +258,7 @@ def _answers(url: str, auth: tuple[str, str] | None = None) -> int | None:
 
 @cache
 def _client() -> httpx.Client:
-    """One for all questions: making a client reads 140 certificates, 40 ms of a core (measured), at every poll.
+    """One for all questions: making a client reads all certificates, at every poll.
 
     It keeps no connection: the server would have to be rid of it before it can end.
     """

@@ -25,7 +25,7 @@ os.environ.pop("PREFECT_API_URL", None)
 
 ROOT = Path(__file__).parent.parent
 
-# Each of Prefect's clients reads all certificates there are, 40 ms of a core. Our servers are on loopback, without TLS.
+# Each of Prefect's clients reads all certificates there are. Our servers are on loopback, without TLS.
 os.environ["PREFECT_API_SSL_CERT_FILE"] = str(ROOT / "tests" / "one-certificate.pem")
 
 

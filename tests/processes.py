@@ -17,7 +17,7 @@ TAIL = 3000
 """Characters of a log that a failure shows."""
 
 HTTP = httpx.Client(trust_env=False, timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
-"""One for all: making a client loads certificates, 40 ms of a core, which takes longer than a call."""
+"""One for all: making a client loads all certificates, which takes longer than a call."""
 
 
 def free_port() -> int:

@@ -60,7 +60,7 @@ class Sum(Frozen):
         return self.failed / self.calls if self.calls else 0.0
 
 
-class Spent(Frozen):
+class JobCost(Frozen):
     """What the calls of a job cost by the books.
 
     Attributes:
@@ -116,7 +116,7 @@ def sums(engine: "Engine", by: Sequence[By], since: float) -> list[Sum]:
     return rows
 
 
-def spent(engine: "Engine", job: str) -> Spent:
+def cost_of_job(engine: "Engine", job: str) -> JobCost:
     """What all calls of a job cost, whenever they were made."""
     from sqlalchemy import case, func, select
 
@@ -132,7 +132,7 @@ def spent(engine: "Engine", job: str) -> Spent:
     with engine.connect() as connection:
         *dollars, calls = connection.execute(select(*summed).where(columns.job == job)).one()
     cost_usd, arrived_usd, estimated_usd = (int(one) / USD_UNIT for one in dollars)
-    return Spent(cost_usd=cost_usd, arrived_usd=arrived_usd, estimated_usd=estimated_usd, estimated_calls=int(calls))
+    return JobCost(cost_usd=cost_usd, arrived_usd=arrived_usd, estimated_usd=estimated_usd, estimated_calls=int(calls))
 
 
 def used_since(engine: "Engine", limits: Sequence[Limit], now: float | None = None) -> dict[str, int]:

@@ -4,14 +4,14 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from blocks.accounts.books import Books
-from blocks.accounts.costs import Spent, spent
+from blocks.accounts.costs import JobCost, cost_of_job
 from blocks.errors import C500Error
 from blocks.progress import in_thread
 
 log = structlog.stdlib.get_logger("c500")
 
 
-async def booked(books: Books, job: str) -> Spent | None:
+async def booked(books: Books, job: str) -> JobCost | None:
     """What the books say of all calls of a job; None when they cannot be read, for which no swarm fails."""
     try:
         return await in_thread(_read, books, job)
@@ -20,6 +20,6 @@ async def booked(books: Books, job: str) -> Spent | None:
         return None
 
 
-def _read(books: Books, job: str) -> Spent:
+def _read(books: Books, job: str) -> JobCost:
     books.flush()  # what was entered within the last half second
-    return spent(books.engine(), job)
+    return cost_of_job(books.engine(), job)

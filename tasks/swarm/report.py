@@ -1,6 +1,6 @@
 """What a swarm has done, for programs and for people."""
 
-from blocks.accounts.costs import Spent
+from blocks.accounts.costs import JobCost
 from blocks.model import Frozen
 from tasks.swarm.estimate import Estimate
 from tasks.swarm.pace import duration, pace
@@ -64,7 +64,7 @@ class SwarmReport(Frozen):
     cut: int = 0
     cost_usd: float = 0.0
     cost_usd_in_all: float = 0.0
-    booked: Spent | None = None
+    booked: JobCost | None = None
     unpriced: int = 0
     seconds: float = 0.0
     accounts: tuple[AccountShare, ...] = ()
@@ -153,7 +153,7 @@ def _counts(report: SwarmReport) -> list[str]:
     return [*lines, *(f"- {line}" for line, count in told.items() if count)]
 
 
-def _booked(report: SwarmReport, booked: Spent) -> str:
+def _booked(report: SwarmReport, booked: JobCost) -> str:
     """How the sum of `c500 costs` comes about."""
     parts = list[str]()
     if (unwritten := booked.arrived_usd - report.cost_usd_in_all) > LEAST_USD:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, event, inspect
 from blocks.accounts.account import USD_UNIT, Quota
 from blocks.accounts.anomalies import anomalies
 from blocks.accounts.books import Books, Entry, day_of, insert
-from blocks.accounts.costs import DAY_S, reseed_from, spent, sums, used_since
+from blocks.accounts.costs import DAY_S, cost_of_job, reseed_from, sums, used_since
 from blocks.accounts.health import health
 from blocks.accounts.schema import open_engine
 from blocks.accounts.tally import LONGEST_WRITE_S, Tally
@@ -98,9 +98,9 @@ def test_sums_are_those_of_the_calls_whatever_they_are_grouped_by(engine: Engine
 def test_what_a_job_cost_is_told_with_what_of_it_is_estimated(engine: Engine) -> None:
     enter(engine, *calls(3, job="j"), *calls(2, job="j", outcome="transient", is_estimate=True), *calls(5, job="k"))
     enter(engine, *calls(1, job="j", is_estimate=True))
-    found = spent(engine, "j")
+    found = cost_of_job(engine, "j")
     assert (found.cost_usd, found.arrived_usd, found.estimated_usd, found.estimated_calls) == (6, 4, 3, 3)
-    assert spent(engine, "none").cost_usd == 0
+    assert cost_of_job(engine, "none").cost_usd == 0
 
 
 def test_books_that_were_made_without_the_index_of_estimates_get_it(engine: Engine) -> None:
@@ -192,9 +192,9 @@ def used_in_month(midnight: float) -> int:
 
 async def test_reseeding_knows_what_was_entered_a_moment_ago(tmp_path: Path) -> None:
     books = Books(f"sqlite:///{tmp_path}/books.db")
-    [spent] = Quota(usd=1).limits("user/ann").values()
+    [limit] = Quota(usd=1).limits("user/ann").values()
     books.write(CALL)
-    assert await reseed_from(books)([spent]) == {"user/ann/usd": USD_UNIT}
+    assert await reseed_from(books)([limit]) == {"user/ann/usd": USD_UNIT}
     books.close()
 
 

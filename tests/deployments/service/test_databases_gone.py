@@ -11,6 +11,7 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 
 from tests.databases import DatabaseServer, new_database, postgres_server, redis_server
 from tests.deployments.service.test_two_machines import gateway_client, submit, until_complete
+from tests.fakes.deployed import until as until_async
 from tests.processes import until
 from tests.service import Service, start_service
 
@@ -18,10 +19,10 @@ JOBS = 6
 GONE_S = 60
 NOTICED_S = 60
 BACK_S = 240
-COMPLETE_S = 900
 LEASE_S = 60.0
 FREED_S = 150
 """Twice what it took when it was tried: the lease, then Prefect's next look."""
+COMPLETE_S = 900
 """A run that gave up is taken for crashed after 330 s of silence; then it is run again."""
 
 
@@ -99,7 +100,7 @@ async def test_a_slot_is_free_after_its_lease_unless_redis_forgot_it(
     redis.kill()
     redis.start()
     if keeps_all:
-        await until_async(lambda: is_free(service), seconds=FREED_S)
+        await until_async(lambda: is_free(service), FREED_S)
         return
     with pytest.raises(TimeoutError):
-        await until_async(lambda: is_free(service), seconds=FREED_S)
+        await until_async(lambda: is_free(service), FREED_S)
