@@ -18,8 +18,8 @@ from blocks.errors import EngineUnavailable
 from blocks.runs.record import FLOW, JOB_TAG, OWNER, OWNER_TAG, SOURCE_NAME, SUBMISSION, UPLOAD, JobRun, job_run
 
 MOST_TOGETHER = 20
-"""Runs of one request: on SQLite twenty take three fifths of the time that they take one by one (`uploads` in tests/bench
-prints it); more would only have the first ones wait."""
+"""Runs of one request: on SQLite twenty take three fifths of the time that they take one by one (`uploads` in
+tests/bench prints it); more would only have the first ones wait."""
 
 ALONE: Any = "/deployments/{id}/create_flow_run"
 BULK: Any = f"{ALONE}/bulk"
