@@ -6,12 +6,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 
 from tests.databases import DatabaseServer, new_database, postgres_server, redis_server
 from tests.deployments.service.test_two_machines import gateway_client, submit, until_complete
-from tests.fakes.deployed import until as until_async
 from tests.processes import until
 from tests.service import Service, start_service
 
@@ -19,9 +16,6 @@ JOBS = 6
 GONE_S = 60
 NOTICED_S = 60
 BACK_S = 240
-LEASE_S = 60.0
-FREED_S = 150
-"""Twice what it took when it was tried: the lease, then Prefect's next look."""
 COMPLETE_S = 900
 """A run that gave up is taken for crashed after 330 s of silence; then it is run again."""
 
@@ -76,31 +70,3 @@ def test_what_was_accepted_completes(
             until(lambda: sent(client, len(tasks)).is_success, BACK_S)
             tasks.append(sent(client, len(tasks)).json()["task_id"])
         until_complete(client, tasks, COMPLETE_S)
-
-
-async def take_slot(service: Service) -> None:
-    """Take the one slot of a limit, as a run does that dies without giving it back."""
-    async with PrefectClient(service.api_url, auth_string=service.auth) as client:
-        await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name="probe", limit=1))
-        await client.increment_concurrency_slots_with_lease(["probe"], 1, "concurrency", lease_duration=LEASE_S)
-
-
-async def is_free(service: Service) -> bool:
-    async with PrefectClient(service.api_url, auth_string=service.auth) as client:
-        return (await client.read_global_concurrency_limit_by_name("probe")).active_slots == 0
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("keeps_all", [True, False], ids=["kept", "forgotten"])
-async def test_a_slot_is_free_after_its_lease_unless_redis_forgot_it(
-    service: Service, redis: DatabaseServer, keeps_all: bool
-) -> None:
-    """What docs/service.md warns of, so that it is taken back there when Prefect mends it."""
-    await take_slot(service)
-    redis.kill()
-    redis.start()
-    if keeps_all:
-        await until_async(lambda: is_free(service), FREED_S)
-        return
-    with pytest.raises(TimeoutError):
-        await until_async(lambda: is_free(service), FREED_S)
