@@ -6,8 +6,10 @@ from logging.handlers import WatchedFileHandler
 from typing import Any
 
 import structlog
+from structlog.typing import Processor
 
 from blocks import timeline
+from blocks.redact import Redactor, default_redactor
 from blocks.settings import Settings, settings
 
 
@@ -20,6 +22,7 @@ def configure_logs() -> None:
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _without_secrets(default_redactor()),
             _keep_for_job,
             structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
         ],
@@ -41,6 +44,15 @@ def _file_handler(chosen: Settings) -> logging.Handler:
         return WatchedFileHandler(folder / "c500.jsonl", encoding="utf-8", delay=True)
     except OSError:
         return logging.NullHandler()
+
+
+def _without_secrets(redactor: Redactor) -> Processor:
+    """Takes secrets out of events, before they go anywhere."""
+
+    def clean(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return redactor.value(event)
+
+    return clean
 
 
 def _keep_for_job(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -221,6 +221,36 @@ class Settings(BaseSettings):
         default=120, gt=0, le=3600, description="seconds one call of a remote engine may take"
     )
 
+    agents_dir: Path | None = Field(default=None, description="folder of your own agents, a YAML file each")
+    agents_home: Path = Field(
+        default=HOME / "agents",
+        description="folder of the agents' runs, audit, approvals, memory and workspaces; only its owner may read it",
+    )
+    policy_file: Path | None = Field(
+        default=None, description="your own rules for agents, on top of the shipped ones; docs/agents/policy.md"
+    )
+    agent_profile: str = Field(
+        default="development", pattern=r"^[a-z][a-z0-9-]*$", description="autonomy profile when a run names none"
+    )
+    switches_url: str = Field(
+        default="",
+        pattern=r"^(|rediss?://.+)$",
+        description="Redis that holds the agents' stop switches for several machines, beside the files of AGENTS_HOME",
+    )
+    databases_file: Path = Field(
+        default=HOME / "databases.yaml", description="SQL databases that agents may read; docs/agents/tools.md"
+    )
+    mcp_file: Path = Field(
+        default=HOME / "mcp.yaml", description="MCP servers whose tools agents may use; docs/agents/tools.md"
+    )
+    prometheus_url: AnyHttpUrl | None = Field(default=None, description="Prometheus that agents may query")
+    escalation_file: Path | None = Field(
+        default=None, description="who is told of approvals that wait, level by level; docs/agents/approvals.md"
+    )
+    redact_vietnamese: bool = Field(
+        default=False, description="whether Vietnamese phone and identity numbers are filtered like secrets"
+    )
+
     redis_url: str = Field(
         default="redis://localhost:6379/0", pattern=r"^rediss?://", description="address of Redis, where used"
     )

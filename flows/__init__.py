@@ -6,6 +6,7 @@ import os
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
+from flows.agent import run_agent
 from flows.audio import process_audio, process_batch, process_text
 from flows.dispatch import dispatch_request
 from flows.recovery import recover_runs, retry_crashed, sweep_uploads
@@ -18,6 +19,7 @@ __all__ = [
     "process_text",
     "recover_runs",
     "retry_crashed",
+    "run_agent",
     "swarm",
     "swarm_shard",
     "sweep_uploads",

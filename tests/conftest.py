@@ -64,6 +64,7 @@ def private_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setenv("ACCOUNTS_FILE", str(tmp_path / "accounts.yaml"))
     monkeypatch.setenv("LIMITER_URL", f"sqlite:///{tmp_path}/limits.db")
     monkeypatch.setenv("BOOKS_URL", f"sqlite:///{tmp_path}/books.db")
+    monkeypatch.setenv("AGENTS_HOME", str(tmp_path / "agents"))
     settings.cache_clear()
     monkeypatch.setattr(memory, "OF_THIS_PROCESS", memory.MemoryLimiter())
     yield

@@ -114,7 +114,9 @@ class Quota(Frozen):
         rpm: Requests within any minute.
         tpm: Tokens within any minute, sent and answered.
         rpd: Requests a day.
+        tph: Tokens an hour.
         tpd: Tokens a day.
+        tokens: Tokens, ever.
         concurrency: Calls at the same time.
         usd_per_hour: Dollars an hour.
         usd_per_day: Dollars a day.
@@ -125,7 +127,9 @@ class Quota(Frozen):
     rpm: Positive | None = None
     tpm: Positive | None = None
     rpd: Positive | None = None
+    tph: Positive | None = None
     tpd: Positive | None = None
+    tokens: Positive | None = None
     concurrency: Positive | None = None
     usd_per_hour: Usd | None = None
     usd_per_day: Usd | None = None
@@ -135,10 +139,15 @@ class Quota(Frozen):
     def limits(self, owner: str, utc_offset_s: int = 0) -> dict[str, Limit]:
         """The limits by the name of their field; their keys begin with the owner."""
         made: dict[str, Limit] = {}
-        for name in ("rpm", "tpm", "concurrency", "rpd", "tpd"):
+        for name in ("rpm", "tpm", "concurrency"):
             if (amount := getattr(self, name)) is not None:
-                kind = "concurrency" if name == "concurrency" else "calendar" if name.endswith("d") else "rate"
-                made[name] = Limit(key=f"{owner}/{name}", amount=amount, kind=kind, utc_offset_s=utc_offset_s)
+                kind = "concurrency" if name == "concurrency" else "rate"
+                made[name] = Limit(key=f"{owner}/{name}", amount=amount, kind=kind)
+        for name, period in COUNTED.items():
+            if (amount := getattr(self, name)) is not None:
+                made[name] = Limit(
+                    key=f"{owner}/{name}", amount=amount, kind="calendar", period=period, utc_offset_s=utc_offset_s
+                )
         for name, period in MONEY.items():
             if (usd := getattr(self, name)) is not None:
                 made[name] = Limit(
@@ -156,7 +165,10 @@ class Quota(Frozen):
         return any(getattr(self, name) is not None for name in MONEY)
 
 
-TOKENS = frozenset(("tpm", "tpd"))
+COUNTED: dict[str, Period] = {"rpd": "day", "tph": "hour", "tpd": "day", "tokens": "ever"}
+"""The fields of a quota that count requests or tokens, and their period."""
+
+TOKENS = frozenset(("tpm", "tph", "tpd", "tokens"))
 """The fields of a quota that are tokens."""
 
 MONEY: dict[str, Period] = {"usd_per_hour": "hour", "usd_per_day": "day", "usd_per_month": "month", "usd": "ever"}

@@ -146,8 +146,8 @@ class Caller(Frozen):
         labels: Only accounts that have one of these labels, or such a name; empty for all.
         cache_ttl_s: How old an earlier answer to the same request of this user may be, in seconds; None for none.
         similar: Also answers to requests that are as similar as this, by the cosine of their embeddings; None for none.
-        purse: Limits of money for this piece of work, beside the budgets of `accounts.yaml`; one of `UNBOUNDED` counts
-            what is spent, and limits nothing.
+        purse: Limits of money or tokens, by the last part of their key, for this piece of work, beside the budgets of
+            `accounts.yaml`; one of `UNBOUNDED` counts what is spent, and limits nothing.
     """
 
     user: Label = "anonymous"

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
-from blocks.accounts.account import USD_UNIT
+from blocks.accounts.account import MONEY, TOKENS, USD_UNIT
 from blocks.accounts.books import Books, day_of
 from blocks.limits.limit import Limit
 from blocks.limits.window import phase_of
@@ -141,7 +141,7 @@ def used_since(engine: "Engine", limits: Sequence[Limit], now: float | None = No
     Args:
         engine: Of the books.
         limits: With keys as the pool makes them: `account/NAME/rpd`, `account/NAME/MODEL/usd_per_day`,
-            `user/NAME/tpd`, `session/ID/usd`, `everyone/usd_per_month`.
+            `user/NAME/tpd`, `session/ID/usd`, `agent/RUN/tokens`, `everyone/usd_per_month`.
         now: Seconds since 1970; by default the present.
     """
     at = time.time() if now is None else now
@@ -157,7 +157,7 @@ def used_since(engine: "Engine", limits: Sequence[Limit], now: float | None = No
             if (owner, start) not in known:
                 known[owner, start] = _used(connection, owner, start)
             what = known[owner, start]
-            used[limit.key] = what.cost_units if field.startswith("usd") else what.tokens if field == "tpd" else what[0]
+            used[limit.key] = what.cost_units if field in MONEY else what.tokens if field in TOKENS else what.requests
     return used
 
 
@@ -188,6 +188,8 @@ def _used(connection: "Connection", owner: str, start: float) -> _Used:
         return _asked(connection, CALLS, 1, CALLS.c.session == owner.partition("/")[2], CALLS.c.at >= start)
     if owner.startswith("dispatch/"):
         return _used_of_request(connection, owner, start)
+    if owner.startswith("agent/"):
+        return _asked(connection, CALLS, 1, CALLS.c.job == owner.partition("/")[2], CALLS.c.at >= start)
     midnight = start if start == float("-inf") else -(-start // DAY_S) * DAY_S
     days = () if midnight == float("-inf") else (TOTALS.c.day >= day_of(midnight),)
     whole = _asked(connection, TOTALS, TOTALS.c.calls, _of(TOTALS, owner), *days)

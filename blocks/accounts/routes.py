@@ -24,7 +24,12 @@ Measured = tuple[tuple[Limit, int], ...]
 
 def measured(limits: Mapping[str, Limit]) -> Measured:
     """What each limit measures, by the name of its field of `Quota`."""
-    return tuple((limit, 2 if name in MONEY else 1 if name in TOKENS else 0) for name, limit in limits.items())
+    return tuple((limit, _unit(name)) for name, limit in limits.items())
+
+
+def _unit(name: str) -> int:
+    """What a limit measures, by the name of its field of `Quota`: 0 requests, 1 tokens, 2 money."""
+    return 2 if name in MONEY else 1 if name in TOKENS else 0
 
 
 @dataclass(eq=False)
@@ -291,12 +296,14 @@ def budgets_of(accounts: Accounts, caller: Caller) -> Measured:
         for owner, quota in quotas_of(accounts, caller).items()
         for one in _measured_of(quota, owner)  # pyright: ignore[reportArgumentType] - a frozen record has a hash
     )
-    return (*budgets, *((limit, 2) for limit in caller.purse)) if caller.purse else budgets
+    if not caller.purse:
+        return budgets
+    return (*budgets, *((limit, _unit(limit.key.rsplit("/", 1)[-1])) for limit in caller.purse))
 
 
 def has_budget(route: Route, accounts: Accounts, caller: Caller) -> bool:
     """Whether money is limited for such a call."""
-    if any(limit.amount < UNBOUNDED for limit in caller.purse):
+    if any(limit.amount < UNBOUNDED and limit.key.endswith("usd") for limit in caller.purse):
         return True
     quotas = (route.account.quota, route.model.quota, *quotas_of(accounts, caller).values())
     return any(quota.has_budget for quota in quotas)

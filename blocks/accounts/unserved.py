@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from blocks.accounts.account import MONEY
 from blocks.accounts.attempt import Attempt
 from blocks.accounts.failure import ACTIONS, Kind
 from blocks.accounts.routes import Plan
@@ -29,6 +30,10 @@ ERRORS: dict[Kind, tuple[type[C500Error], str]] = {
 """The error for a kind of failure, and its fix."""
 
 
+BUDGETS = {*MONEY, "tokens"}
+"""Last parts of limits' keys that are budgets: what they have used does not come back within minutes."""
+
+
 def unserved(refusal: Refusal, attempt: Attempt, groups: Sequence[Sequence[Plan]]) -> C500Error:
     """The error for a call that finds no room.
 
@@ -44,11 +49,11 @@ def unserved(refusal: Refusal, attempt: Attempt, groups: Sequence[Sequence[Plan]
         return EngineUnavailable(
             f"no account works for the moment: {', '.join(accounts)}", fix="see c500 accounts check", accounts=accounts
         )
-    has_budget = any(key.rsplit("/", 1)[-1].startswith("usd") for key in refusal.keys)
+    has_budget = any(key.rsplit("/", 1)[-1] in BUDGETS for key in refusal.keys)
     when = "there will be none" if refusal.wait_s is None else f"there may be some in {refusal.wait_s:.0f} s"
     return (BudgetExceeded if has_budget else LimitReached)(
         f"{', '.join(refusal.keys)} leaves no room; {when}",
-        fix="raise the budget in accounts.yaml" if has_budget else "try again later, add accounts, or ask for less",
+        fix="raise the budget" if has_budget else "try again later, add accounts, or ask for less",
         limits=list(refusal.keys),
         retry_after_s=refusal.wait_s,
         failures=attempt.told,

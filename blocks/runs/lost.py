@@ -19,7 +19,7 @@ from blocks.runs.queue import all_runs
 from blocks.runs.record import JOB_TAG
 from blocks.settings import HEARTBEAT_S, settings
 
-JOB_FLOWS = ("process-audio", "process-text", "process-batch", "dispatch-request", "swarm")
+JOB_FLOWS = ("process-audio", "process-text", "process-batch", "dispatch-request", "swarm", "run-agent", "run-team")
 """Flows whose deployed runs are jobs, whoever started them."""
 
 HEARTBEAT = "prefect.flow-run.heartbeat"

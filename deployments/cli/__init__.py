@@ -44,6 +44,7 @@ def load_commands() -> None:
     """Import the modules that define commands; each registers its own."""
     for module in (
         "accounts",
+        "agent",
         "ask",
         "costs",
         "inspect",

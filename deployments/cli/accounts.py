@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from blocks.accounts.account import Account, Accounts, Model, Price, Quota
     from blocks.accounts.check import Checked
     from blocks.accounts.health import Health
-    from blocks.limits.limit import Standing
+    from blocks.limits.limit import Limit, Standing
 
 commands = typer.Typer(
     help="LLM accounts of ACCOUNTS_FILE; docs/accounts.md tells its form.", no_args_is_help=True, rich_markup_mode=None
@@ -73,10 +73,11 @@ def check(
 def show_limits(
     user: Annotated[list[str] | None, typer.Option(help="Also the budgets of this user; several times.")] = None,
     session: Annotated[list[str] | None, typer.Option(help="Also the budgets of this session; several times.")] = None,
+    run: Annotated[list[str] | None, typer.Option(help="Also money and tokens of this run of an agent.")] = None,
     as_json: Json = False,
 ) -> None:
     """Show how every limit stands now: what is used, and what calls that run hold."""
-    standings = asyncio.run(_standings(user or [], session or []))
+    standings = asyncio.run(_standings(user or [], session or [], _purses(run or [])))
     if as_json:
         rows = [_standing(one) for one in standings]
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
@@ -194,7 +195,22 @@ def _facts(one: "Checked") -> dict[str, Any]:
     }
 
 
-async def _standings(users: list[str], sessions: list[str]) -> "list[Standing]":
+def _purses(runs: list[str]) -> "list[Limit]":
+    """The limits of agents' runs. Raises `NotFound`."""
+    from blocks.errors import NotFound
+    from blocks.store import open_store
+    from tasks.agents.purse import purse_of
+    from tasks.agents.runs import RunStore
+
+    found: list[Limit] = []
+    for run_id in runs:
+        if (begun := RunStore(open_store()).begun(run_id)) is None:
+            raise NotFound(f"there is no run {run_id}", fix="list runs with `c500 agents runs`", field="--run")
+        found += purse_of(run_id, begun.definition.limits)
+    return found
+
+
+async def _standings(users: list[str], sessions: list[str], more: "list[Limit]") -> "list[Standing]":
     from blocks.accounts.open import with_home
     from blocks.accounts.standing import account_limits, budget_limits
     from blocks.errors import BadInput
@@ -210,7 +226,7 @@ async def _standings(users: list[str], sessions: list[str]) -> "list[Standing]":
     accounts = _with_key_budgets(_accounts())
     limiter = open_limiter(with_home(settings().limiter_url))
     try:
-        found = [*account_limits(accounts), *budget_limits(accounts, users, sessions)]
+        found = [*account_limits(accounts), *budget_limits(accounts, users, sessions), *more]
         return await limiter.standing(list({limit.key: limit for limit in found}.values()))
     finally:
         await limiter.close()
@@ -239,8 +255,12 @@ def _standing(one: "Standing") -> dict[str, Any]:
 
 
 def _cells(one: "Standing") -> list[str]:
+    from blocks.accounts.chat import UNBOUNDED
+
     row, unit = _standing(one), _unit(one.key)
     amounts = [f"${row[name]:.4f}" if unit > 1 else f"{row[name]}" for name in ("used", "held", "of")]
+    if one.amount >= UNBOUNDED:
+        return [one.key, *amounts[:2], "any", "-", "-"]
     return [one.key, *amounts, f"{row['share']:.0%}", f"{one.blocked_s:.0f} s" if one.blocked_s else "-"]
 
 

@@ -39,7 +39,7 @@ def answer_to(asked: Asked, behaviour: Behaviour, luck: Luck, fault: Fault | Non
 
 def _said(asked: Asked, behaviour: Behaviour, luck: Luck) -> tuple[str, tuple[ToolCall, ...]]:
     if behaviour.script is not None and (said := behaviour.script(asked)) is not None:
-        return _as_text(said), ()
+        return _scripted(said)
     for rule in behaviour.rules:
         if found := re.search(rule.pattern, asked.prompt, re.DOTALL):
             text = found.expand(rule.answer) if isinstance(rule.answer, str) else _as_text(rule.answer)
@@ -55,6 +55,15 @@ def _said(asked: Asked, behaviour: Behaviour, luck: Luck) -> tuple[str, tuple[To
     if asked.wants_json:
         return _as_text({"echo": asked.last}), ()
     return _echo(asked, behaviour, luck), ()
+
+
+def _scripted(said: Any) -> tuple[str, tuple[ToolCall, ...]]:
+    """What a script said: `{"tool_calls": [{"name": …, "arguments": {…}}], "text": …}` calls tools."""
+    if not isinstance(said, dict) or "tool_calls" not in said:
+        return _as_text(said), ()
+    given: dict[str, Any] = said  # pyright: ignore[reportUnknownVariableType] - what a script returns
+    calls = (ToolCall(name=one["name"], arguments=_as_text(one.get("arguments", {}))) for one in given["tool_calls"])
+    return given.get("text") or "", tuple(calls)
 
 
 def _tool_to_call(asked: Asked) -> str | None:

@@ -1,0 +1,136 @@
+"""`c500 handoff`: what agents have handed to people, and handing it back."""
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deployments.cli import app
+
+if TYPE_CHECKING:
+    from tasks.agents.team.handoff import HandBack, HandOff, HandOffs
+
+commands = typer.Typer(
+    help="What agents have handed to people, and handing it back.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(commands, name="handoff")
+
+HandOffId = Annotated[str, typer.Argument(metavar="ID", help="Of a hand-off; see `c500 handoff list`.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@commands.command("list")
+def list_all(
+    every: Annotated[bool, typer.Option("--all", help="Also those that were answered.")] = False, as_json: Json = False
+) -> None:
+    """List what waits for a person, the oldest first."""
+    handoffs = _handoffs()
+    found = handoffs.all() if every else handoffs.waiting()
+    if as_json:
+        typer.echo(json.dumps([_facts(handoffs, one) for one in found], indent=2, ensure_ascii=False))
+        return
+    from blocks.approvals.shown import plain
+
+    for one in found:
+        state = "answered" if handoffs.back(one.handoff_id) else "waits"
+        typer.echo(f"{one.handoff_id}  {one.at:%Y-%m-%d %H:%M}  {state:8}  {one.agent}: {plain(_line(one.question))}")
+    if not found:
+        typer.echo("nothing waits for a person", err=True)
+
+
+@commands.command("show")
+def show(handoff: HandOffId, as_json: Json = False) -> None:
+    """Show what an agent handed off: what was done, what is open, and what it asks."""
+    handoffs = _handoffs()
+    found = handoffs.find(handoff)
+    if as_json:
+        typer.echo(json.dumps(_facts(handoffs, found), indent=2, ensure_ascii=False))
+        return
+    back = handoffs.back(handoff)
+    for line in _lines(found, back):
+        typer.echo(line)
+    typer.echo(_how_to_go_on(handoffs, found, answered=back is not None), err=True)
+
+
+@commands.command("answer")
+def answer(
+    handoff: HandOffId,
+    did: Annotated[str, typer.Option(help="What you did by hand.")] = "",
+    answer: Annotated[str, typer.Option(help="Your answer to the agent's question.")] = "",
+    changes: Annotated[str, typer.Option(help="What the agent is to do otherwise from now on.")] = "",
+    end: Annotated[bool, typer.Option("--end", help="The agent shall not go on, but end its work and report.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Hand back to the agent; each hand-off is answered once. Its run goes on when you say so."""
+    handoffs = _handoffs()
+    handoffs.answer(_back(handoff_id=handoff, did=did, answer=answer, changes=changes, go_on=not end))
+    found = handoffs.find(handoff)
+    if as_json:
+        typer.echo(json.dumps(_facts(handoffs, found), indent=2, ensure_ascii=False))
+        return
+    typer.echo(_how_to_go_on(handoffs, found, answered=True))
+
+
+def _handoffs() -> "HandOffs":
+    from blocks.store import open_store
+    from tasks.agents.team.handoff import HandOffs
+
+    return HandOffs(open_store())
+
+
+def _back(**said: Any) -> "HandBack":
+    from pydantic import ValidationError
+
+    from blocks.approvals.identity import login_name
+    from blocks.errors import BadInput
+    from tasks.agents.team.handoff import HandBack
+
+    try:
+        return HandBack(by=login_name(), at=datetime.now(UTC), **said)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        option = f"--{fault['loc'][0]}"
+        raise BadInput(f"{option}: {fault['msg']}", fix="say it in fewer words", field=option) from None
+
+
+def _lines(found: "HandOff", back: "HandBack | None") -> list[str]:
+    """A hand-off for people; nothing that an agent wrote moves the cursor."""
+    from blocks.approvals.shown import plain
+
+    parts = [
+        ("goal", (found.goal,)),
+        ("why", (found.why,)),
+        ("question", (found.question,)),
+        ("done", found.done),
+        ("open", found.open),
+        ("proposed", found.next_steps),
+        ("files", found.artefacts),
+    ]
+    if back is not None:
+        said = (text for text in (back.did, back.answer, back.changes) if text)
+        parts.append((f"handed back by {back.by}", tuple(said)))
+    head = f"{found.agent} for {found.user}, run {found.run_id}, {found.at:%Y-%m-%d %H:%M}"
+    return [plain(head), *(f"{name}: {plain(line)}" for name, lines in parts for line in lines)]
+
+
+def _facts(handoffs: "HandOffs", handoff: "HandOff") -> dict[str, Any]:
+    back, team = handoffs.back(handoff.handoff_id), handoffs.team_of(handoff.handoff_id)
+    return handoff.model_dump(mode="json") | {
+        "handed_back": back.model_dump(mode="json") if back else None,
+        "team": team.model_dump(mode="json") if team else None,
+    }
+
+
+def _how_to_go_on(handoffs: "HandOffs", handoff: "HandOff", *, answered: bool) -> str:
+    """The command that takes the work on."""
+    if not answered:
+        return f"answer with `c500 handoff answer {handoff.handoff_id} --did … --answer …`"
+    waited = handoffs.team_of(handoff.handoff_id)
+    command = f"c500 agent --resume {handoff.run_id}" if waited is None else f"c500 team --resume {waited.team}"
+    return f"the work goes on with `{command}`"
+
+
+def _line(text: str) -> str:
+    first = " ".join(text.split())
+    return first if len(first) <= 80 else f"{first[:79]}…"

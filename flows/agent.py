@@ -1,0 +1,138 @@
+"""An agent that works on a goal with tools, within rules, and may be stopped, asked about and gone on with."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import structlog
+from prefect import flow
+from prefect.artifacts import acreate_markdown_artifact
+from prefect.runtime import flow_run
+
+from blocks.errors import Conflict, Stopped
+from blocks.progress import in_thread, only_informing
+from blocks.settings import settings
+from blocks.store import open_store
+from flows.halts import halt
+from flows.names import plain
+from flows.running import job_run
+from tasks.agents.result import AgentOptions, AgentResult
+
+if TYPE_CHECKING:
+    from tasks.agents.opened import Opened
+    from tasks.agents.runs import Begun, RunStore
+
+log = structlog.stdlib.get_logger("c500")
+
+
+def run_name() -> str:
+    """Agent and goal."""
+    given = flow_run.parameters
+    return plain(f"{given.get('agent') or 'agent'}: {given.get('goal') or given.get('run_id') or ''}")
+
+
+@flow(name="run-agent", flow_run_name=run_name, persist_result=False)
+async def run_agent(
+    goal: str = "", agent: str = "operator", options: AgentOptions | None = None, run_id: str | None = None
+) -> AgentResult:
+    """Have an agent work on a goal.
+
+    Every call of the model and of a tool is a step: a run that was killed or stopped goes on where it was when it is
+    started again with the same `run_id`; what it did is not done again, what was decided stands.
+
+    Args:
+        goal: What it is to reach, in plain words; not looked at when the run was begun before.
+        agent: Which agent: one that is shipped, or of AGENTS_DIR; likewise.
+        options: Profile, session, workspace, budget; None for the defaults; likewise.
+        run_id: Of a run to go on with; None for a new one.
+
+    Returns:
+        What came of it: `done`, or `limited` when it reached a limit, a budget or a loop, or handed off to a person.
+
+    Raises:
+        BadInput, NotFound: the goal, the agent, the policy or the accounts cannot be used.
+        Stopped: a switch stopped it, and its run cannot be suspended.
+        Conflict: another process does this run, or another run is in its session.
+        C500Error: it failed: no account, no sandbox, no store; the record lies in the store all the same.
+    """
+    async with job_run(refresh=False):
+        return await show(await _run(run_id or _own_id(), goal, agent, options or AgentOptions()))
+
+
+async def _run(run_id: str, goal: str, agent: str, options: AgentOptions) -> AgentResult:
+    # Within the flow: pydantic-ai takes a second to import, which every other flow would pay.
+    from tasks.agents.begin import begin
+    from tasks.agents.runs import RunStore
+
+    files = open_store()
+    store = RunStore(files)
+    with files.lock(f"agents/run/{run_id}", wait=False) as alone:
+        if not alone:
+            raise Conflict(f"another process does run {run_id}", fix="wait until it has ended")
+        run = await in_thread(begin, store, settings(), run_id, goal, agent, options)
+        if (found := store.result(run_id)) is not None and found.status == "done":
+            return found
+        with store.in_session(run.session):
+            return await _attempt(store, run)
+
+
+async def _attempt(store: "RunStore", run: "Begun") -> AgentResult:
+    from tasks.agents.act import act, result_of
+    from tasks.agents.capabilities import guard_of, inner_of
+    from tasks.agents.opened import private_folder
+
+    results = private_folder(settings().agents_home, "results", run.run_id)
+    async with _at_work(run) as work:
+        await work.record("run_started", f"started/{flow_run.id}", trigger=run.goal)
+        try:
+            acted = await act(
+                work,
+                run,
+                store.turns(run.session, run.turns),
+                results,
+                outer=[guard_of(work, settings())],
+                inner=inner_of(work),
+            )
+        except Stopped as error:
+            await work.record("stopped", f"stopped/{flow_run.id}", outcome=error.message)
+            await halt(error, run.run_id, store.suspend)
+        result = store.end(result_of(work, run, acted), acted.messages)
+        await work.record("run_ended", f"ended/{flow_run.id}", outcome=result.status, details=result.usage.model_dump())
+        if result.status == "done":
+            store.continue_with(run.session, acted.messages)
+        if acted.error is not None and result.status == "failed":
+            raise acted.error
+        return result
+
+
+@asynccontextmanager
+async def _at_work(run: "Begun") -> "AsyncGenerator[Opened]":
+    from blocks.approvals import open_approvals
+    from flows.approvals import wait_for_decision
+    from tasks.agents.working import working
+
+    approvals = open_approvals()
+
+    async def tell(text: str) -> None:
+        log.warning("agent tells", run_id=run.run_id, text=text)
+
+    async with working(run, settings(), lambda request: wait_for_decision(request, approvals), tell) as opened:
+        yield opened
+
+
+def _own_id() -> str:
+    """The id of an agent run that this flow run begins; the same when Prefect runs it again."""
+    return sha256(f"agent/{flow_run.id}".encode()).hexdigest()[:16]
+
+
+async def show(result: AgentResult) -> AgentResult:
+    """Show what came of it in the Prefect UI."""
+    lines = [f"**{result.status}** · agent {result.agent} · profile {result.profile} · run `{result.run_id}`", ""]
+    lines += [result.output or (result.trouble.message if result.trouble else "")]
+    lines += ["", *(f"- refused: {one}" for one in result.refused)]
+    async with only_informing("agent's result"):
+        await acreate_markdown_artifact(
+            key=f"agent-{result.run_id}", markdown="\n".join(lines), description=result.goal[:200]
+        )
+    return result

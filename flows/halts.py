@@ -1,0 +1,36 @@
+"""What becomes of a run that a switch stopped: it waits, and goes on where it was when somebody resumes it."""
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import NoReturn
+
+from prefect.context import FlowRunContext
+from prefect.flow_runs import asuspend_flow_run
+from prefect.runtime import deployment, flow_run
+
+from blocks.errors import Stopped
+
+LONGEST_S = 30 * 86_400
+"""Prefect fails a run that is suspended for longer."""
+
+
+async def halt(error: Stopped, run_id: str, note: Callable[[str, str], None]) -> NoReturn:
+    """Suspend the flow run, or end it where it cannot be suspended.
+
+    A run of a deployment leaves its process; resumed in the Prefect UI or by `c500 agent --resume`, it goes on in
+    another. Runs from a command line and sub-flows end with the error; the same agent run id goes on there.
+
+    Args:
+        error: Why it was stopped.
+        run_id: Of the agent's run.
+        note: Takes note of the flow run that waits.
+
+    Raises:
+        Stopped: it cannot be suspended.
+    """
+    if deployment.id is not None and flow_run.parent_flow_run_id is None and FlowRunContext.get() is not None:
+        attempt = int(flow_run.run_count or 0)
+        key = f"halt-{sha256(f'{run_id}/{attempt}'.encode()).hexdigest()[:16]}"
+        note(run_id, str(flow_run.id))
+        await asuspend_flow_run(timeout=LONGEST_S, key=key)
+    raise error

@@ -1,0 +1,148 @@
+"""The agent at work: from the goal to what it says at the end, whatever comes in between."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic_ai import capture_run_messages
+from pydantic_ai.capabilities import AbstractCapability
+from pydantic_ai.exceptions import AgentRunError, UsageLimitExceeded
+from pydantic_ai.messages import ModelMessage
+from pydantic_ai.usage import UsageLimits
+
+from blocks.errors import BudgetExceeded, C500Error, EngineFailed, Stopped
+from tasks.agents.agent import agent_of, used_of
+from tasks.agents.exchange import costs_usd
+from tasks.agents.opened import Opened, opened
+from tasks.agents.result import AgentResult, AgentTrouble, AgentUsage, Status
+from tasks.agents.runs import Begun
+
+UNBOUNDED = UsageLimits(request_limit=None)
+"""The guard and the purse limit a run, also over its attempts."""
+
+LIMITING = ("BUDGET_EXCEEDED", "GUARD_TRIPPED", "LIMIT_REACHED", "HANDED_OFF")
+"""Codes of errors after which a run has not failed: it may be given more, and go on."""
+
+
+@dataclass(kw_only=True)
+class Acted:
+    """What was said and done in a run.
+
+    Attributes:
+        messages: The conversation with the run in it.
+        output: What the agent said at the end.
+        error: Why it did not get there.
+        duration_s: Seconds that this attempt took.
+    """
+
+    messages: list[ModelMessage] = field(default_factory=list[ModelMessage])
+    output: str = ""
+    error: C500Error | None = None
+    duration_s: float = 0.0
+
+
+async def act(
+    work: Opened,
+    run: Begun,
+    history: Sequence[ModelMessage],
+    results: Path,
+    *,
+    outer: Sequence[AbstractCapability[str]] = (),
+    inner: Sequence[AbstractCapability[str]] = (),
+) -> Acted:
+    """Have the agent work on its goal.
+
+    Args:
+        work: What it works with.
+        run: As it was begun.
+        history: The conversation before it.
+        results: Where results of model and tool calls are stored.
+        outer: The guard.
+        inner: Compaction and memory.
+
+    Raises:
+        Stopped: a switch stopped it; a later attempt goes on there.
+    """
+    agent = agent_of(work, run.instructions, results, outer=outer, inner=inner)
+    acted, start = Acted(), time.monotonic()
+    with opened(work), capture_run_messages() as said:
+        try:
+            made = await agent.run(
+                run.goal, deps=run.run_id, message_history=list(history) or None, usage_limits=UNBOUNDED
+            )
+            acted.output, acted.messages = made.output, made.all_messages()
+        except Stopped:
+            raise
+        except (C500Error, AgentRunError) as error:
+            acted.error, acted.messages = as_c500(error), list(said)
+    acted.duration_s = time.monotonic() - start
+    return acted
+
+
+def as_c500(error: C500Error | AgentRunError) -> C500Error:
+    """The error in our terms."""
+    if isinstance(error, C500Error):
+        return error
+    if isinstance(error.__cause__, C500Error):
+        return error.__cause__
+    if isinstance(error, UsageLimitExceeded):
+        return BudgetExceeded(str(error), fix="raise the agent's limits")
+    return EngineFailed(
+        f"the model did not go on in a form that can be used: {error.message}"[:1000],
+        fix="try another model or tier for this agent; `c500 audit why RUN` shows what it said",
+    )
+
+
+def result_of(work: Opened, run: Begun, acted: Acted) -> AgentResult:
+    """What came of the run."""
+    own = acted.messages[run.turns :]
+    error = acted.error
+    trouble = error and AgentTrouble(
+        code=error.code, message=work.place.redactor.text(error.message), fix=work.place.redactor.text(error.fix)
+    )
+    usage = AgentUsage(
+        **used_of(own),
+        actions=_returned(own, refused=False),
+        cost_usd=round(costs_usd(own), 9),
+        duration_s=round(acted.duration_s, 3),
+        waited_s=round(work.waited_s, 3),
+    )
+    return AgentResult(
+        run_id=run.run_id,
+        agent=run.definition.name,
+        goal=work.place.redactor.text(run.goal),
+        status=_status(error),
+        output=work.place.redactor.text(acted.output),
+        session=run.session,
+        profile=run.profile,
+        dry_run=run.dry_run,
+        refused=tuple(_refusals(own)),
+        trouble=trouble,
+        usage=usage,
+        ended_at=datetime.now(UTC),
+    )
+
+
+def _status(error: C500Error | None) -> Status:
+    if error is None:
+        return "done"
+    return "limited" if error.code in LIMITING else "failed"
+
+
+def _returns(messages: Sequence[ModelMessage]) -> list[Any]:
+    return [part for message in messages for part in message.parts if part.part_kind == "tool-return"]
+
+
+def _is_refused(part: Any) -> bool:
+    return isinstance(part.content, dict) and "refused" in part.content
+
+
+def _returned(messages: Sequence[ModelMessage], *, refused: bool) -> int:
+    return sum(_is_refused(part) == refused for part in _returns(messages))
+
+
+def _refusals(messages: Sequence[ModelMessage]) -> list[str]:
+    return [f"{part.tool_name}: {part.content['refused']}" for part in _returns(messages) if _is_refused(part)]

@@ -1,0 +1,115 @@
+"""Beginning a run: which agent, for whom, under which rules; fixed then for all its attempts."""
+
+import getpass
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+from blocks.errors import BadInput, TooLarge
+from blocks.settings import Settings
+from tasks.agents.definition import AgentDefinition, find_agent, read_agent
+from tasks.agents.opened import private_folder
+from tasks.agents.result import AgentOptions
+from tasks.agents.runs import Begun, RunStore
+
+LONGEST_GOAL = 100_000
+CONTEXT_CHARS = 100_000
+"""Of all context files of an agent together: what every call of its model has to read and pay for."""
+
+
+def new_run_id() -> str:
+    """16 hexadecimal digits."""
+    return secrets.token_hex(8)
+
+
+def begin(store: RunStore, chosen: Settings, run_id: str, goal: str, agent: str, options: AgentOptions) -> Begun:
+    """The run as it was begun, or is now.
+
+    Args:
+        store: Where runs are kept.
+        chosen: The settings.
+        run_id: Names the run.
+        goal: What it is to reach; not looked at when the run was begun before.
+        agent: Which agent, likewise.
+        options: How, likewise.
+
+    Raises:
+        NotFound, BadInput: there is no such agent, or it is wrong.
+        BadInput: there is no goal, or it is too long.
+    """
+    if (found := store.begun(run_id)) is not None:
+        return found
+    if not goal.strip():
+        raise BadInput("the agent has no goal", fix="say what it is to reach", field="goal")
+    if len(goal) > LONGEST_GOAL:
+        raise TooLarge(
+            f"the goal has {len(goal)} characters, and may have {LONGEST_GOAL}",
+            fix="put the material into a file of the workspace, and name it in the goal",
+            field="goal",
+        )
+    definition = _within(read_agent(agent, chosen.agents_dir), options)
+    return store.begin(
+        Begun(
+            run_id=run_id,
+            goal=goal,
+            definition=definition,
+            instructions=instructions_of(definition, find_agent(agent, chosen.agents_dir).parent),
+            profile=options.profile or chosen.agent_profile,
+            user=options.user or getpass.getuser(),
+            session=options.session,
+            turns=len(store.turns(options.session)),
+            attended=(not definition.unattended) if options.attended is None else options.attended,
+            dry_run=options.dry_run,
+            approval_s=options.approval_s,
+            workspace=str(_workspace(chosen, run_id, options)),
+            started_at=datetime.now(UTC),
+        )
+    )
+
+
+def _within(definition: AgentDefinition, options: AgentOptions) -> AgentDefinition:
+    """The agent with the smaller of its own budget and the one asked for."""
+    budgets = [one for one in (definition.limits.budget_usd, options.budget_usd) if one is not None]
+    limits = definition.limits.model_copy(update={"budget_usd": min(budgets, default=None)})
+    return definition.model_copy(update={"limits": limits})
+
+
+def _workspace(chosen: Settings, run_id: str, options: AgentOptions) -> Path:
+    if options.workspace is None:
+        return private_folder(chosen.agents_home, "workspaces", options.session or run_id)
+    folder = Path(options.workspace).expanduser().absolute()
+    if not folder.is_dir():
+        raise BadInput(f"there is no folder {folder}", fix="name one that exists, or make it", field="workspace")
+    return folder
+
+
+def instructions_of(definition: AgentDefinition, folder: Path) -> str:
+    """What the model is told first of all: its role, and the context files beside its definition.
+
+    Raises:
+        BadInput: a file is not there, is no text, or leads out of the folder.
+        TooLarge: they are too long together.
+    """
+    parts = [definition.role, *(_context(folder, name) for name in definition.context)]
+    if (length := sum(map(len, parts[1:]))) > CONTEXT_CHARS:
+        raise TooLarge(
+            f"the context files of agent {definition.name} have {length} characters, and may have {CONTEXT_CHARS}",
+            fix="shorten them; let the agent read the rest with a tool",
+            field="context",
+        )
+    return "\n\n".join(parts)
+
+
+def _context(folder: Path, name: str) -> str:
+    path = (folder / name).resolve()
+    try:
+        if not path.is_relative_to(folder.resolve()):
+            raise OSError("it leads out of the agents' folder")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(
+            f"the context file {name} cannot be read: {error}",
+            fix="put a UTF-8 text file beside the agent's definition",
+            field="context",
+        ) from error
+    return f"# {name}\n\n{text.strip()}"

@@ -1,0 +1,52 @@
+"""What stands between an agent and the world beside permission: the guard before it, context and memory behind."""
+
+from pathlib import Path
+
+from pydantic_ai.capabilities import AbstractCapability
+
+from blocks.settings import Settings
+from blocks.switches import open_switches
+from tasks.agents.breaker import FileBreakers
+from tasks.agents.context import TokenLedger, compaction, request_tokens
+from tasks.agents.guard import Guard, GuardEvent
+from tasks.agents.memory import Recollection
+from tasks.agents.opened import Opened, private_folder
+
+
+def guard_of(work: Opened, chosen: Settings) -> Guard:
+    """The guard of a run: stops, limits, loops and breakers."""
+
+    async def tell(event: GuardEvent) -> None:
+        kind = "stopped" if event.kind == "stopped" else "decided"
+        await work.record(
+            kind,
+            f"guard/{work.guarded.steps}/{work.guarded.actions}/{event.kind}/{event.rule}",
+            call_id=event.call_id,
+            tool=event.tool,
+            decision=None if event.kind == "stopped" else "deny",
+            rule=f"guard:{event.rule}",
+            trigger=event.message,
+        )
+
+    return Guard(
+        switches=open_switches(chosen.switches_url, switches_folder(chosen)),
+        of=lambda _: work.guarded,
+        limits=work.definition.limits,
+        polls=frozenset(name for name, tool in work.tools.items() if tool.polls),
+        read_only=frozenset(name for name, tool in work.tools.items() if tool.read_only),
+        breakers=FileBreakers(private_folder(chosen.agents_home, "breakers")),
+        tell=tell,
+    )
+
+
+def inner_of(work: Opened) -> list[AbstractCapability[str]]:
+    """What keeps the conversation within the model's room, and brings what is remembered into it."""
+    definition = work.definition
+    room = request_tokens(work.pool.accounts, definition.model, definition.tier, definition.limits.output_tokens)
+    found: list[AbstractCapability[str]] = [*compaction(room, work.kept), TokenLedger(room)]
+    return [*found, Recollection(work.memory)] if definition.remembers else found
+
+
+def switches_folder(chosen: Settings) -> Path:
+    """Where an operator may set a stop by making a file."""
+    return private_folder(chosen.agents_home, "switches")

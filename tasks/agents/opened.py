@@ -1,0 +1,129 @@
+"""What a run of an agent works with, opened together and found by the run's id."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from blocks.action import Label
+from tasks.agents.definition import AgentDefinition
+from tasks.agents.guarded import GuardedRun
+from tasks.agents.kept import Kept
+from tasks.agents.tool import Call, Place, Tool
+
+if TYPE_CHECKING:
+    from blocks.accounts.pool import Pool
+    from blocks.approvals import ApprovalRequest
+    from blocks.approvals import Decision as Answered
+    from blocks.audit import AuditLog
+    from blocks.effects import EffectLedger
+    from blocks.memory import Memory
+    from blocks.policy import Policy
+
+Ask = Callable[["ApprovalRequest"], Awaitable["Answered"]]
+Notify = Callable[[str], Awaitable[None]]
+
+
+@dataclass(kw_only=True)
+class Opened:
+    """A run at work.
+
+    Attributes:
+        run_id: Of the run; the same in all its attempts.
+        definition: The agent.
+        goal: What it is to reach.
+        user: For whom it works.
+        session: The conversation it belongs to.
+        profile: Which autonomy profile of the policy applies.
+        attended: Whether somebody can be asked.
+        dry_run: Whether only what reads is done.
+        approval_s: Seconds that a question to a person stands.
+        tools: What it may use, by name.
+        place: What tools may use.
+        policy: The rules.
+        audit: Where all is written down.
+        effects: Which calls were done already.
+        kept: What was decided already.
+        ask: Waits for the answer.
+        notify: Tells the operators.
+        pool: The accounts.
+        memory: What agents remember.
+        labels: What the run has seen so far.
+        guarded: Its steps, actions and time, as the guard counts them.
+        waited_s: Seconds that it has waited for people in this attempt.
+    """
+
+    run_id: str
+    definition: AgentDefinition
+    goal: str
+    user: str
+    session: str | None
+    profile: str
+    attended: bool
+    dry_run: bool
+    approval_s: float
+    tools: Mapping[str, Tool[Any]]
+    place: Place
+    policy: "Policy"
+    audit: "AuditLog"
+    effects: "EffectLedger"
+    kept: Kept
+    ask: Ask
+    notify: Notify
+    pool: "Pool"
+    memory: "Memory"
+    guarded: GuardedRun
+    labels: set[Label] = field(default_factory=set[Label])
+    waited_s: float = 0.0
+
+    def call(self, call_id: str) -> Call:
+        """A tool call of the run."""
+        return Call(run_id=self.run_id, call_id=call_id, agent=self.definition.name, user=self.user, place=self.place)
+
+    async def record(self, phase: str, entry_id: str, **facts: Any) -> None:
+        """Write into the audit, once for each `entry_id`.
+
+        Raises:
+            StoreFailed: it cannot be written; then nothing goes on.
+        """
+        from blocks.audit import Entry
+
+        entry = Entry(
+            entry_id=f"{self.run_id}/{entry_id}",
+            run_id=self.run_id,
+            agent=self.definition.name,
+            user=self.user,
+            session=self.session,
+            phase=phase,  # pyright: ignore[reportArgumentType] - pydantic checks it
+            policy_version=self.policy.version,
+            **facts,
+        )
+        await asyncio.to_thread(self.audit.append, entry)
+
+
+_opened: dict[str, Opened] = {}
+"""By run id: an agent's dependencies are its id, since what Prefect stores of a call cannot hold files and sockets."""
+
+
+@contextmanager
+def opened(work: Opened) -> Generator[Opened]:
+    """Within, the run's capabilities and tools find what they work with."""
+    _opened[work.run_id] = work
+    try:
+        yield work
+    finally:
+        del _opened[work.run_id]
+
+
+def work_of(run_id: str) -> Opened:
+    """What the run with this id works with."""
+    return _opened[run_id]
+
+
+def private_folder(home: Path, *parts: str) -> Path:
+    """A folder that only its owner may enter; made when missing."""
+    folder = home.expanduser().joinpath(*parts)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder

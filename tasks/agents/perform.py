@@ -1,0 +1,101 @@
+"""Doing a tool call that was permitted: once, in its time, without secrets in what comes back."""
+
+import asyncio
+import json
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from blocks.action import canonical, hash_of
+from blocks.errors import BadInput, C500Error, Stopped, TimedOut
+from tasks.agents.opened import Opened
+from tasks.agents.tool import Call, Tool
+
+SHOWN_IN_AUDIT = 2000
+"""Characters of a result that its audit record shows; its hash is over all of it."""
+
+
+async def perform(work: Opened, tool: Tool[Any], call_id: str, arguments: dict[str, Any]) -> Any:
+    """Do a call; a call with effects that was done already gives what it gave then.
+
+    Args:
+        work: The run.
+        tool: Which.
+        call_id: Names the call in all attempts of the run.
+        arguments: As they were permitted.
+
+    Returns:
+        What the model is told: JSON, or `{"error": …}` with code, message and fix.
+
+    Raises:
+        Stopped: the run was stopped.
+    """
+    call = work.call(call_id)
+    fields = {"tool": tool.name, "call_id": call_id, "arguments_hash": hash_of(tool.name, arguments)}
+    try:
+        checked = checked_arguments(tool, arguments)
+        if tool.read_only:
+            result = await _within_time(work, tool, checked, call)
+        else:
+            await work.record("started", f"{call_id}/started", **fields, risk=tool.risk, reversible=tool.reversible)
+            result = await work.effects.once(
+                call.effect_id, lambda: _within_time(work, tool, checked, call), repeatable=tool.repeatable
+            )
+    except Stopped:
+        raise
+    except C500Error as error:
+        message = work.place.redactor.text(error.message)
+        await work.record("failed", f"{call_id}/failed", **fields, outcome=f"{error.code}: {message}")
+        return {"error": {"code": error.code, "message": message, "fix": work.place.redactor.text(error.fix)}}
+    shown = as_text(result)[:SHOWN_IN_AUDIT]
+    await work.record(
+        "done", f"{call_id}/done", **fields, outcome=shown, details={"result_sha256": hash_of(tool.name, result)}
+    )
+    return result
+
+
+def checked_arguments(tool: Tool[Any], arguments: dict[str, Any]) -> BaseModel:
+    """The arguments as the tool takes them. Raises `BadInput`, naming each that is wrong."""
+    try:
+        return tool.arguments.model_validate(arguments)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'arguments'}: {fault['msg']}"
+            for fault in error.errors(include_url=False, include_input=False)
+        )
+        raise BadInput(
+            f"{tool.name} cannot be called so: {faults}", fix="correct the arguments", field="arguments"
+        ) from None
+
+
+async def _within_time(work: Opened, tool: Tool[Any], arguments: BaseModel, call: Call) -> Any:
+    try:
+        async with asyncio.timeout(tool.timeout_s):
+            result = await tool.call(arguments, call)
+    except TimeoutError as error:
+        undone = "" if tool.read_only else "; a part of its effect may have happened"
+        raise TimedOut(
+            f"{tool.name} did not end within {tool.timeout_s:g} s{undone}",
+            fix="look at the state, then take a smaller step",
+        ) from error
+    return capped(work.place.redactor.value(result), tool.output_chars)
+
+
+def capped(result: Any, most_chars: int) -> Any:
+    """The result, or the beginning and the end of its text when it is longer than the model should see."""
+    text = as_text(result)
+    if len(text) <= most_chars:
+        return result
+    head, tail = most_chars * 3 // 4, most_chars // 4
+    left_out = len(text) - head - tail
+    return f"{text[:head]}\n… {left_out} characters left out …\n{text[-tail:]}"
+
+
+def as_text(result: Any) -> str:
+    """A result as text."""
+    if isinstance(result, str):
+        return result
+    try:
+        return canonical(result)
+    except ValueError:
+        return json.dumps(result, default=str)

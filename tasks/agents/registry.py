@@ -1,0 +1,116 @@
+"""Which tools there are, and which of them an agent gets."""
+
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from blocks.databases_file import read_databases
+from blocks.errors import BadInput
+from blocks.memory import Memory
+from blocks.settings import Settings
+from tasks.agents.definition import AgentDefinition
+from tasks.agents.opened import private_folder
+from tasks.agents.tool import Tool
+from tasks.agents.tools import clusters, commands, files, git, handoff, memory, prometheus, sql, web
+from tasks.agents.tools.mcp import mcp_tools, read_mcp
+
+Tools = Mapping[str, Tool[Any]]
+
+
+def built_in(chosen: Settings, allowed: Callable[[str], bool], remembered: Memory) -> dict[str, Tool[Any]]:
+    """All tools but those of MCP servers, by name; those whose program, file or server is not there are left out.
+
+    Args:
+        chosen: The settings.
+        allowed: Whether a redirect may lead to a host, as `host:port`.
+        remembered: The agents' memory.
+
+    Raises:
+        BadInput: DATABASES_FILE is wrong.
+    """
+    found: list[Tool[Any]] = [
+        *files.TOOLS,
+        *commands.tools(),
+        *web.tools(web.WebLimits(allowed=allowed)),
+        *sql.tools(read_databases(chosen.databases_file)),
+        *git.TOOLS,
+        *clusters.tools(clusters.Clusters()),
+        *memory.tools(remembered),
+        *handoff.TOOLS,
+    ]
+    if chosen.prometheus_url is not None:
+        found += prometheus.tools(str(chosen.prometheus_url))
+    return {tool.name: tool for tool in found}
+
+
+ALWAYS = ("hand_off",)
+"""What every agent has."""
+
+REMEMBERING = ("remember", "recall", "forget")
+
+
+def wanted_of(definition: AgentDefinition) -> tuple[str, ...]:
+    """The patterns of the tools that an agent gets."""
+    return (*definition.tools, *ALWAYS, *(REMEMBERING if definition.remembers else ()))
+
+
+def chosen_of(tools: Tools, patterns: Iterable[str], known: Iterable[str]) -> dict[str, Tool[Any]]:
+    """The tools that patterns name.
+
+    Args:
+        tools: Those that can be used here.
+        patterns: Names, with `*` at their end for all that begin so.
+        known: Names of all tools that there are anywhere: one that cannot be used here is left out.
+
+    Raises:
+        BadInput: a pattern names no tool.
+    """
+    chosen: dict[str, Tool[Any]] = {}
+    every = {*tools, *known}
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in every):
+            raise BadInput(f"there is no tool {pattern}", fix="see the tools in docs/agents/tools.md", field="tools")
+        chosen |= {name: tool for name, tool in tools.items() if fnmatchcase(name, pattern)}
+    return chosen
+
+
+@asynccontextmanager
+async def tools_of(
+    definition: AgentDefinition, chosen: Settings, allowed: Callable[[str], bool], remembered: Memory
+) -> AsyncGenerator[dict[str, Tool[Any]]]:
+    """The tools of an agent, those of its MCP servers too; the servers end with the block.
+
+    Raises:
+        BadInput: the agent names a tool or a server that there is not, or a file of them is wrong.
+    """
+    mine = chosen_of(built_in(chosen, allowed, remembered), wanted_of(definition), CONFIGURED)
+    async with AsyncExitStack() as stack:
+        if definition.mcp:
+            servers = _servers(definition, chosen)
+            offer = await stack.enter_async_context(mcp_tools(servers, _state(chosen)))
+            mine |= {tool.name: tool for tool in offer.tools}
+        yield mine
+
+
+CONFIGURED = (
+    *("query_sql", "query_prometheus", "kubectl_get", "kubectl_logs", "kubectl_apply", "kubectl_scale"),
+    *("kubectl_rollout_restart", "docker_ps", "docker_logs", "docker_inspect", "docker_restart"),
+)
+"""Tools that are there only where something is installed or set up."""
+
+
+def _servers(definition: AgentDefinition, chosen: Settings) -> Any:
+    every = read_mcp(chosen.mcp_file)
+    if unknown := [name for name in definition.mcp if name not in every.by_name]:
+        raise BadInput(
+            f"there is no MCP server {unknown[0]!r} in {chosen.mcp_file}",
+            fix="add it there, or take it out of the agent's `mcp`",
+            field="mcp",
+        )
+    return every.model_copy(update={"by_name": {name: every.by_name[name] for name in definition.mcp}})
+
+
+def _state(chosen: Settings) -> Path:
+    return private_folder(chosen.agents_home, "mcp")

@@ -1,0 +1,179 @@
+"""Opening all that a run works with: rules, audit, sandbox, workspace, accounts, tools."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from blocks.accounts.open import open_pool
+from blocks.action import Action, Touched
+from blocks.audit import AuditLog, open_key
+from blocks.effects import EffectLedger
+from blocks.errors import Unsupported
+from blocks.memory import Memory
+from blocks.memory.open import open_memory
+from blocks.policy import Policy
+from blocks.redact import Redactor
+from blocks.sandbox import Completed, Level, Limits, Sandbox, open_sandbox
+from blocks.settings import Settings
+from blocks.trash import Trash
+from blocks.workspace import Workspace
+from tasks.agents.guarded import GuardedRun
+from tasks.agents.kept import Kept
+from tasks.agents.opened import Ask, Notify, Opened, private_folder
+from tasks.agents.registry import tools_of
+from tasks.agents.runs import Begun
+from tasks.agents.tool import Place
+from tasks.agents.trail import ACTIVE, Active
+
+
+@asynccontextmanager
+async def working(run: Begun, chosen: Settings, ask: Ask, notify: Notify) -> AsyncGenerator[Opened]:
+    """All that a run works with; closed with the block.
+
+    Args:
+        run: As it was begun.
+        chosen: The settings.
+        ask: Waits for the answer of a person.
+        notify: Tells the operators.
+
+    Raises:
+        BadInput: the policy, the accounts, the agent or a file of tools is wrong.
+        NotFound: there is no such profile.
+    """
+    policy = policy_of(run, chosen)
+    place = place_of(run, chosen, policy)
+    kept = Kept(private_folder(chosen.agents_home, "runs", run.run_id))
+    async with (
+        open_pool() as pool,
+        remembering() as memory,
+        tools_of(run.definition, chosen, hosts_of(run, policy), memory) as tools,
+    ):
+        yield Opened(
+            run_id=run.run_id,
+            definition=run.definition,
+            goal=run.goal,
+            user=run.user,
+            session=run.session,
+            profile=run.profile,
+            attended=run.attended,
+            dry_run=run.dry_run or policy.dry_run(run.profile),
+            approval_s=run.approval_s,
+            tools=visible(policy, run.profile, tools),
+            place=place,
+            policy=policy,
+            audit=open_audit(chosen, place.redactor),
+            effects=EffectLedger(private_folder(chosen.agents_home, "effects")),
+            kept=kept,
+            ask=ask,
+            notify=notify,
+            pool=pool,
+            memory=memory,
+            guarded=guarded_of(run, kept),
+        )
+
+
+def guarded_of(run: Begun, kept: Kept) -> GuardedRun:
+    """The run as its guard counts it: time goes on where the last attempt was."""
+    before = kept.find(Active, ACTIVE)
+    return GuardedRun(agent=run.definition.name, run_id=run.run_id, used_s=before.active_s if before else 0.0)
+
+
+def policy_of(run: Begun, chosen: Settings) -> Policy:
+    """The rules at work for a run. Raises `NotFound` and `BadInput`."""
+    path = None if chosen.policy_file is None else chosen.policy_file.expanduser()
+    policy = Policy.read(path).placed(workspace=Path(run.workspace), state=private_folder(chosen.agents_home, "policy"))
+    policy.in_force(run.profile)
+    return policy
+
+
+def hosts_of(run: Begun, policy: Policy) -> Callable[[str], bool]:
+    """Whether a web page may lead on to a host."""
+
+    def allowed(place: str) -> bool:
+        action = Action(tool="http_get", arguments={}, read_only=True, touched=Touched(hosts=(place,)), user=run.user)
+        return policy.decide(action, run.profile, now=datetime.now(UTC), attended=False).verdict == "allow"
+
+    return allowed
+
+
+@asynccontextmanager
+async def remembering() -> AsyncGenerator[Memory]:
+    """The agents' memory; closed with the block."""
+    memory = open_memory()
+    try:
+        yield memory
+    finally:
+        memory.close()
+
+
+def visible(policy: Policy, profile: str, tools: Mapping[str, Any]) -> dict[str, Any]:
+    """Tools without those that the rules never allow: a model does not try what it does not see."""
+    seen = set(policy.visible(tuple(tools), profile))
+    return {name: tool for name, tool in tools.items() if name in seen}
+
+
+def place_of(run: Begun, chosen: Settings, policy: Policy) -> Place:
+    """What the tools of a run may use."""
+    home = chosen.agents_home
+    return Place(
+        workspace=Workspace(Path(run.workspace)),
+        sandbox=sandbox_of(policy, run.profile),
+        trash=Trash(private_folder(home, "trash")),
+        redactor=redactor_of(chosen),
+        private=private_folder(home, "runs", run.run_id),
+    )
+
+
+def redactor_of(chosen: Settings) -> Redactor:
+    """A filter that also knows the secrets of the settings."""
+    secrets = [value.get_secret_value() for _, value in chosen if isinstance(value, SecretStr)]
+    return Redactor(secrets, vietnamese=chosen.redact_vietnamese)
+
+
+def open_audit(chosen: Settings, redactor: Redactor) -> AuditLog:
+    """The audit log of AGENTS_HOME."""
+    home = private_folder(chosen.agents_home)
+    return AuditLog(private_folder(home, "audit"), open_key(home / "audit.key"), redactor)
+
+
+def sandbox_of(policy: Policy, profile: str) -> Sandbox:
+    """The sandbox that the profile asks for; one that says why it cannot be had, where it cannot."""
+    try:
+        return open_sandbox(policy.sandboxed(profile))
+    except Unsupported as error:
+        return Unavailable(policy.sandboxed(profile), error)
+
+
+class Unavailable:
+    """No sandbox: an agent may do without it as long as it runs no program.
+
+    Args:
+        name: Which it would have to be.
+        why: Why there is none.
+    """
+
+    def __init__(self, name: Level, why: Unsupported) -> None:
+        self._name: Level = name
+        self._why = why
+
+    @property
+    def name(self) -> Level:
+        """Which it would have to be."""
+        return self._name
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        workspace: Path,
+        limits: Limits | None = None,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        writable: bool = True,
+    ) -> Completed:
+        """Refuse. Raises `Unsupported`."""
+        raise self._why

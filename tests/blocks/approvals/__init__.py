@@ -1,0 +1,1 @@
+"""Approvals: asked, answered, and what they come to."""
