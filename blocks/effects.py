@@ -12,8 +12,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from blocks.errors import C500Error, Conflict, EngineFailed, NotFound, Stopped, StoreFailed, TooLarge
 from blocks.model import Frozen
 from blocks.whole_file import sync_folder, write_whole
@@ -246,19 +244,20 @@ def _lock(path: Path) -> Generator[bool]:
 def _read(path: Path) -> Effect | None:
     with _typed(path):
         try:
-            return Effect.model_validate_json(path.read_bytes())
+            return Effect.model_validate(json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
-        except ValidationError as error:
+        except ValueError:
             raise StoreFailed(
-                f"{path} is damaged: {error.error_count()} faults",
+                f"the record of an effect {path} is damaged",
                 fix="bring it back from a backup, or remove it once you know whether the effect happened",
             ) from None
 
 
 def _write(path: Path, effect: Effect) -> None:
     with _typed(path):
-        write_whole(path, effect.model_dump_json().encode())
+        # Not pydantic's JSON: it has no way to write the halves of characters that file names and models may hold.
+        write_whole(path, json.dumps(effect.model_dump(), default=datetime.isoformat).encode())
 
 
 def _forget(path: Path) -> None:

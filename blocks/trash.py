@@ -48,16 +48,19 @@ class Trashed(Frozen):
     at: datetime
 
 
+State = Literal["moving", "kept", "purging"]
+
+
 class Manifest(Frozen):
     """What lies beside a deleted thing.
 
     Attributes:
-        state: `moving` and `restoring` are written before the thing is moved, so after a crash in between it is where
-            it was or where it was to be, and this tells which both are.
+        state: `moving` is written before the thing is moved here, `purging` before it is deleted for good: after a
+            crash in between it is known what was going on. One that is `kept` and not here is where it was before.
         trashed: What it is.
     """
 
-    state: Literal["moving", "kept", "restoring", "purging"]
+    state: State
     trashed: Trashed
 
 
@@ -111,7 +114,7 @@ class Trash:
             StoreFailed: it could not be moved; it is in the trash still.
         """
         with self._alone():
-            trashed = self._read(self._path(trash_id)).trashed
+            trashed = self._found(trash_id)
             *above, last = Path(trashed.name).parts
             with told(trashed.name), folder(Workspace(Path(trashed.root)).root, above, make=True) as place:
                 self._move_out(trashed, last, place)
@@ -123,7 +126,7 @@ class Trash:
         for path in self._entries():
             with suppress(NotFound):  # restored or purged meanwhile, or not there yet
                 manifest = self._read(path)
-                found += [manifest.trashed] if manifest.state == "kept" else []
+                found += [manifest.trashed] if manifest.state == "kept" and _there(path / CONTENT) else []
         return tuple(sorted(found, key=lambda one: one.at, reverse=True))
 
     def purge(self, older_than_s: float) -> tuple[Trashed, ...]:
@@ -180,12 +183,10 @@ class Trash:
 
     def _move_out(self, trashed: Trashed, last: str, place: int) -> None:
         path = self._path(trashed.trash_id)
-        self._write("restoring", trashed)
         try:
             with folder(path, ()) as source:
                 rename_new(CONTENT, last, source_dir=source, target_dir=place)
         except OSError as error:
-            self._write("kept", trashed)
             if error.errno == EEXIST:
                 raise Conflict(
                     f"there is a {trashed.name!r:.200} again", fix="move it away first", path=trashed.name
@@ -225,6 +226,13 @@ class Trash:
                 _remove(path / CONTENT)
             shutil.rmtree(path)
 
+    def _found(self, trash_id: str) -> Trashed:
+        path = self._path(trash_id)
+        trashed = self._read(path).trashed
+        if not _there(path / CONTENT):
+            raise _unknown(trash_id)
+        return trashed
+
     def _path(self, trash_id: str) -> Path:
         if not TRASH_ID.fullmatch(trash_id):
             raise BadInput(f"{trash_id!r:.50} is no id of the trash", fix="list the trash", field="trash_id")
@@ -237,14 +245,14 @@ class Trash:
         try:
             return Manifest.model_validate_json((path / MANIFEST).read_bytes())
         except FileNotFoundError:
-            raise NotFound(f"there is no {path.name} in the trash", fix="list the trash", trash_id=path.name) from None
+            raise _unknown(path.name) from None
         except ValidationError as error:
             raise StoreFailed(
                 f"{path / MANIFEST} is damaged: {error.error_count()} faults",
                 fix=f"{path / CONTENT} is what was deleted",
             ) from None
 
-    def _write(self, state: Literal["moving", "kept", "restoring", "purging"], trashed: Trashed) -> None:
+    def _write(self, state: State, trashed: Trashed) -> None:
         content = Manifest(state=state, trashed=trashed).model_dump_json().encode()
         write_whole(self._path(trashed.trash_id) / MANIFEST, content)
 
@@ -256,6 +264,10 @@ class Trash:
             yield
         finally:
             os.close(handle)
+
+
+def _unknown(trash_id: str) -> NotFound:
+    return NotFound(f"there is no {trash_id} in the trash", fix="list the trash", trash_id=trash_id)
 
 
 def _there(path: Path) -> bool:

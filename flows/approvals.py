@@ -121,7 +121,7 @@ async def _told(approvals: Approvals, files: Files, now: datetime) -> tuple[str,
         return ()
     from blocks.redact import default_redactor
 
-    redact = default_redactor(vietnamese=settings().redact_vietnamese).text
+    redact = default_redactor().text
     chain, escalations = read_chain(path), Escalations(files)
     told: list[str] = []
     for approval in await in_thread(approvals.pending):

@@ -123,10 +123,12 @@ async def _attempt(store: "TeamStore", begun: "TeamBegun", specialist: "Speciali
     from tasks.agents.team.execute import do_tasks
     from tasks.agents.team.stopping import stoppable
 
+    dry_run = _is_dry(begun)
     async with _means() as (pool, switches):
         planned = await _planned(pool, switches, store, begun)
         await record("plan", "plan", details=planned.plan.model_dump(mode="json"))
         work = _at_work(begun, planned.plan, store, specialist, record)
+        work.dry_run = dry_run
         async with (
             board(f"team-{begun.run_id}", lambda: plan_markdown(work.plan, work.states, work.outcomes)),
             stoppable(work, switches),
@@ -165,18 +167,27 @@ async def _planned(pool: "Pool", switches: "Switches", store: "TeamStore", begun
     return await store.once(Planned, "plan", make)
 
 
+def _is_dry(begun: "TeamBegun") -> bool:
+    """Whether nothing is changed. Raises `NotFound`: there is no such profile."""
+    from blocks.policy import Policy
+    from tasks.agents.opened import private_folder
+
+    chosen = settings()
+    policy = Policy.read(None if chosen.policy_file is None else chosen.policy_file.expanduser())
+    placed = policy.placed(state=private_folder(chosen.agents_home, "policy"))
+    return placed.dry_run(begun.options.profile or chosen.agent_profile) or begun.options.dry_run
+
+
 def _at_work(
     begun: "TeamBegun", plan: TeamPlan, store: "TeamStore", specialist: "Specialist", record: "Record"
 ) -> "TeamWork":
-    from blocks.policy import Policy
     from tasks.agents.team.handoff import HandOffs
     from tasks.agents.team.intents import Intents
     from tasks.agents.team.message_log import MessageLog
     from tasks.agents.team.shares import Shares
     from tasks.agents.team.team_work import TeamWork
 
-    chosen, files = settings(), open_store()
-    dry_run = Policy.read(chosen.policy_file).dry_run(begun.options.profile or chosen.agent_profile)
+    files = open_store()
     return TeamWork(
         begun=begun,
         plan=plan,
@@ -186,7 +197,6 @@ def _at_work(
         handoffs=HandOffs(files),
         shares=Shares(begun, plan.tasks),
         specialist=specialist,
-        dry_run=begun.options.dry_run or dry_run,
     )
 
 
@@ -216,9 +226,10 @@ async def _answered(pool: "Pool", switches: "Switches", work: "TeamWork") -> "An
 def recorder(begun: "TeamBegun") -> "Record":
     """Writes into the audit under the team's run, once for each entry id."""
     from blocks.audit import Entry
-    from tasks.agents.working import open_audit, redactor_of
+    from blocks.redact import default_redactor
+    from tasks.agents.working import open_audit
 
-    audit = open_audit(settings(), redactor_of(settings()))
+    audit = open_audit(settings(), default_redactor())
 
     async def record(phase: str, entry_id: str, **facts: Any) -> None:
         entry = Entry(

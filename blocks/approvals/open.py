@@ -73,4 +73,4 @@ def _audit(home: Path, vietnamese: bool) -> "AuditLog":
     from blocks.audit import AuditLog, open_key
     from blocks.redact import default_redactor
 
-    return AuditLog(home / "audit", open_key(home / "audit.key"), default_redactor(vietnamese=vietnamese))
+    return AuditLog(home / "audit", open_key(home / "audit.key"), default_redactor())

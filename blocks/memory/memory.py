@@ -128,7 +128,10 @@ class Memory:
         Raises:
             StoreFailed: the file cannot be read.
         """
-        if run_id and (before := await self._reading(lambda db: recalled_before(db, run_id, call_id))) is not None:
+        if (
+            run_id
+            and (before := await self._reading(lambda db: recalled_before(db, namespace, run_id, call_id))) is not None
+        ):
             return before
         asked = question.strip()[:QUESTION_CHARS]
         vector = await self._vector(asked)
@@ -280,7 +283,7 @@ class Memory:
         if not (found.found or run_id):
             return found
         with self._file.change() as database:
-            if run_id and (before := recalled_before(database, run_id, call_id)) is not None:
+            if (before := recalled_before(database, namespace, run_id, call_id)) is not None:
                 return before  # another attempt of the run was quicker
             note_use(database, found, now)
             if run_id:

@@ -15,5 +15,5 @@ def open_memory() -> Memory:
     embedder = None
     if chosen.embedding_url is not None:
         embedder = ServerEmbedder(str(chosen.embedding_url), chosen.embedding_model, chosen.embedding_api_key)
-    redactor = default_redactor(vietnamese=chosen.redact_vietnamese)
+    redactor = default_redactor()
     return Memory(chosen.agents_home.expanduser() / "memory" / FILE, redactor, embedder)

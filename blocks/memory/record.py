@@ -72,7 +72,8 @@ class MemoryRecord(Frozen):
         created_at: When it was first written.
         used_at: When it was last recalled, or written.
         origins: Where it came from: every write of the same text, and all of what it was merged from.
-        reviewed_by: Who released or forgot it.
+        reviewed_by: The person who released it, or wrote it.
+        forgotten_by: Who had it forgotten, a person or a run of an agent.
         merged_into: The memory that took its place; it is erased after 30 days.
     """
 
@@ -88,6 +89,7 @@ class MemoryRecord(Frozen):
     used_at: datetime
     origins: tuple[Origin, ...] = ()
     reviewed_by: str | None = None
+    forgotten_by: str | None = None
     merged_into: str | None = None
 
     @property

@@ -51,7 +51,7 @@ def release(database: Connection, memory_id: str, by: str, now: float) -> Memory
         )
     if row["state"] not in RELEASABLE:
         raise Conflict(f"{memory_id} is {row['state']}: it is recalled already", fix="there is nothing to do")
-    change(database, row, now, state="released", reviewed_by=by, used_at=now)
+    change(database, row, now, state="released", reviewed_by=by, forgotten_by=None, used_at=now)
     return record_of(database, memory_id)
 
 
@@ -74,7 +74,7 @@ def forget(database: Connection, memory_id: str, by: str, namespace: Namespace |
     if row["merged_into"] is not None:
         raise Conflict(f"{memory_id} was merged into {row['merged_into']}", fix=f"forget {row['merged_into']}")
     if row["state"] != "forgotten":
-        change(database, row, now, state="forgotten", reviewed_by=by)
+        change(database, row, now, state="forgotten", forgotten_by=by)
     return record_of(database, memory_id)
 
 

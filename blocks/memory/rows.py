@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "m.seq, m.memory_id, m.kind, m.text, m.importance, m.state, m.reasons, m.accesses, m.created_at, m.used_at, "
-    "m.reviewed_by, m.merged_into, m.namespace, n.agent, n.user"
+    "m.reviewed_by, m.forgotten_by, m.merged_into, m.namespace, n.agent, n.user"
 )
 FROM = f"SELECT {COLUMNS} FROM memories m JOIN namespaces n USING (namespace)"  # noqa: S608 - no value is in it
 IS_RECALLED = f"m.merged_into IS NULL AND m.state IN {RECALLED}"
@@ -59,7 +59,7 @@ def records_of(database: Connection, rows: Sequence[Row]) -> list[MemoryRecord]:
     """Rows as records, with their origins."""
     by_seq: dict[int, list[Origin]] = {row["seq"]: [] for row in rows}
     for some in _in_parts(list(by_seq)):
-        wanted = f"SELECT * FROM origins WHERE seq IN ({_marks(some)}) ORDER BY seq, at, run_id, call_id"  # noqa: S608
+        wanted = f"SELECT * FROM origins WHERE seq IN ({_marks(some)}) ORDER BY seq, at, rowid"  # noqa: S608
         for origin in database.execute(wanted, some):
             by_seq[origin["seq"]].append(_origin(origin))
     return [_record(row, tuple(by_seq[row["seq"]])) for row in rows]
@@ -144,6 +144,7 @@ def _record(row: Row, origins: tuple[Origin, ...]) -> MemoryRecord:
         used_at=moment(row["used_at"]),
         origins=origins,
         reviewed_by=row["reviewed_by"],
+        forgotten_by=row["forgotten_by"],
         merged_into=row["merged_into"],
     )
 

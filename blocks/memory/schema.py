@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS memories (
     used_at REAL NOT NULL,
     changed_at REAL NOT NULL,            -- when its state or place last changed
     reviewed_by TEXT,
+    forgotten_by TEXT,
     merged_into TEXT,
     grouped INTEGER NOT NULL DEFAULT 0,  -- how closely it was compared with those like it
     version INTEGER NOT NULL             -- of the namespace, when this was last changed

@@ -5,8 +5,8 @@ from sqlite3 import Connection
 from typing import TYPE_CHECKING, Any
 
 from blocks.memory.rank import ROUNDED, SHORTLIST, coverage, in_order, nearest, rarity, score, similarity
-from blocks.memory.record import Recall, Recalled
-from blocks.memory.rows import COLUMNS, IS_RECALLED, next_version, records_of, rows_with, term
+from blocks.memory.record import Namespace, Recall, Recalled
+from blocks.memory.rows import FROM, IS_RECALLED, next_version, records_of, rows_with, term
 from blocks.memory.words import topic_words
 
 if TYPE_CHECKING:
@@ -81,21 +81,20 @@ def note_recall(database: Connection, run_id: str, call_id: str, recall: Recall,
     database.execute("INSERT INTO recalls VALUES (?, ?, ?, ?, ?)", row)
 
 
-def recalled_before(database: Connection, run_id: str, call_id: str) -> Recall | None:
+def recalled_before(database: Connection, namespace: Namespace, run_id: str, call_id: str) -> Recall | None:
     """What the run was given by the same call in an earlier attempt; None when it was not made.
 
     Of that, what was erased since is gone; what was forgotten or merged since is given again, so that the run goes on
     as it began.
     """
     wanted = "SELECT searched, found FROM recalls WHERE run_id = ? AND call_id = ?"
-    row = database.execute(wanted, (run_id, call_id)).fetchone()
+    row = database.execute(wanted, (run_id, call_id)).fetchone() if run_id else None
     if row is None:
         return None
     found: list[Recalled] = []
     for memory_id, near, ranked in json.loads(row["found"]):
         rows = database.execute(
-            f"SELECT {COLUMNS} FROM memories m JOIN namespaces n USING (namespace) WHERE m.memory_id = ?",  # noqa: S608
-            (memory_id,),
+            f"{FROM} WHERE m.memory_id = ? AND n.agent = ? AND n.user = ?", (memory_id, namespace.agent, namespace.user)
         ).fetchall()
         found += [Recalled(record=one, similarity=near, score=ranked) for one in records_of(database, rows)]
     return Recall(found=tuple(found), searched=row["searched"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from blocks.accounts.chat import UNSTORABLE
-from blocks.errors import BadInput, LimitReached, NotFound
+from blocks.errors import BadInput, Conflict, LimitReached, NotFound
 from blocks.memory.record import MOST_CHARS, RECALLED, Kind, Namespace, Origin, Remembered, State
 from blocks.memory.rows import (
     FROM,
@@ -98,11 +98,12 @@ def checked_text(text: str) -> str:
     return text
 
 
-def written_before(database: Connection, origin: Origin) -> Remembered | None:
+def written_before(database: Connection, origin: Origin, namespace: Namespace) -> Remembered | None:
     """What the same call wrote in an earlier attempt; None for a call that wrote nothing.
 
     Raises:
         NotFound: it was erased since.
+        Conflict: it wrote for somebody else; a run works for one user.
     """
     if not (origin.run_id and origin.call_id):
         return None
@@ -112,7 +113,10 @@ def written_before(database: Connection, origin: Origin) -> Remembered | None:
         return None
     if row["memory_id"] == ERASED:
         raise NotFound("what this call remembered was erased since", fix="it is not to be written again")
-    return Remembered(record=record_of(database, row["memory_id"]), is_new=False)
+    record = record_of(database, row["memory_id"])
+    if record.namespace != namespace:
+        raise Conflict("this call wrote for another agent or user", fix="give each run an id of its own")
+    return Remembered(record=record, is_new=False)
 
 
 def write(
@@ -136,8 +140,9 @@ def write(
     Raises:
         LimitReached: too many memories wait for a person.
         NotFound: this call wrote it before, and it was erased since.
+        Conflict: this call wrote for somebody else before.
     """
-    if (before := written_before(database, draft.origin)) is not None:
+    if (before := written_before(database, draft.origin, draft.namespace)) is not None:
         return before
     namespace = made_namespace(database, draft.namespace)
     same = _same(database, namespace, draft.text)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -86,8 +86,8 @@ class Policy:
     @cached_property
     def version(self) -> str:
         """SHA-256 over all that decides, hexadecimal: the same for the same rules in any order and layout."""
-        told = {"rules": self.content.model_dump(mode="json"), "programs": known_programs().model_dump(mode="json")}
-        return sha256(canonical(_sorted(told)).encode()).hexdigest()
+        told = canonical(_sorted(self.content.model_dump(mode="json")))
+        return sha256(f"{_of_programs()}\n{told}".encode()).hexdigest()
 
     @property
     def profiles(self) -> Mapping[str, Profile]:
@@ -204,6 +204,12 @@ def _said(rule: Rule | Flow) -> Decision:
 
 def _built_in(verdict: Verdict, reason: str) -> Decision:
     return Decision(verdict=verdict, rule="default", reason=reason)
+
+
+@lru_cache(maxsize=1)
+def _of_programs() -> str:
+    """What is known of programs decides, too."""
+    return canonical(_sorted(known_programs().model_dump(mode="json")))
 
 
 def _sorted(value: Any) -> Any:

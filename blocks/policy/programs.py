@@ -21,6 +21,9 @@ DEEPEST = 4
 MOST_COMMANDS = 2048
 """That one may run; a script of so many words belongs into a file."""
 
+MOST_WORDS = 1024
+"""Of one command."""
+
 SHELL_TEXT = re.compile(r"[\s;|&()<>`$'\"\\]")
 SEPARATORS = re.compile(r"\n|`|\$\(|\$\{?IFS\}?|[{}!]")
 
@@ -156,8 +159,8 @@ def _within(argv: tuple[str, ...], depth: int, *, any_word: bool = True) -> Iter
         inner = _split(text) if SHELL_TEXT.search(text) else []
         if inner in ([], [(text,)]):
             continue
-        if depth == DEEPEST:
-            raise TooMuch("it has commands within commands, too deep to be looked at")
+        if depth == DEEPEST or any(len(command) > MOST_WORDS for command in inner):
+            raise TooMuch("it has commands within commands, too deep or too long to be looked at")
         for command in inner:
             yield from _within(command, depth + 1)
 

@@ -9,10 +9,9 @@ from blocks.redact.span import Span
 LONGEST = 32_768
 """Characters from a key's first line to its last; RSA of 16384 bits takes 12,800."""
 
-NAMED = r"[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?[- ]{0,6}"
-BEGIN = re.compile(f"BEGIN {NAMED}")
+NAMED = r"[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?(?:[ ]?-{2,5})?"
+BEGIN = re.compile(f"(?:-{{2,5}}[ ]?)?BEGIN {NAMED}")
 END = re.compile(f"END {NAMED}")
-DASHES = "- "
 BETWEEN = r"(?:\s|\\{1,2}[nrt]|[\"'+,|>#*])"
 BODY = re.compile(
     rf"(?:{BETWEEN}*+(?:[A-Za-z0-9+/=]{{16,}}+|(?:Proc-Type|DEK-Info|Comment|Version|Hash):[^\n\\]{{0,120}}))*+"
@@ -31,16 +30,9 @@ def private_keys(text: str) -> Iterator[Span]:
         for match in BEGIN.finditer(text):
             if match.start() >= covered:
                 covered = _end_of(text, match.end(), ends)
-                yield Span(_start_of(text, match.start()), covered, "private-key")
+                yield Span(match.start(), covered, "private-key")
     if "Private-Lines:" in text:
         yield from (Span(*match.span(), "private-key") for match in PUTTY.finditer(text))
-
-
-def _start_of(text: str, begin: int) -> int:
-    start = begin
-    while start > max(0, begin - 6) and text[start - 1] in DASHES:
-        start -= 1
-    return start
 
 
 def _end_of(text: str, head: int, ends: list[int]) -> int:

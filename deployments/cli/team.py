@@ -106,11 +106,8 @@ def _check_before_start(
         drafted(chosen, "new", goal, agent, options, plan)
     elif TeamStore(open_store(), checked_id(resume)).begun() is None:
         raise NotFound(f"there is no team run {resume}", fix="see what lies in the store under agents/teams/")
-    policy = Policy.read(chosen.policy_file)
-    profile = options.profile or chosen.agent_profile
-    if profile not in policy.profiles:
-        fix = f"use one of {', '.join(sorted(policy.profiles))}"
-        raise NotFound(f"there is no profile {profile!r}", fix=fix, field="--profile")
+    policy = Policy.read(None if chosen.policy_file is None else chosen.policy_file.expanduser())
+    policy.in_force(options.profile or chosen.agent_profile)
     read_accounts(chosen.accounts_file.expanduser())
 
 

@@ -58,7 +58,7 @@ def agent_gauges(
 
     async def held_back() -> Mapping[Labels, float]:
         found = await in_thread(breakers.standing)
-        return {_agent_and_tool(one.key): float(one.state != "closed") for one in found}
+        return {_agent_and_tool(one.key): float(one.state == "open") for one in found}
 
     async def asked() -> Mapping[Labels, float]:
         found = Counter(one.request.risk for one in await in_thread(approvals.pending))

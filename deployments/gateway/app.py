@@ -17,6 +17,7 @@ from blocks.logs import configure_logs
 from blocks.settings import settings
 from blocks.store import open_store
 from blocks.store.files import Files
+from deployments.gateway.desk import Desk
 from deployments.gateway.intake.admission import Admission
 from deployments.gateway.intake.quotas import Quotas
 from deployments.gateway.llm import LivePool, NoAccounts
@@ -40,6 +41,9 @@ ROUTES = (
     "templates",
     "openai",
     "chat",
+    "approvals",
+    "reviews",
+    "stops",
     "health",
     "metrics",
     "page",
@@ -66,6 +70,7 @@ def create_app() -> Litestar:
             "probes": Provide(provide_probes, sync_to_thread=False),
             "live_pool": Provide(provide_live_pool, sync_to_thread=False),
             "llm_metrics": Provide(provide_llm_metrics, sync_to_thread=False),
+            "desk": Provide(provide_desk, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,
         # Litestar's own would print every request to Prefect; see `configure_logs` for ours.
@@ -103,6 +108,7 @@ async def connections(app: Litestar) -> AsyncGenerator[None]:
     app.state.slowdown = Slowdown()
     app.state.live_pool = LivePool(settings().accounts_file.expanduser())
     app.state.llm_metrics = LlmMetrics(app.state.live_pool)
+    app.state.desk = Desk(app.state.files)
     async with open_prefect() as client:
         app.state.prefect = client
         app.state.watcher = Watcher(client)
@@ -165,3 +171,8 @@ def provide_live_pool(state: State) -> LivePool:
 def provide_llm_metrics(state: State) -> LlmMetrics:
     """What is measured of the LLM accounts."""
     return state.llm_metrics
+
+
+def provide_desk(state: State) -> Desk:
+    """Where people answer agents."""
+    return state.desk

@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
-
 from blocks.accounts.open import open_pool
 from blocks.action import Action, Touched
 from blocks.audit import AuditLog, open_key
@@ -16,7 +14,7 @@ from blocks.errors import Unsupported
 from blocks.memory import Memory
 from blocks.memory.open import open_memory
 from blocks.policy import Policy
-from blocks.redact import Redactor
+from blocks.redact import Redactor, default_redactor
 from blocks.sandbox import Completed, Level, Limits, Sandbox, open_sandbox
 from blocks.settings import Settings
 from blocks.trash import Trash
@@ -123,15 +121,9 @@ def place_of(run: Begun, chosen: Settings, policy: Policy) -> Place:
         workspace=Workspace(Path(run.workspace)),
         sandbox=sandbox_of(policy, run.profile),
         trash=Trash(private_folder(home, "trash")),
-        redactor=redactor_of(chosen),
+        redactor=default_redactor(),
         private=private_folder(home, "runs", run.run_id),
     )
-
-
-def redactor_of(chosen: Settings) -> Redactor:
-    """A filter that also knows the secrets of the settings."""
-    secrets = [value.get_secret_value() for _, value in chosen if isinstance(value, SecretStr)]
-    return Redactor(secrets, vietnamese=chosen.redact_vietnamese)
 
 
 def open_audit(chosen: Settings, redactor: Redactor) -> AuditLog:

@@ -143,6 +143,18 @@ def test_a_file_that_becomes_a_link_after_the_check_is_not_followed(
     assert (outside / "secret").read_text() == "s3cret"
 
 
+def test_a_file_that_becomes_a_link_as_it_is_opened_is_not_followed(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def swapped(*_: object, **__: object) -> None:
+        (workspace.root / "file").unlink()
+        (workspace.root / "file").symlink_to("to-secret")
+
+    monkeypatch.setattr(workspace, "_refuse_odd", swapped)
+    with pytest.raises(NotAllowed):
+        workspace.read_bytes("file")
+
+
 def test_files_with_several_names_are_refused(workspace: Workspace, outside: Path) -> None:
     os.link(outside / "secret", workspace.root / "hard")
     with pytest.raises(NotAllowed, match="2 names"):

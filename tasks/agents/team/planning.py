@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 
-from blocks.accounts.account import USD_UNIT
-from blocks.accounts.chat import UNBOUNDED, Answer, Caller, ChatRequest
+from blocks.accounts.chat import Answer, Caller, ChatRequest
 from blocks.accounts.structured import Completes, ask
 from blocks.errors import EngineFailed
-from blocks.limits.limit import Limit
 from blocks.model import Frozen
+from tasks.agents.purse import purse_of
 from tasks.agents.result import AgentUsage
 from tasks.agents.team.plan import TeamPlan, checked_plan
 from tasks.agents.team.prompts import plan_prompt
@@ -61,11 +60,10 @@ def by_coordinator(begun: TeamBegun, asked: ChatRequest) -> ChatRequest:
 
 def caller_of(begun: TeamBegun, deadline_s: float | None) -> Caller:
     """For whom the coordinator's model is called: its own calls never pass the coordinator's share of the budget."""
-    budget = begun.budget_usd
-    amount = UNBOUNDED if budget is None else round(budget * COORDINATOR_SHARE * USD_UNIT)
-    purse = Limit(key=f"agent/{begun.run_id}/usd", amount=amount, kind="calendar", period="ever")
+    budget = None if begun.budget_usd is None else begun.budget_usd * COORDINATOR_SHARE
+    purse = purse_of(begun.run_id, begun.coordinator.limits.model_copy(update={"budget_usd": budget}))
     left_s = None if deadline_s is None else max(0.001, deadline_s)
-    return Caller(user=begun.user, job=begun.run_id, session=begun.run_id, deadline_s=left_s, purse=(purse,))
+    return Caller(user=begun.user, job=begun.run_id, session=begun.run_id, deadline_s=left_s, purse=purse)
 
 
 def usage_of(answers: Iterable[Answer]) -> AgentUsage:

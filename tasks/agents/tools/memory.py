@@ -124,7 +124,7 @@ def shown(record: MemoryRecord) -> dict[str, Any]:
     facts = {"memory_id": record.memory_id, "kind": record.kind, "text": record.text}
     since = f"{record.created_at:%Y-%m-%d}"
     read = {"read_by": record.reviewed_by} if record.reviewed_by else {}
-    return {**facts, "importance": record.importance, "since": since, "from": source, **read}
+    return {**facts, "since": since, "from": source, **read}
 
 
 def _told(record: MemoryRecord, *, is_new: bool) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blocks.errors import BadInput, LimitReached, StoreFailed
+from blocks.errors import BadInput, Conflict, LimitReached, StoreFailed
 from blocks.memory import Memory
 from blocks.memory import write as writing
 from tests.blocks.memory.conftest import ANN, BEN, Clock, call
@@ -38,6 +38,14 @@ async def test_a_call_that_is_repeated_writes_nothing_again(opened: Callable[...
     assert (first.is_new, again.is_new) == (True, False)
     assert again.record == first.record
     assert len(await opened().records()) == 1
+
+
+async def test_a_call_of_another_users_run_gives_nothing_away(memory: Memory) -> None:
+    await memory.remember(ANN, "Ann's server is called zebra.", origin=call(1))
+    await memory.recall(ANN, "server zebra", run_id="run", call_id="start")
+    with pytest.raises(Conflict):
+        await memory.remember(BEN, "x", origin=call(1))
+    assert (await memory.recall(BEN, "server zebra", run_id="run", call_id="start")).found == ()
 
 
 async def test_the_same_text_is_one_memory_with_two_origins(memory: Memory) -> None:

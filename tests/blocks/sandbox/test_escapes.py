@@ -125,6 +125,20 @@ async def test_new_rights_are_refused(bubblewrap: Sandbox, workspace: Path, comm
     assert (await bubblewrap.run(shlex.split(command), workspace=workspace)).exit_code != 0
 
 
+async def test_no_namespace_of_users_is_made_within(bubblewrap: Sandbox, workspace: Path) -> None:
+    # Within one, a program has all rights over what it makes there, and more of the kernel to try.
+    script = """
+import ctypes, os, platform
+libc = ctypes.CDLL(None, use_errno=True)
+number, new_user, child_ended = {"x86_64": 56, "aarch64": 220}[platform.machine()], 0x10000000, 17
+child = libc.syscall(number, new_user | child_ended, 0, 0, 0, 0)
+if child == 0:
+    os._exit(0)
+print(child)
+"""
+    assert (await python(bubblewrap, workspace, script)).stdout == "-1\n"
+
+
 async def test_no_file_gets_the_rights_of_its_owner(bubblewrap: Sandbox, workspace: Path) -> None:
     # On the host the file would be ours, and run with our rights for everyone who can reach it.
     script = """

@@ -65,6 +65,7 @@ def start_gateway(prefect_url: str, *, log: Path, port: int | None = None, **env
     """Start a gateway and wait until it is live."""
     port = port or free_port()
     secret = environment.setdefault("SECRET_API_KEY", "test-key-with-all-scopes-0123456789abcdef")
+    environment.setdefault("AGENTS_HOME", str(log.parent / "agents"))  # never the stops and keys of this machine
     process = subprocess.Popen(
         [sys.executable, "-m", "deployments.gateway"],
         env={**os.environ, "PREFECT_API_URL": prefect_url, "API_PORT": str(port), **environment},

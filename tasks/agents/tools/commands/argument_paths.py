@@ -15,11 +15,13 @@ from blocks.errors import NotAllowed
 from blocks.web_address import DEFAULT_PORTS, web_address
 from blocks.workspace import INSIDE
 
-URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>|;]+")
+URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{0,30}://[^\s'\"<>|;]+")
 BETWEEN = re.compile(r"[\s'\"=:;,|&<>(){}\[\]`$@]+")
 """What stands between paths in an argument: `--output=a`, `a:b`, and the commands within `sh -c`."""
 
-OPTION_WITH_PATH = re.compile(r"-{1,2}[A-Za-z0-9-]*?(?=/|\.\.?/)")
+PATH_BEGINS = re.compile(r"\.{0,2}/")
+"""In an option that its path is glued to, as `-f../a`."""
+
 MOST_PIECES = 5000
 
 OWN = ("/tmp", "/dev", "/proc")  # noqa: S108 - of the sandbox
@@ -89,7 +91,8 @@ def _pieces(arguments: Sequence[str], root: Path) -> Iterator[str]:
     seen: set[str] = set()
     for argument in arguments:
         text = URL.sub(" ", argument)
-        for piece in (text, *BETWEEN.split(text), OPTION_WITH_PATH.sub("", text, count=1)):
+        begin = PATH_BEGINS.search(text)
+        for piece in (text, *BETWEEN.split(text), *([text[begin.start() :]] if begin else [])):
             if piece in seen or len(seen) >= MOST_PIECES or not _may_be_path(piece, root):
                 continue
             seen.add(piece)

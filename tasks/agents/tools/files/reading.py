@@ -1,5 +1,6 @@
 """Tools that read the files of the workspace."""
 
+import posixpath
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -121,7 +122,7 @@ async def _search(arguments: SearchFiles, call: Call) -> dict[str, Any]:
         raise BadInput(f"grep: {cut(done.stderr.strip(), 300)}", fix="correct the pattern, or set literal=true")
     places = [
         {
-            "path": match["path"].removeprefix("./"),
+            "path": posixpath.normpath(match["path"]),
             "line": int(match["line"]),
             "byte": int(match["byte"]),
             "text": cut(match["text"], MATCH_CHARS),

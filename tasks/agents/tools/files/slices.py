@@ -107,7 +107,8 @@ def _text(name: str, content: bytes) -> str:
 
 def _continued(content: bytes) -> int:
     """Bytes at the beginning that belong to a character before."""
-    return next((at for at, byte in enumerate(content[:4]) if byte & 0xC0 != 0x80), 0)
+    begins = (at for at, byte in enumerate(content[:4]) if byte & 0xC0 != 0x80)
+    return next(begins, len(content) if len(content) < 4 else 0)
 
 
 def _unfinished(content: bytes) -> int:

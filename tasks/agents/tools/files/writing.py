@@ -69,7 +69,7 @@ async def _edit(arguments: EditFile, call: Call) -> dict[str, Any]:
             if digest(before) != known.after:
                 raise Conflict(f"{known.name!r:.200} was changed by others meanwhile", fix="read it again")
             return {"path": known.name, "restore_id": known.version_id}
-        after = _edited(before, arguments)
+        after = edited(before, arguments)
         version = versions.write(workspace, arguments.path, before, after, call.effect_id)
         return {"path": version.name, "size_bytes": len(after), "restore_id": version.version_id}
 
@@ -83,7 +83,7 @@ def _there(versions: Versions, workspace: Workspace, path: str) -> bytes:
     return before
 
 
-def _edited(before: bytes, arguments: EditFile) -> bytes:
+def edited(before: bytes, arguments: EditFile) -> bytes:
     """The file with the new text. Raises `BadInput` where the old one is not there once."""
     if b"\0" in before:
         raise BadInput(f"{arguments.path!r:.200} is no text", fix="change it with run_command", field="path")
@@ -126,7 +126,7 @@ async def _preview_write(arguments: WriteFile, call: Call) -> str:
 async def _preview_edit(arguments: EditFile, call: Call) -> str:
     def preview() -> str:
         before = _there(versions_of(call.place), call.place.workspace, arguments.path)
-        return _difference(arguments.path, before, _edited(before, arguments))
+        return _difference(arguments.path, before, edited(before, arguments))
 
     return await in_thread(preview)
 

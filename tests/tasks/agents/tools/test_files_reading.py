@@ -21,7 +21,7 @@ READ, LIST, SEARCH = TOOLS["read_file"], TOOLS["list_files"], TOOLS["search_file
 
 async def test_a_short_file_is_read_whole(hand: Hand, folder: Path) -> None:
     (folder / "a.txt").write_text("một\nhai\n")
-    assert await hand.use(READ, path="a.txt") == {"path": "a.txt", "size_bytes": 9, "text": "một\nhai\n"}
+    assert await hand.use(READ, path="a.txt") == {"path": "a.txt", "size_bytes": 10, "text": "một\nhai\n"}
 
 
 async def test_of_two_gigabytes_only_the_beginning_and_the_end_are_read(hand: Hand, folder: Path) -> None:
