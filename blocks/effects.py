@@ -172,6 +172,10 @@ class EffectLedger:
                 if effect and effect.ended_at and effect.ended_at < before:
                     _forget(path)
                     gone += 1
+        for path in self._folder.glob("??/??/.*.json.*"):  # of processes that died as they wrote
+            with _typed(path), suppress(FileNotFoundError):
+                if path.stat().st_mtime < before.timestamp():
+                    path.unlink()
         return gone
 
     async def _had(self, effect: Effect, perform: Callable[[], Awaitable[JSON]]) -> Effect:

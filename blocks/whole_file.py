@@ -5,13 +5,14 @@ import uuid
 from pathlib import Path
 
 
-def write_whole(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+def write_whole(path: Path, content: bytes, *, mode: int = 0o600, sync: bool = True) -> None:
     """Put the content under the path; a reader sees the old file or the new one, also after a crash of the machine.
 
     Args:
         path: Where; its folder must exist.
         content: What.
         mode: Permissions of the new file.
+        sync: Whether to wait for the disk; else only a crash of the process is survived, not one of the machine.
 
     Raises:
         OSError: it could not be written; the old file stands.
@@ -22,12 +23,14 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o600) -> None:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
             stream.flush()
-            os.fsync(stream.fileno())
+            if sync:
+                os.fsync(stream.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if sync:
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

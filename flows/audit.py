@@ -37,7 +37,7 @@ async def anchor_audit() -> Head:
     if not places.folder.exists():
         return Head(seq=0, hash="0" * 64)
     verdict = await in_thread(_anchored, places)
-    await acreate_markdown_artifact(key=ARTIFACT, markdown=_page(verdict), description=_summary(verdict))
+    await acreate_markdown_artifact(key=ARTIFACT, markdown=_page(verdict), description=verdict.summary)
     if not verdict.ok:
         raise AuditBroken(
             f"the audit log is not as it was written: {verdict.faults[0]}",
@@ -56,12 +56,8 @@ def _anchored(places: AuditPlaces) -> Verdict:
     return verdict
 
 
-def _summary(verdict: Verdict) -> str:
-    return f"{verdict.entries} records, {'whole' if verdict.ok else f'{len(verdict.faults)} faults'}"
-
-
 def _page(verdict: Verdict) -> str:
-    lines = [f"**{_summary(verdict)}**", "", "Head, for `c500 audit verify --anchor`:", "", f"`{verdict.head}`"]
+    lines = [f"**{verdict.summary}**", "", "Head, for `c500 audit verify --anchor`:", "", f"`{verdict.head}`"]
     if verdict.faults:
         lines += ["", *(f"- `{str(fault).replace('`', '')}`" for fault in verdict.faults[:FAULTS_SHOWN])]
     return "\n".join(lines)

@@ -4,6 +4,6 @@ from blocks.audit.anchors import Anchors
 from blocks.audit.entry import Entry, Head, Record
 from blocks.audit.key import open_key
 from blocks.audit.log import AuditLog
-from blocks.audit.verify import AuditBroken, Fault, Verdict, verify
+from blocks.audit.verdict import AuditBroken, Fault, Verdict, verify
 
 __all__ = ["Anchors", "AuditBroken", "AuditLog", "Entry", "Fault", "Head", "Record", "Verdict", "open_key", "verify"]

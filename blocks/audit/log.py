@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from blocks.audit.content import content_of
 from blocks.audit.days import DAY, days_of, disk_errors, locked, log_of
 from blocks.audit.entry import BEGINNING, Entry, Head, Record
 from blocks.audit.index import Index, Place
-from blocks.audit.tail import Tail, facts_of, last_line, move_aside, read_tail, torn_files
+from blocks.audit.tail import Tail, clear_end, facts_of, last_line, read_tail, torn_files
 from blocks.errors import StoreFailed
 from blocks.redact import Redactor
 from blocks.whole_file import sync_folder
@@ -40,7 +41,7 @@ class AuditLog:
     day. Processes of one machine may write at once; the folder must lie on a local disk, as locks of network file
     systems are not to be trusted. A record is on the disk when `append` returns.
 
-    A log whose end was cut off while a process has it open goes on from what the process remembers, so that the gap
+    A log that is cut or replaced while a process has it open goes on from what the process remembers, so that the gap
     shows. Only a head kept elsewhere shows a cut before that: see `Anchors`.
 
     Args:
@@ -104,29 +105,26 @@ class AuditLog:
         known, day = self._tail, self._latest_day(lock)
         if known is not None and known.day == day and self._size(day) <= known.size:
             return self._remembered(known)
-        tail = Tail()
+        day, was_torn = clear_end(self._folder, day) if day else (day, False)
+        tail = read_tail(self._folder, day, self._key) if day else Tail()
+        if known is not None and known.head.seq >= tail.head.seq and known.head != tail.head:
+            log.error("audit_log_replaced", folder=str(self._folder), seq=tail.head.seq, expected_seq=known.head.seq)
+            tail = replace(tail, head=known.head, at=max(known.at, tail.at))
         if day:
-            was_torn = move_aside(self._folder, day)
-            tail = self._end_of_log(days_of(self._folder))
-            self._index.catch_up(tail.day, tail.last)
-            if was_torn or known is None:
-                tail = self._with_torn_recorded(lock, tail)
+            self._index.catch_up(day, tail.last)
         self._tail = tail
-        return tail
+        return self._with_torn_recorded(lock, tail) if was_torn or known is None else tail
 
     def _remembered(self, known: Tail) -> Tail:
         """What this process wrote or read last, also when the file has become shorter since."""
         size = self._size(known.day) if known.day else 0
         if size < known.size:
             log.error("audit_log_cut", folder=str(self._folder), day=known.day, bytes=size, expected_bytes=known.size)
-            return Tail(known.head, known.at, known.day, size, known.last)
+            return replace(known, size=size)
         return known
 
-    def _end_of_log(self, days: list[str]) -> Tail:
-        return read_tail(self._folder, days[-1], self._key) if days else Tail()
-
     def _latest_day(self, lock: int) -> str:
-        """The day of the latest record: listed once, then as the lock file says; the lock file cannot turn it back."""
+        """The latest day: listed once, then as the lock file says; the lock file cannot turn it back."""
         if self._tail is None:
             return max(days_of(self._folder), default="")
         noted = os.pread(lock, 10, 0).decode("ascii", "replace")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from blocks.audit.chain import is_sealed, record_of
-from blocks.audit.days import log_of
+from blocks.audit.days import days_of, log_of
 from blocks.audit.entry import BEGINNING, Head
 from blocks.errors import StoreFailed
 from blocks.whole_file import write_whole
@@ -75,7 +75,10 @@ def read_tail(folder: Path, day: str, key: bytes) -> Tail:
 
 
 def move_aside(folder: Path, day: str) -> bool:
-    """Take what stands after the last line break of a day's file into a file of its own; whether there was any."""
+    """Take what stands after the last line break of a day's file into a file of its own; whether there was any.
+
+    A file that has no whole line goes.
+    """
     path = log_of(folder, day)
     line, last = last_line(path)
     whole = last + len(line) if line else 0
@@ -89,6 +92,23 @@ def move_aside(folder: Path, day: str) -> bool:
     if not whole:
         path.unlink()
     return bool(rest)
+
+
+def clear_end(folder: Path, day: str) -> tuple[str, bool]:
+    """Have the log end with a whole record.
+
+    Args:
+        folder: Of the log.
+        day: Its latest.
+
+    Returns:
+        The latest day that has a record, and whether a write that was cut off has been moved aside.
+    """
+    was_torn = move_aside(folder, day)
+    while not log_of(folder, day).exists() and (days := days_of(folder)):
+        day = days[-1]
+        was_torn |= move_aside(folder, day)
+    return (day if log_of(folder, day).exists() else ""), was_torn
 
 
 def torn_files(folder: Path) -> list[Path]:

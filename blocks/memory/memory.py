@@ -128,10 +128,8 @@ class Memory:
         Raises:
             StoreFailed: the file cannot be read.
         """
-        if (
-            run_id
-            and (before := await self._reading(lambda db: recalled_before(db, namespace, run_id, call_id))) is not None
-        ):
+        before = await self._reading(lambda database: recalled_before(database, namespace, run_id, call_id))
+        if before is not None:
             return before
         asked = question.strip()[:QUESTION_CHARS]
         vector = await self._vector(asked)

@@ -11,8 +11,9 @@ from blocks.action import Action
 from blocks.policy.command import PROGRAM, TRUSTED_FOLDERS
 from blocks.policy.hosts import Host, host_of, hosts_in
 from blocks.policy.paths import Seen, real_of, seen
-from blocks.policy.programs import MOST_WORDS, TooMuch, commands_in, name_of, path_words
+from blocks.policy.programs import TooMuch, commands_in, name_of, path_words
 
+MOST_WORDS = 1024
 MOST_CHARS = 128 * 1024
 """Of a command: Linux takes no longer word (MAX_ARG_STRLEN), and nobody reads more."""
 

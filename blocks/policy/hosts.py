@@ -24,7 +24,10 @@ PRIVATE_ENDINGS = (
 """Names that are given out inside of networks only. RFC 6761, 6762, 8375, ICANN's .internal (2024), Kubernetes."""
 
 PLACE = re.compile(r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.?)(?::(?P<port>[0-9]{1,5}))?")
-IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^/\s@]*@)?([^/\s?#@]+)", re.IGNORECASE)
+LONGEST = 300
+"""Characters of a host with its port; a name has 253 at most (RFC 1035)."""
+
+IN_URL = re.compile(r"[a-z][a-z0-9+.-]{0,30}://(?:[^/\s@]{0,255}@)?([^/\s?#@]{1,300})", re.IGNORECASE)
 
 
 class Host(NamedTuple):
@@ -178,7 +181,7 @@ PrivateHost = Annotated[str, AfterValidator(_named_private)]
 def hosts_in(word: str) -> list[Host]:
     """Hosts that a word of a command may mean: as a URL, `user@host`, or as it is."""
     texts = {*IN_URL.findall(word), word, word.rpartition("@")[2]}
-    return [host for text in texts if (host := _perhaps(text.lower())) is not None]
+    return [host for text in texts if len(text) <= LONGEST and (host := _perhaps(text.lower())) is not None]
 
 
 def _perhaps(text: str) -> Host | None:

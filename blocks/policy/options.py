@@ -67,17 +67,13 @@ def is_said(entry: str, args: Sequence[str], shape: Shape) -> bool:
 def has_words(words: Sequence[str], args: Sequence[str]) -> bool:
     """Whether words, which may be globs, stand one after the other among those that are no options."""
     there = [arg for arg in args if not arg.startswith("-")]
-    starts = range(len(there) - len(words) + 1)
-    return any(_fit(words, there[start:]) for start in starts)
+    return any(begins_with(words, there, start) for start in range(len(there) - len(words) + 1))
 
 
-def begins_with(words: Sequence[str], there: Sequence[str]) -> bool:
-    """Whether words begin with these, which may be globs."""
-    return len(there) >= len(words) and _fit(words, there)
-
-
-def _fit(words: Sequence[str], there: Sequence[str]) -> bool:
-    return all(fnmatchcase(found, word) for word, found in zip(words, there, strict=False))
+def begins_with(words: Sequence[str], there: Sequence[str], start: int = 0) -> bool:
+    """Whether words, from one on, begin with these, which may be globs."""
+    ahead = there[start : start + len(words)]
+    return len(ahead) == len(words) and all(map(fnmatchcase, ahead, words))
 
 
 def has_flag(flag: str, args: Sequence[str], shape: Shape) -> bool:

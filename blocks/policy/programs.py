@@ -21,8 +21,11 @@ DEEPEST = 4
 MOST_COMMANDS = 2048
 """That one may run; a script of so many words belongs into a file."""
 
-MOST_WORDS = 1024
-"""Of one command."""
+MOST_WORDS = 256
+"""Of a command that runs others, each of which may be one."""
+
+LONGEST_SCRIPT = 500
+"""Characters; what is longer is taken to do harm."""
 
 SHELL_TEXT = re.compile(r"[\s;|&()<>`$'\"\\]")
 SEPARATORS = re.compile(r"\n|`|\$\(|\$\{?IFS\}?|[{}!]")
@@ -112,7 +115,11 @@ def runs_programs(argv: Sequence[str]) -> bool:
     if any(is_said(entry, args, program) for entry in program.runs):
         return True
     words = words_of(args)
-    return program.script is not None and bool(words) and re.fullmatch(program.script, words[0]) is None
+    return program.script is not None and bool(words) and not _is_harmless(words[0], program.script)
+
+
+def _is_harmless(script: str, form: str) -> bool:
+    return len(script) <= LONGEST_SCRIPT and re.fullmatch(form, script) is not None
 
 
 def goes_beyond(argv: Sequence[str]) -> bool:
@@ -154,13 +161,15 @@ def commands_in(argv: Sequence[str]) -> list[tuple[str, ...]]:
 def _within(argv: tuple[str, ...], depth: int, *, any_word: bool = True) -> Iterator[tuple[str, ...]]:
     """What a command runs, where a word may be text with commands, and any word a program."""
     if any_word:
+        if len(argv) > MOST_WORDS:
+            raise TooMuch(f"it runs others, and has more than {MOST_WORDS} words")
         yield from (argv[start:] for start in range(len(argv)))
     for text in (text for word in argv for text in (word, word.partition("=")[2])):
         inner = _split(text) if SHELL_TEXT.search(text) else []
         if inner in ([], [(text,)]):
             continue
-        if depth == DEEPEST or any(len(command) > MOST_WORDS for command in inner):
-            raise TooMuch("it has commands within commands, too deep or too long to be looked at")
+        if depth == DEEPEST:
+            raise TooMuch("it has commands within commands, too deep to be looked at")
         for command in inner:
             yield from _within(command, depth + 1)
 

@@ -31,8 +31,7 @@ def verify(anchor: AnchorOption = None, as_json: Json = False) -> None:
     else:
         for fault in verdict.faults:
             typer.echo(str(fault))
-        said = "all as they were written" if verdict.ok else f"{len(verdict.faults)} faults"
-        typer.echo(f"{verdict.entries} records, {said}; head {verdict.head}")
+        typer.echo(f"{verdict.summary}; head {verdict.head}")
     if not verdict.ok:
         raise typer.Exit(1)
 

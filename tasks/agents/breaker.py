@@ -211,14 +211,15 @@ class _Passed:
 
 def outcome_of(result: Any) -> Outcome:
     """What a tool's result tells of its health; `{"error": {"code": …}}` and `{"refused": …}` are no results."""
-    if not isinstance(result, dict) or len(result) != 1:  # pyright: ignore[reportUnknownArgumentType]
-        return "ok"
-    if "refused" in result or "dry_run" in result:
-        return "none"
-    error: Any = result.get("error")  # pyright: ignore[reportUnknownMemberType]
-    if not isinstance(error, dict):
-        return "ok"
-    return "failed" if error.get("code") in FAILED_CODES else "none"  # pyright: ignore[reportUnknownMemberType]
+    match result:
+        case {"note": _, "result": inner}:  # a person changed the arguments
+            return outcome_of(inner)
+        case {"error": {"code": str(code)}, **more} if not more:
+            return "failed" if code in FAILED_CODES else "none"
+        case {"refused": _, **more} | {"dry_run": _, **more} if not more:
+            return "none"
+        case _:
+            return "ok"
 
 
 def outcome_of_error(error: BaseException) -> Outcome:

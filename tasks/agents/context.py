@@ -191,8 +191,16 @@ class KeptSummaries(AbstractCapability[None]):
 
 
 def _texts(messages: Sequence[ModelMessage]) -> list[str]:
-    """The texts of a request for a summary; without times, which differ in each attempt."""
-    return [str(getattr(part, "content", "")) for message in messages for part in message.parts]
+    """The texts of messages; without times, which differ in each attempt."""
+    return [text for message in messages for part in message.parts for text in _parts(part)]
+
+
+def _parts(part: Any) -> list[str]:
+    if isinstance(part, ToolCallPart):
+        return [part.tool_name, part.args_as_json_str()]
+    content: Any = getattr(part, "content", "")
+    items: list[Any] = content if isinstance(part, UserPromptPart) and not isinstance(content, str) else [content]
+    return [str(getattr(item, "content", item)) for item in items]
 
 
 class SummaryAsData(AbstractCapability[Any]):

@@ -41,22 +41,22 @@ class Kept:
                 path=str(self._path(name)),
             ) from error
 
-    def put(self, name: str, record: Frozen) -> None:
-        """Keep a record. Raises `StoreFailed`."""
+    def put(self, name: str, record: Frozen, *, sync: bool = True) -> None:
+        """Keep a record; without `sync` it may be gone when the whole machine dies. Raises `StoreFailed`."""
         try:
-            write_whole(self._path(name), record.model_dump_json().encode())
+            write_whole(self._path(name), record.model_dump_json().encode(), sync=sync)
         except OSError as error:
             raise StoreFailed(
                 f"a record of the run cannot be written into {self._folder}: {error.strerror or error}",
                 fix="free disk space, or name another folder in AGENTS_HOME",
             ) from error
 
-    async def once(self, kind: type[R], name: str, make: Callable[[], Awaitable[R]]) -> R:
+    async def once(self, kind: type[R], name: str, make: Callable[[], Awaitable[R]], *, sync: bool = True) -> R:
         """The record; made when there is none. What fails to be made is made again next time."""
         if (found := self.find(kind, name)) is not None:
             return found
         made = await make()
-        self.put(name, made)
+        self.put(name, made, sync=sync)
         return made
 
     def _path(self, name: str) -> Path:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,16 +78,18 @@ class Opened:
     guarded: GuardedRun
     labels: set[Label] = field(default_factory=set[Label])
     waited_s: float = 0.0
+    _notes: "list[Future[Any]]" = field(default_factory=list["Future[Any]"], init=False)
+    _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "audit"), init=False)
 
     def call(self, call_id: str) -> Call:
         """A tool call of the run."""
         return Call(run_id=self.run_id, call_id=call_id, agent=self.definition.name, user=self.user, place=self.place)
 
-    async def record(self, phase: str, entry_id: str, **facts: Any) -> None:
-        """Write into the audit, once for each `entry_id`.
+    def note(self, phase: str, entry_id: str, **facts: Any) -> None:
+        """Have it written into the audit, once for each `entry_id`, before the run's next effect.
 
-        Raises:
-            StoreFailed: it cannot be written; then nothing goes on.
+        For what happens again in each attempt, as decisions and what only reads: a process that dies may take the note
+        along, and the next attempt makes it again.
         """
         from blocks.audit import Entry
 
@@ -100,7 +103,26 @@ class Opened:
             policy_version=self.policy.version,
             **facts,
         )
-        await asyncio.to_thread(self.audit.append, entry)
+        self._notes.append(self._writer.submit(self.audit.append, entry))
+
+    async def record(self, phase: str, entry_id: str, **facts: Any) -> None:
+        """Write into the audit, once for each `entry_id`; when this returns it is on the disk, with all notes before.
+
+        Raises:
+            StoreFailed: it cannot be written; then nothing goes on.
+        """
+        self.note(phase, entry_id, **facts)
+        await self.written()
+
+    async def written(self) -> None:
+        """Wait until all notes are on the disk. Raises as `record`."""
+        notes, self._notes = self._notes, []
+        for note in notes:
+            await asyncio.wrap_future(note)
+
+    def close(self) -> None:
+        """Let the last notes be written."""
+        self._writer.shutdown()
 
 
 _opened: dict[str, Opened] = {}

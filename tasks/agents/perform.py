@@ -31,27 +31,42 @@ async def perform(work: Opened, tool: Tool[Any], call_id: str, arguments: dict[s
         Stopped: the run was stopped.
     """
     call = work.call(call_id)
-    fields = {"tool": tool.name, "call_id": call_id, "arguments_hash": hash_of(tool.name, arguments)}
     try:
         checked = checked_arguments(tool, arguments)
         if tool.read_only:
-            result = await _within_time(work, tool, checked, call)
-        else:
-            await work.record("started", f"{call_id}/started", **fields, risk=tool.risk, reversible=tool.reversible)
-            result = await work.effects.once(
-                call.effect_id, lambda: _within_time(work, tool, checked, call), repeatable=tool.repeatable
-            )
+            return await _within_time(work, tool, checked, call)
+        await work.record(
+            "started", f"{call_id}/started", **facts_of(tool, call_id, arguments), reversible=tool.reversible
+        )
+        return await work.effects.once(
+            call.effect_id, lambda: _within_time(work, tool, checked, call), repeatable=tool.repeatable
+        )
     except Stopped:
         raise
     except C500Error as error:
-        message = work.place.redactor.text(error.message)
-        await work.record("failed", f"{call_id}/failed", **fields, outcome=f"{error.code}: {message}")
-        return {"error": {"code": error.code, "message": message, "fix": work.place.redactor.text(error.fix)}}
-    shown = as_text(result)[:SHOWN_IN_AUDIT]
-    await work.record(
-        "done", f"{call_id}/done", **fields, outcome=shown, details={"result_sha256": hash_of(tool.name, result)}
-    )
-    return result
+        return {
+            "error": {
+                "code": error.code,
+                "message": work.place.redactor.text(error.message),
+                "fix": work.place.redactor.text(error.fix),
+            }
+        }
+
+
+def note_outcome(work: Opened, tool: Tool[Any], call_id: str, arguments: dict[str, Any], result: Any) -> None:
+    """Have it written down what came of a call; the same in every attempt of the run."""
+    facts = facts_of(tool, call_id, arguments)
+    if isinstance(result, dict) and "error" in result:
+        work.note("failed", f"{call_id}/failed", **facts, outcome=as_text(result)[:SHOWN_IN_AUDIT])  # pyright: ignore[reportUnknownArgumentType]
+        return
+    details = {"result_sha256": hash_of(tool.name, result)}
+    work.note("done", f"{call_id}/done", **facts, outcome=as_text(result)[:SHOWN_IN_AUDIT], details=details)
+
+
+def facts_of(tool: Tool[Any], call_id: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """What each record of a call has."""
+    hashed = hash_of(tool.name, arguments)
+    return {"tool": tool.name, "call_id": call_id, "arguments_hash": hashed, "risk": tool.risk}
 
 
 def checked_arguments(tool: Tool[Any], arguments: dict[str, Any]) -> BaseModel:

@@ -16,7 +16,7 @@ from blocks.errors import BadInput, C500Error, NotAllowed
 from blocks.model import Frozen
 from tasks.agents.exchange import said
 from tasks.agents.opened import Opened, work_of
-from tasks.agents.perform import checked_arguments
+from tasks.agents.perform import checked_arguments, note_outcome
 from tasks.agents.tool import Tool
 
 REDACTED = "[REDACTED:"
@@ -68,6 +68,7 @@ class Permission(AbstractCapability[str]):
         if work.dry_run and not tool.read_only:
             return {"dry_run": await _preview(work, tool, call.tool_call_id, permitted.arguments)}
         result = await handler(permitted.arguments)
+        note_outcome(work, tool, call.tool_call_id, permitted.arguments, result)
         work.labels |= tool.labels
         return {"note": permitted.why, "result": result} if permitted.edited else result
 
@@ -75,11 +76,11 @@ class Permission(AbstractCapability[str]):
         self, work: Opened, tool: Tool[Any], call_id: str, arguments: dict[str, Any], reasons: str
     ) -> Permitted:
         """What is decided, once for each call and version of the policy."""
-
         return await work.kept.once(
             Permitted,
             f"{call_id}/permitted/{work.policy.version}",
             lambda: _decided(work, tool, call_id, arguments, reasons),
+            sync=not tool.read_only,
         )
 
 
@@ -87,10 +88,10 @@ async def _decided(work: Opened, tool: Tool[Any], call_id: str, arguments: dict[
     try:
         action = action_of(work, tool, arguments)
     except (NotAllowed, BadInput) as error:
-        await _record_decision(work, tool, call_id, arguments, reasons, "deny", "reach", error.message)
+        _note_decision(work, tool, call_id, arguments, reasons, "deny", "reach", error.message)
         return Permitted(arguments=None, why=f"{error.message} ({error.fix})", rule="reach")
     decision = work.policy.decide(action, work.profile, now=datetime.now(UTC), attended=work.attended)
-    await _record_decision(work, tool, call_id, arguments, reasons, decision.verdict, decision.rule, decision.reason)
+    _note_decision(work, tool, call_id, arguments, reasons, decision.verdict, decision.rule, decision.reason)
     if decision.verdict in ("deny", "forbid"):
         return Permitted(arguments=None, why=decision.reason, rule=decision.rule)
     if decision.verdict == "ask" and not work.dry_run:
@@ -187,7 +188,7 @@ def approval_id(run_id: str, call_id: str, arguments_hash: str, policy_version: 
     return sha256(f"{run_id}/{call_id}/{arguments_hash}/{policy_version}".encode()).hexdigest()[:16]
 
 
-async def _record_decision(
+def _note_decision(
     work: Opened,
     tool: Tool[Any],
     call_id: str,
@@ -197,7 +198,7 @@ async def _record_decision(
     rule: str,
     reason: str,
 ) -> None:
-    await work.record(
+    work.note(
         "decided",
         f"{call_id}/decided",
         tool=tool.name,

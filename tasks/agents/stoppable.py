@@ -23,9 +23,11 @@ async def stoppable(
     """
     watching = asyncio.create_task(watch(switches, run.agent, run.run_id, parents=run.parents))
     ending = asyncio.timeout(None)  # it knows its own cancellation from those of others
+    within = True
 
     def end(_: asyncio.Task[Switch]) -> None:
-        ending.reschedule(asyncio.get_running_loop().time())
+        if within:  # else the block ended in the same moment
+            ending.reschedule(asyncio.get_running_loop().time())
 
     try:
         async with ending:
@@ -33,7 +35,7 @@ async def stoppable(
             try:
                 yield
             finally:
-                watching.remove_done_callback(end)
+                within = False
     except Exception as error:
         if ending.expired():
             raise await error_of(watching.result()) from error

@@ -12,6 +12,8 @@ from tasks.agents.exchange import asked_tools, said
 from tasks.agents.opened import work_of
 
 ACTIVE = "active"
+KEEP_EVERY_S = 5.0
+"""So much of its time at work a run may forget when it is killed."""
 
 
 class Active(Frozen):
@@ -27,6 +29,9 @@ class Active(Frozen):
 class Trail(AbstractCapability[str]):
     """Writes down every answer of the model: its reasons, the calls it asks for, its tokens and its cost."""
 
+    def __init__(self) -> None:
+        self._kept_s = 0.0
+
     async def after_model_request(
         self, ctx: RunContext[str], *, request_context: ModelRequestContext, response: ModelResponse
     ) -> ModelResponse:
@@ -41,8 +46,8 @@ class Trail(AbstractCapability[str]):
             "completion_tokens": response.usage.output_tokens,
             "asks_for": redactor.value(asked_tools(response)),
         }
-        await work.record(
-            "model_call", f"model/{ctx.run_step}", reasoning=redactor.text(said(response)) or None, details=facts
-        )
-        work.kept.put(ACTIVE, Active(active_s=work.guarded.active_s))
+        work.note("model_call", f"model/{ctx.run_step}", reasoning=redactor.text(said(response)) or None, details=facts)
+        if (active_s := work.guarded.active_s) - self._kept_s >= KEEP_EVERY_S:
+            self._kept_s = active_s
+            work.kept.put(ACTIVE, Active(active_s=active_s), sync=False)
         return response

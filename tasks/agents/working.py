@@ -50,7 +50,7 @@ async def working(run: Begun, chosen: Settings, ask: Ask, notify: Notify) -> Asy
         remembering() as memory,
         tools_of(run.definition, chosen, hosts_of(run, policy), memory) as tools,
     ):
-        yield Opened(
+        work = Opened(
             run_id=run.run_id,
             definition=run.definition,
             goal=run.goal,
@@ -72,6 +72,10 @@ async def working(run: Begun, chosen: Settings, ask: Ask, notify: Notify) -> Asy
             memory=memory,
             guarded=guarded_of(run, kept),
         )
+        try:
+            yield work
+        finally:
+            work.close()
 
 
 def guarded_of(run: Begun, kept: Kept) -> GuardedRun:

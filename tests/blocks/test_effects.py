@@ -220,8 +220,12 @@ async def test_old_outcomes_are_purged_and_doubts_kept(ledger: EffectLedger, fol
         await ledger.once("run/failed", Doing(fails=BadInput("m", fix="f")))
     with pytest.raises(ValueError, match="x"):
         await ledger.once("run/doubt", Doing(fails=ValueError("x")))
+    half = next(folder.rglob("*.json")).with_name(".half.json.0123")
+    half.write_text("")
     assert ledger.purge(3600) == 0
+    assert half.exists()
     assert ledger.purge(-1) == 2
+    assert not half.exists()
     assert [effect.effect_id for effect in ledger.begun()] == ["run/doubt"]
     assert len(list(folder.rglob("*.lock"))) == 1
 

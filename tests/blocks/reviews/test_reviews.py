@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from blocks.action import hash_of
@@ -226,6 +227,7 @@ Json = st.recursive(
 )
 
 
+@hypothesis_settings(max_examples=30)
 @given(content=Json, changed=Json)
 def test_any_content_comes_out_as_it_was_approved(
     content: Any, changed: Any, tmp_path_factory: pytest.TempPathFactory

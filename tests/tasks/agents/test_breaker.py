@@ -231,6 +231,8 @@ def test_nothing_passes_an_open_breaker_whatever_happened_before(moves: Any, tmp
         ({"error": {"code": "ENGINE_UNAVAILABLE"}}, "failed"),
         ({"error": {"code": "BAD_INPUT"}}, "none"),
         ({"error": {"code": "STOPPED"}}, "none"),
+        ({"error": {"code": ["TIMED_OUT"]}}, "ok"),
+        ({"note": "ann changed it", "result": {"error": {"code": "TIMED_OUT"}}}, "failed"),
         ({"refused": "no"}, "none"),
         ({"dry_run": "it would"}, "none"),
     ],

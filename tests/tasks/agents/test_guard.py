@@ -11,6 +11,7 @@ from pydantic_ai.capabilities import AbstractCapability
 from blocks.errors import Stopped, StoreFailed
 from blocks.switches import Switch
 from tasks.agents.guard import AgentStopped, GuardedRun, GuardEvent, GuardTripped
+from tasks.agents.stoppable import stoppable
 from tests.tasks.agents.guard_lab import STOP, Lab, steps
 
 
@@ -66,6 +67,17 @@ async def test_a_stop_while_a_person_is_asked_keeps_the_call_from_being_made(lab
     assert lab.done == []
 
 
+async def test_a_stop_while_the_model_is_waited_for_keeps_it_from_being_asked(lab: Lab) -> None:
+    class Waits(AbstractCapability[Any]):
+        async def wrap_model_request(self, ctx: Any, *, request_context: Any, handler: Any) -> Any:
+            lab.switches.set(STOP)
+            return await handler(request_context)
+
+    with pytest.raises(AgentStopped):
+        await lab.agent(Waits()).run("go")
+    assert lab.asked == 0
+
+
 async def test_a_stop_cancels_the_call_of_a_tool_and_those_beside_it(lab: Lab) -> None:
     agent, begun, ends = lab.agent(), list[str](), list[str]()
     lab.turns = [[("wait", {"name": "one"}), ("wait", {"name": "two"})]]
@@ -103,6 +115,24 @@ async def test_a_cancellation_by_somebody_else_stays_one(lab: Lab) -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_a_call_that_ends_in_the_moment_of_a_stop_is_done(lab: Lab) -> None:
+    loop, ended, faults = asyncio.get_running_loop(), asyncio.Event(), list[Any]()
+    loop.set_exception_handler(lambda _, context: faults.append(context))
+
+    class InThatMoment:
+        async def look(self, runs: Any) -> Any:
+            loop.call_soon(ended.set)  # so that the call ends after the watch, and before what the watch calls then
+            return dict.fromkeys(runs, STOP)
+
+    async def error_of(switch: Switch) -> Exception:
+        raise AssertionError(f"nothing was left to stop: {switch}")
+
+    async with stoppable(InThatMoment(), lab.run, error_of):  # type: ignore[arg-type]
+        await ended.wait()
+    await asyncio.sleep(0)
+    assert faults == []
 
 
 async def test_switches_that_cannot_be_read_stop_the_run_and_say_so(lab: Lab) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from blocks.action import Touched
-from blocks.errors import NotAllowed
+from blocks.errors import BadInput, NotAllowed
 from blocks.web_address import DEFAULT_PORTS, web_address
 from blocks.workspace import INSIDE
 
@@ -20,8 +20,7 @@ BETWEEN = re.compile(r"[\s'\"=:;,|&<>(){}\[\]`$@]+")
 """What stands between paths in an argument: `--output=a`, `a:b`, and the commands within `sh -c`."""
 
 PATH_BEGINS = re.compile(r"\.{0,2}/")
-"""In an option that its path is glued to, as `-f../a`."""
-
+SHORT_OPTION = re.compile(r"-[A-Za-z]")
 MOST_PIECES = 5000
 
 OWN = ("/tmp", "/dev", "/proc")  # noqa: S108 - of the sandbox
@@ -45,7 +44,7 @@ def touched_by(argv: Sequence[str], root: Path, sandbox: str, size_bytes: int) -
 
     Raises:
         NotAllowed: an argument leads out of the workspace by `..` or through a link.
-        BadInput: a URL in it is none.
+        BadInput: a URL in it is none, or it names more paths than are looked through.
     """
     within, outside = _sorted_paths(argv[1:], root, is_boxed=sandbox == "bubblewrap")
     program = [_program(argv[0], root)] if "/" in argv[0] else []
@@ -91,12 +90,24 @@ def _pieces(arguments: Sequence[str], root: Path) -> Iterator[str]:
     seen: set[str] = set()
     for argument in arguments:
         text = URL.sub(" ", argument)
-        begin = PATH_BEGINS.search(text)
-        for piece in (text, *BETWEEN.split(text), *([text[begin.start() :]] if begin else [])):
-            if piece in seen or len(seen) >= MOST_PIECES or not _may_be_path(piece, root):
+        for piece in (text, *BETWEEN.split(text), *_glued(text)):
+            if piece in seen or not _may_be_path(piece, root):
                 continue
+            if len(seen) == MOST_PIECES:
+                raise BadInput(
+                    f"the arguments name more than {MOST_PIECES} paths",
+                    fix="name a folder, or write the list into a file",
+                    field="argv",
+                )
             seen.add(piece)
             yield piece
+
+
+def _glued(text: str) -> Iterator[str]:
+    """What may be a path behind short options, as in `-Isrc/a` and `-xf/etc/a`."""
+    if SHORT_OPTION.match(text):
+        yield text[2:]
+        yield from (text[start:] for start in (3, 4) if PATH_BEGINS.match(text, start))
 
 
 def _may_be_path(piece: str, root: Path) -> bool:

@@ -88,51 +88,69 @@ BranchName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9.
 HASH = re.compile(r"[0-9a-f]{40,64}")
 
 
-async def run_git(
-    place: Place, folder: str, arguments: Sequence[str], *, writing: bool = False, stdin: bytes = b""
-) -> str:
-    """What a command of git says, in a repository that was checked.
+class Repository:
+    """A repository whose settings start no programs; see `open_repository`.
 
     Args:
         place: Workspace and sandbox.
-        folder: The repository, relative to the workspace.
-        arguments: The command, with its own options and what was checked of the caller's.
-        writing: Whether it changes the repository.
-        stdin: What it may read.
-
-    Raises:
-        NotFound, NotAllowed: see `checked_repository`.
-        BadInput, EngineFailed, TimedOut: git refuses, or did not end.
+        where: Its folder, relative to the workspace.
     """
-    where = await checked_repository(place, folder)
-    argv = [*_command(where), *arguments]
-    if writing:
-        done = await place.sandbox.run(
-            argv, workspace=place.workspace.root, limits=LIMITS, stdin=stdin, env=ENV, writable=True
+
+    def __init__(self, place: Place, where: str) -> None:
+        self._place = place
+        # With the folder named, git looks for no other one above it.
+        options = [option for name, value in OFF.items() for option in ("-c", f"{name}={value}")]
+        self._git = ["git", "-C", f"./{where}", "--git-dir=.git", "--work-tree=.", "--no-pager", *options]
+
+    async def read(self, command: str, *arguments: str) -> str:
+        """What a command says that changes nothing.
+
+        Args:
+            command: Of git.
+            arguments: Its options, and what was checked of the caller's.
+
+        Raises:
+            NotFound, BadInput, EngineFailed, TimedOut: git refuses, or did not end.
+        """
+        argv = [*self._git, command, *arguments]
+        return _said(command, await run_reading(self._place, argv, limits=LIMITS, env=ENV))
+
+    async def change(self, command: str, *arguments: str, stdin: bytes = b"", options: Sequence[str] = ()) -> str:
+        """What a command says that changes the repository; see `read`.
+
+        Args:
+            command: Of git.
+            arguments: Its options, and what was checked of the caller's.
+            stdin: What it may read.
+            options: Of git itself.
+        """
+        done = await self._place.sandbox.run(
+            [*self._git, *options, command, *arguments],
+            workspace=self._place.workspace.root,
+            limits=LIMITS,
+            stdin=stdin,
+            env=ENV,
+            writable=True,
         )
-        done = checked(done, "git")
-    else:
-        done = await run_reading(place, argv, limits=LIMITS, env=ENV)
-    if done.exit_code != 0:
-        raise _told(arguments[0], done)
-    return done.stdout
+        return _said(command, checked(done, "git"))
+
+    async def commit(self, ref: str) -> str:
+        """The hash of the commit that a name stands for. Raises `NotFound`, and as `read`."""
+        try:
+            found = await self.read("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+        except EngineFailed:
+            found = ""
+        if not HASH.fullmatch(found.strip()):
+            raise NotFound(f"there is no commit {ref!r}", fix="list branches with git_branch, commits with git_log")
+        return found.strip()
 
 
-async def commit_of(place: Place, folder: str, ref: str) -> str:
-    """The hash of the commit that a name stands for. Raises `NotFound`, and as `run_git`."""
-    try:
-        found = await run_git(
-            place, folder, ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"]
-        )
-    except EngineFailed:
-        found = ""
-    if not HASH.fullmatch(found.strip()):
-        raise NotFound(f"there is no commit {ref!r}", fix="list branches with git_branch, commits with git_log")
-    return found.strip()
+async def open_repository(place: Place, folder: str) -> Repository:
+    """A repository, when its settings start no programs.
 
-
-async def checked_repository(place: Place, folder: str) -> str:
-    """A repository's folder relative to the workspace, when its settings start no programs.
+    Args:
+        place: Workspace and sandbox.
+        folder: Its folder, relative to the workspace.
 
     Raises:
         NotFound: there is none.
@@ -151,7 +169,7 @@ async def checked_repository(place: Place, folder: str) -> str:
             f"the repository {folder!r:.200} has settings that may start programs: {cut(', '.join(bad), 300)}",
             fix="have a person remove them from .git/config",
         )
-    return where
+    return Repository(place, where)
 
 
 def _plain_repository(place: Place, folder: str) -> str:
@@ -176,10 +194,10 @@ def _kind(path: Path) -> int | None:
         return None
 
 
-def _command(where: str) -> list[str]:
-    # With the folder named, git looks for no other one above it.
-    options = [option for name, value in OFF.items() for option in ("-c", f"{name}={value}")]
-    return ["git", "-C", f"./{where}", "--git-dir=.git", "--work-tree=.", "--no-pager", *options]
+def _said(command: str, done: Completed) -> str:
+    if done.exit_code != 0:
+        raise _told(command, done)
+    return done.stdout
 
 
 def _told(command: str, done: Completed) -> C500Error:

@@ -10,13 +10,18 @@ from blocks.errors import BadInput, NotFound
 from blocks.model import Frozen
 from tasks.agents.tool import Call, Place, Tool
 from tasks.agents.tools.files.reading import PathName
-from tasks.agents.tools.git.repository import BranchName, Ref, commit_of, run_git
+from tasks.agents.tools.git.repository import BranchName, Ref, Repository, open_repository
 
 NO_PROGRAMS = ("--no-ext-diff", "--no-textconv", "--no-color", "--submodule=short")
 LOOK_BACK = 50
 """Commits among which an earlier attempt's is looked for."""
 
-Paths = Annotated[tuple[PathName, ...], Field(max_length=200)]
+Path = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^/\x00][^\x00]{0,3999}$"),
+    Field(description="Path relative to the repository"),
+]
+Paths = Annotated[tuple[Path, ...], Field(max_length=200)]
 Message = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=5000, pattern=r"^[^\x00]*$")]
 
 
@@ -52,7 +57,7 @@ class GitShow(_InRepository):
     """Arguments of `git_show`."""
 
     ref: Ref = "HEAD"
-    path: PathName | None = Field(default=None, description="A file as it was in the commit; None: what it changed")
+    path: Path | None = Field(default=None, description="A file as it was in the commit; None: what it changed")
 
 
 class GitCommit(_InRepository):
@@ -71,97 +76,77 @@ class GitBranch(_InRepository):
 
 
 async def _status(arguments: GitStatus, call: Call) -> str:
-    return await run_git(call.place, arguments.repository, _status_argv(arguments))
+    repository = await open_repository(call.place, arguments.repository)
+    options = ("--porcelain=v1", "--branch", "--untracked-files=normal", "--ignore-submodules=all")
+    return await repository.read("status", *options)
 
 
 async def _diff(arguments: GitDiff, call: Call) -> str:
-    commits = [await commit_of(call.place, arguments.repository, ref) for ref in _compared(arguments)]
-    return await run_git(call.place, arguments.repository, _diff_argv(arguments, commits)) or "there is no difference"
+    if arguments.head and (not arguments.base or arguments.staged):
+        raise BadInput("head is compared with base alone", fix="give base, and leave out staged", field="head")
+    repository = await open_repository(call.place, arguments.repository)
+    commits = [await repository.commit(ref) for ref in (arguments.base, arguments.head) if ref]
+    options = [*NO_PROGRAMS, "--ignore-submodules=all"]
+    options += [*(["--staged"] if arguments.staged else []), *(["--numstat"] if arguments.names_only else [])]
+    return await repository.read("diff", *options, *commits, "--", *arguments.paths) or "there is no difference"
 
 
 async def _log(arguments: GitLog, call: Call) -> str:
-    commit = await commit_of(call.place, arguments.repository, arguments.ref)
-    return await run_git(call.place, arguments.repository, _log_argv(arguments, commit))
+    repository = await open_repository(call.place, arguments.repository)
+    options = (f"--max-count={arguments.most}", "--date=iso", "--format=%h %ad %an: %s", "--no-color")
+    return await repository.read("log", *options, await repository.commit(arguments.ref), "--", *arguments.paths)
 
 
 async def _show(arguments: GitShow, call: Call) -> str:
-    commit = await commit_of(call.place, arguments.repository, arguments.ref)
-    return await run_git(call.place, arguments.repository, _show_argv(arguments, commit))
+    repository = await open_repository(call.place, arguments.repository)
+    commit = await repository.commit(arguments.ref)
+    if arguments.path is None:
+        return await repository.read("show", *NO_PROGRAMS, "--stat", "--patch", "--format=fuller", commit, "--")
+    return await repository.read("show", *NO_PROGRAMS, f"{commit}:./{arguments.path}", "--")
 
 
 async def _commit(arguments: GitCommit, call: Call) -> dict[str, Any]:
-    place, where = call.place, arguments.repository
+    repository = await open_repository(call.place, arguments.repository)
     mark = f"Agent-Call: {re.sub(r'[^A-Za-z0-9_./:-]', '_', call.effect_id)}"
-    done = await _made_before(place, where, mark)
+    done = await _made_before(repository, mark)
     if done is None:
         name = call.agent or "agent"
-        identity = ["-c", f"user.name={name}", "-c", f"user.email={name}@agents.invalid"]
-        await run_git(place, where, ["add", "--all", "--", *arguments.paths], writing=True)
-        await run_git(
-            place,
-            where,
-            [*identity, "commit", "--quiet", "--no-verify", "--no-gpg-sign", "--file=-", "--", *arguments.paths],
-            writing=True,
+        await repository.change("add", "--all", "--", *arguments.paths)
+        await repository.change(
+            "commit",
+            *("--quiet", "--no-verify", "--no-gpg-sign", "--file=-", "--", *arguments.paths),
+            options=("-c", f"user.name={name}", "-c", f"user.email={name}@agents.invalid"),
             stdin=f"{arguments.message}\n\n{mark}\n".encode("utf-8", "replace"),
         )
-        done = await commit_of(place, where, "HEAD")
+        done = await repository.commit("HEAD")
     return {"commit": done}
 
 
-async def _made_before(place: Place, where: str, mark: str) -> str | None:
+async def _made_before(repository: Repository, mark: str) -> str | None:
     """The commit of an earlier attempt."""
     try:
-        head = await commit_of(place, where, "HEAD")
+        head = await repository.commit("HEAD")
     except NotFound:
         return None  # the first commit of all
-    search = ["log", f"--max-count={LOOK_BACK}", "--fixed-strings", f"--grep={mark}", "--format=%H", head]
-    return (await run_git(place, where, search)).partition("\n")[0] or None
+    options = (f"--max-count={LOOK_BACK}", "--fixed-strings", f"--grep={mark}", "--format=%H")
+    return (await repository.read("log", *options, head)).partition("\n")[0] or None
 
 
 async def _branch(arguments: GitBranch, call: Call) -> Any:
-    place, where, name = call.place, arguments.repository, arguments.name
+    repository, name = await open_repository(call.place, arguments.repository), arguments.name
     if name is None:
-        listing = ["branch", "--list", "--all", "--no-color", "--format=%(HEAD) %(refname:short) %(objectname:short)"]
-        return await run_git(place, where, listing)
+        shape = "--format=%(HEAD) %(refname:short) %(objectname:short)"
+        return await repository.read("branch", "--list", "--all", "--no-color", shape)
     try:
-        await commit_of(place, where, f"refs/heads/{name}")
+        await repository.commit(f"refs/heads/{name}")
     except NotFound:
         if not arguments.create:
             raise
-        start = await commit_of(place, where, arguments.start or "HEAD")
-        await run_git(place, where, ["switch", "--quiet", "--no-track", "--create", name, start], writing=True)
+        start = await repository.commit(arguments.start or "HEAD")
+        await repository.change("switch", "--quiet", "--no-track", "--create", name, start)
         return {"branch": name, "created": True, "commit": start}
-    await run_git(place, where, ["switch", "--quiet", "--no-guess", name], writing=True)
+    await repository.change("switch", "--quiet", "--no-guess", name)
     return {"branch": name, "created": False}
-
-
-def _status_argv(_arguments: GitStatus) -> list[str]:
-    return ["status", "--porcelain=v1", "--branch", "--untracked-files=normal", "--ignore-submodules=all"]
-
-
-def _compared(arguments: GitDiff) -> list[str]:
-    if arguments.head and not arguments.base:
-        raise BadInput("head without base", fix="give base, too", field="base")
-    if arguments.head and arguments.staged:
-        raise BadInput("two commits are compared, or what is staged", fix="leave out staged or head", field="staged")
-    return [ref for ref in (arguments.base, arguments.head) if ref]
-
-
-def _diff_argv(arguments: GitDiff, commits: list[str]) -> list[str]:
-    staged = ["--staged"] if arguments.staged else []
-    shape = ["--numstat"] if arguments.names_only else []
-    return ["diff", *NO_PROGRAMS, "--ignore-submodules=all", *staged, *shape, *commits, "--", *arguments.paths]
-
-
-def _log_argv(arguments: GitLog, commit: str) -> list[str]:
-    shape = "--format=%h %ad %an: %s"
-    return ["log", f"--max-count={arguments.most}", "--date=iso", shape, "--no-color", commit, "--", *arguments.paths]
-
-
-def _show_argv(arguments: GitShow, commit: str) -> list[str]:
-    if arguments.path is None:
-        return ["show", *NO_PROGRAMS, "--stat", "--patch", "--format=fuller", commit, "--"]
-    return ["show", *NO_PROGRAMS, f"{commit}:./{arguments.path}", "--"]
 
 
 def _reads(arguments: _InRepository, place: Place) -> Touched:

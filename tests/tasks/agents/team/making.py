@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from blocks.accounts.chat import Answer, Caller, ChatReply, ChatRequest, TokenUsage
 from blocks.errors import C500Error
 from blocks.store import LocalFiles
 from blocks.store.files import Files
@@ -106,6 +107,25 @@ class Specialists:
             return said if isinstance(said, AgentResult) else result(run_id, said)
         finally:
             self.now -= 1
+
+
+class Answers:
+    """A pool that says what a test gives it, one after the other."""
+
+    def __init__(self, *says: Any) -> None:
+        self._says = list(says)
+        self.asked: list[ChatRequest] = []
+        self.callers: list[Caller | None] = []
+
+    async def complete(self, request: ChatRequest, caller: Caller | None = None) -> Answer:
+        """Answer, or raise."""
+        self.asked.append(request)
+        self.callers.append(caller)
+        said = self._says.pop(0) if len(self._says) > 1 else self._says[0]
+        if isinstance(said, C500Error):
+            raise said
+        reply = ChatReply(text=said, usage=TokenUsage(prompt_tokens=3, completion_tokens=2))
+        return Answer(reply=reply, model="m", account="a", cost_usd=0.5, latency_s=0.1)
 
 
 @dataclass

@@ -4,34 +4,17 @@ from typing import Any
 
 import pytest
 
-from blocks.accounts.chat import Answer, Caller, ChatReply, ChatRequest, TokenUsage
-from blocks.errors import BudgetExceeded, C500Error, EngineFailed, TooLarge
+from blocks.errors import BudgetExceeded, EngineFailed, TooLarge
 from tasks.agents.result import AgentTrouble
 from tasks.agents.team.aggregate import Synthesis, answered, cleaned
 from tasks.agents.team.prompts import fenced
 from tasks.agents.team.result import Finding, Missing, TaskOutcome, TaskState
-from tests.tasks.agents.team.making import begun_of
+from tests.tasks.agents.team.making import Answers, begun_of
 
 
 def outcome(name: str, output: str = "It is so.", state: TaskState = "done") -> TaskOutcome:
     trouble = None if state == "done" else AgentTrouble(code="X", message="it broke", fix="f")
     return TaskOutcome(task_id=name, agent="worker", state=state, output=output, trouble=trouble)
-
-
-class Answers:
-    """A pool that says what a test gives it, one after the other."""
-
-    def __init__(self, *says: Any) -> None:
-        self._says = list(says)
-        self.asked: list[ChatRequest] = []
-
-    async def complete(self, request: ChatRequest, caller: Caller | None = None) -> Answer:
-        self.asked.append(request)
-        said = self._says.pop(0) if len(self._says) > 1 else self._says[0]
-        if isinstance(said, C500Error):
-            raise said
-        reply = ChatReply(text=said, usage=TokenUsage(prompt_tokens=3, completion_tokens=2))
-        return Answer(reply=reply, model="m", account="a", cost_usd=0.5, latency_s=0.1)
 
 
 def synthesis(**parts: Any) -> Synthesis:

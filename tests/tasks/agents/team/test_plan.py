@@ -51,7 +51,9 @@ def test_a_model_is_told_all_problems_of_its_plan() -> None:
 
 def test_a_plan_is_read_from_yaml_and_its_faults_have_lines(tmp_path: Path) -> None:
     file = tmp_path / "plan.yaml"
-    file.write_text("tasks:\n  - id: a\n    goal: Look.\n    agent: worker\n  - id: B\n    goal: Look.\n    agent: worker")
+    file.write_text(
+        "tasks:\n  - id: a\n    goal: Look.\n    agent: worker\n  - id: B\n    goal: Look.\n    agent: worker"
+    )
     with pytest.raises(BadInput, match=r"plan\.yaml:5"):
         read_team_plan(file)
     file.write_text(file.read_text().replace("id: B", "id: b\n    depends_on: [a]"))

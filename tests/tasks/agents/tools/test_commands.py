@@ -92,7 +92,9 @@ def test_rules_see_real_paths_hosts_and_argv(hand: Hand, folder: Path) -> None:
     touched = hand.touches(RUN, argv=["cp", "link/a", "--target-directory=real", "new.txt"])
     assert touched.argv == ("cp", "link/a", "--target-directory=real", "new.txt")
     assert touched.writes == (str(folder / "real" / "a"), str(folder / "real"), str(folder / "new.txt"))
-    assert hand.touches(RUN, argv=["cat", "link/a"]).writes == ()
+    reading = hand.touches(RUN, argv=["grep", "-ne", "x/y", "link/a", "-Ireal/a"])
+    assert reading.writes == ()
+    assert reading.reads == (str(folder / "x/y"), str(folder / "real/a"))
     assert hand.touches(RUN, argv=["wget", "https://Example.com./x"]).hosts == ("example.com:443",)
 
 
@@ -121,6 +123,11 @@ def test_a_way_out_of_the_workspace_is_refused(hand: Hand, folder: Path, path: s
         hand.touches(RUN, argv=["cat", path])
 
 
+def test_a_path_does_not_hide_among_thousands(hand: Hand) -> None:
+    with pytest.raises(BadInput, match="more than 5000 paths"):
+        hand.touches(RUN, argv=["sh", "-c", " ".join(f"a/{number}" for number in range(5001)) + " /etc/shadow"])
+
+
 def test_the_workspace_is_known_by_its_name_in_the_sandbox(hand: Hand, folder: Path) -> None:
     (folder / "a").touch()
     assert hand.touches(RUN, argv=["cat", "/workspace/a"]).reads == (str(folder / "a"),)
@@ -136,7 +143,10 @@ def test_without_a_boundary_all_paths_count_as_written(folder: Path) -> None:
     assert touched_by(["tee", "/workspace/x"], folder, "restricted", 0).writes == ("/workspace/x",)
 
 
-@pytest.mark.parametrize("argument", ["=" * 50_000, "-" * 90_000, "a=" * 40_000, "http://" * 10_000, "(" * 99_999, "a" * 99_999, "." * 99_999])
+@pytest.mark.parametrize(
+    "argument",
+    ["=" * 50_000, "-" * 90_000, "a=" * 40_000, "http://" * 10_000, "(" * 99_999, "a" * 99_999, "." * 99_999],
+)
 def test_looking_through_odd_arguments_ends(hand: Hand, argument: str) -> None:
     try:
         assert hand.touches(RUN, argv=["echo", argument]).argv

@@ -41,7 +41,8 @@ async def test_of_two_gigabytes_only_the_beginning_and_the_end_are_read(hand: Ha
 async def test_it_is_read_on_from_the_next_byte_without_loss(hand: Hand, folder: Path) -> None:
     text = "".join(f"dòng số {number}\n" for number in range(500))
     (folder / "a.txt").write_text(text)
-    pieces, at = [], 0
+    pieces: list[str] = []
+    at: int | None = 0
     while at is not None:
         read = await hand.use(READ, path="a.txt", start_byte=at, most_bytes=777)
         pieces.append(read["text"])

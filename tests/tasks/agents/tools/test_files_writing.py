@@ -1,7 +1,7 @@
 """Writing, editing, deleting files of the workspace, and undoing it."""
 
+import asyncio
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -147,8 +147,8 @@ async def test_a_file_that_was_kept_but_not_written_is_written_by_the_next_attem
     )
     effect = hand.call("call-9").effect_id
     versions = hand.place.private / "versions"
-    killed = subprocess.run([sys.executable, "-c", code, folder, versions, effect], check=False)
-    assert killed.returncode == -9 and Versions(versions).known(effect) is not None
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", code, folder, versions, effect)
+    assert await killed.wait() == -9 and Versions(versions).known(effect) is not None
     await hand.use(EDIT, "call-9", path="a", old="one", new="1")
     assert (folder / "a").read_text() == "1 two"
 

@@ -66,6 +66,12 @@ class Verdict(Frozen):
     head: Head = BEGINNING
     faults: tuple[Fault, ...] = ()
 
+    @property
+    def summary(self) -> str:
+        """In words."""
+        faults = f"{len(self.faults)} fault{'' if len(self.faults) == 1 else 's'}"
+        return f"{self.entries} records, {'all as they were written' if self.ok else faults}"
+
 
 def verify(folder: Path, key: bytes, anchors: Sequence[Head] = ()) -> Verdict:
     """Look at every record of a log; writers may go on meanwhile.
@@ -130,14 +136,14 @@ class _Reading:
             self._unreadable(line)
             return
         self.entries += 1
-        seq = record["seq"]
-        if is_sealed(self.key, record):
-            self.sealed += 1
-            self._note_recovered(record["entry"])
-        else:
+        seq, sealed = record["seq"], is_sealed(self.key, record)
+        self.sealed += sealed
+        if not sealed:
             self._fault("changed", f"record {seq} is not as it was sealed", seq)
         if self._follows(record):
-            self._look_at_time(day, record)
+            if sealed:
+                self._note_recovered(record["entry"])
+                self._look_at_time(day, record)
             self.head, self.unread = Head.model_construct(seq=seq, hash=record["hash"]), 0
         if self._wanted.pop(seq, record["hash"]) != record["hash"]:
             self._fault("anchor", f"record {seq} is another one than the one that was anchored", seq)
