@@ -247,6 +247,17 @@ class Settings(BaseSettings):
     escalation_file: Path | None = Field(
         default=None, description="who is told of approvals that wait, level by level; docs/agents/approvals.md"
     )
+    prefect_form_up_to: Literal["low", "medium", "high", "critical"] = Field(
+        default="medium",
+        description="highest risk for which an answer in a form of the Prefect UI counts, since that asks nobody's name",
+    )
+    sandbox_readable: str = Field(
+        default="", description="more folders that sandboxed programs may read, joined by `:`, as `/opt/tools`"
+    )
+    trash_days: float = Field(default=30, ge=0, description="days that what agents deleted is kept")
+    effects_days: float = Field(
+        default=90, ge=1, description="days that outcomes of agents' calls are kept, by which a run goes on"
+    )
     redact_vietnamese: bool = Field(
         default=False, description="whether Vietnamese phone and identity numbers are filtered like secrets"
     )

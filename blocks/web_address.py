@@ -70,6 +70,7 @@ def web_address(url: str) -> WebAddress:
         port = DEFAULT_PORTS.get(parsed.scheme, 0) if parsed.port is None else parsed.port
         if parsed.scheme not in DEFAULT_PORTS or not host or "%" in host or not 0 < port < 65_536:
             raise _no_address(url)
+        host = str(literal(host) or host)  # of IPv6 addresses, the short form
         parsed = parsed.copy_with(host=host)
     except (httpx.InvalidURL, UnicodeError, ValueError) as error:
         raise _no_address(url) from error

@@ -7,6 +7,7 @@ os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
 from flows.agent import run_agent
+from flows.approvals import sweep_approvals
 from flows.audio import process_audio, process_batch, process_text
 from flows.dispatch import dispatch_request
 from flows.recovery import recover_runs, retry_crashed, sweep_uploads
@@ -22,5 +23,6 @@ __all__ = [
     "run_agent",
     "swarm",
     "swarm_shard",
+    "sweep_approvals",
     "sweep_uploads",
 ]

@@ -80,6 +80,7 @@ async def _run(run_id: str, goal: str, agent: str, options: AgentOptions) -> Age
 async def _attempt(store: "RunStore", run: "Begun") -> AgentResult:
     from tasks.agents.act import act, result_of
     from tasks.agents.capabilities import guard_of, inner_of
+    from tasks.agents.measured import count_end
     from tasks.agents.opened import private_folder
 
     results = private_folder(settings().agents_home, "results", run.run_id)
@@ -99,6 +100,7 @@ async def _attempt(store: "RunStore", run: "Begun") -> AgentResult:
             await halt(error, run.run_id, store.suspend)
         result = store.end(result_of(work, run, acted), acted.messages)
         await work.record("run_ended", f"ended/{flow_run.id}", outcome=result.status, details=result.usage.model_dump())
+        count_end(work, result)
         if result.status == "done":
             store.continue_with(run.session, acted.messages)
         if acted.error is not None and result.status == "failed":

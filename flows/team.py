@@ -95,13 +95,13 @@ async def team_run(
     goal: str, agent: str, plan: TeamPlan | None, options: TeamOptions, run_id: str, specialist: "Specialist"
 ) -> TeamResult:
     """See `run_team`; `specialist` does a task."""
-    from tasks.agents.team.begin import begin_team
+    from tasks.agents.team.begin import begin_team, checked_id
     from tasks.agents.team.conclude import is_final
     from tasks.agents.team.handoff import HandOffs
     from tasks.agents.team.team_store import TeamStore
 
     files = open_store()
-    store = TeamStore(files, run_id)
+    store = TeamStore(files, checked_id(run_id))
     with store.alone():
         begun = await in_thread(begin_team, store, settings(), run_id, goal, agent, options, plan)
         if (found := store.result()) is not None and is_final(found, HandOffs(files)):

@@ -112,4 +112,3 @@ def _alive(path: Path) -> dict[str, str] | None:
     finally:
         os.close(descriptor)
     return None
-

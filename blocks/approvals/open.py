@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from blocks.action import Risk
 from blocks.approvals.approvals import Approvals
 from blocks.approvals.request import ApprovalRequest
 from blocks.approvals.voting import Answer
@@ -17,17 +16,16 @@ if TYPE_CHECKING:
     from blocks.store.files import Files
 
 
-def open_approvals(files: "Files | None" = None, *, form_up_to: Risk = "medium") -> Approvals:
+def open_approvals(files: "Files | None" = None) -> Approvals:
     """The approvals in a store; by default that of the settings.
 
     Args:
         files: The store.
-        form_up_to: See `Approvals`.
 
     Raises:
         StoreFailed, NotAllowed: the key cannot be used.
     """
-    return Approvals(files or open_store(), seal_key(), form_up_to=form_up_to, attempted=_write_down)
+    return Approvals(files or open_store(), seal_key(), form_up_to=settings().prefect_form_up_to, attempted=_write_down)
 
 
 def seal_key() -> bytes:

@@ -30,6 +30,7 @@ class ApprovalRequest(Frozen):
         call_id: Of the call.
         agent: The agent's name.
         requester: For whom the agent works; may not answer.
+        begun_by: Who began the run, where that is another; may not answer either.
         tool: The tool.
         arguments: What it would be called with, for people: secrets may be taken out.
         arguments_hash: `blocks.action.hash_of` the tool and its exact arguments; what an approval is bound to.
@@ -47,6 +48,7 @@ class ApprovalRequest(Frozen):
     call_id: str
     agent: str
     requester: str
+    begun_by: str | None = None
     tool: str
     arguments: dict[str, Any]
     arguments_hash: str
@@ -57,6 +59,11 @@ class ApprovalRequest(Frozen):
     asked_at: AwareDatetime
     expires_at: AwareDatetime
     flow_run_id: str | None = None
+
+    @property
+    def askers(self) -> tuple[str, ...]:
+        """Who may not answer."""
+        return (self.requester, *((self.begun_by,) if self.begun_by else ()))
 
     @model_validator(mode="after")
     def _can_be_answered(self) -> Self:

@@ -75,7 +75,7 @@ def _genuine(vote: Vote, approval: Approval, seal: Seal) -> bool:
     """Sealed by us, and such as we would count: who has only the store cannot move a vote to where it fits."""
     request = approval.request
     try:
-        is_own = same_person(vote.by, [request.requester])
+        is_own = same_person(vote.by, request.askers)
     except BadInput:
         return False
     return (

@@ -65,7 +65,7 @@ def _check_open(approval: Approval, now: datetime) -> None:
 
 
 def _check_person(answer: Answer, request: ApprovalRequest, form_up_to: Risk) -> None:
-    if any(same_person(name, [request.requester]) for name in (answer.by, *answer.aliases)):
+    if any(same_person(name, request.askers) for name in (answer.by, *answer.aliases)):
         raise OwnRequest(f"{request.requester} asked for this and may not answer it", fix="have somebody else answer")
     if answer.channel == "prefect" and RISKS.index(request.risk) > RISKS.index(form_up_to):
         raise Unauthenticated(

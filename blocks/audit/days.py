@@ -86,6 +86,6 @@ def disk_errors(folder: Path) -> Generator[None]:
         raise
     except OSError as error:
         raise StoreFailed(
-            f"the audit log {folder} cannot be written: {error.strerror or error}",
+            f"the audit log {folder} cannot be read or written: {error.strerror or error}",
             fix="free disk space, or make the folder yours to write; nothing goes on without a record",
         ) from error

@@ -100,6 +100,6 @@ class Escalations:
             return found.model_copy(update={"acknowledged_by": by, "acknowledged_at": now})
 
         person(by)
-        if any(same_person(name, [request.requester]) for name in (by, *aliases)):
+        if any(same_person(name, request.askers) for name in (by, *aliases)):
             raise OwnRequest(f"{request.requester} asked for this", fix="have somebody else take it in hand")
         return self.change(request.approval_id, acknowledged)

@@ -1,6 +1,6 @@
 """Which memories fit a question, and in which order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import log
 from typing import TYPE_CHECKING, Any
 
@@ -94,8 +94,3 @@ def similarity(cosine: float | None, covered: float) -> float:
     if cosine is None:
         return covered
     return round(VECTOR_SHARE * max(0.0, cosine) + (1 - VECTOR_SHARE) * covered, ROUNDED)
-
-
-def in_order(scored: Sequence[tuple[float, int]]) -> list[int]:
-    """Places by score, best first; equal ones by number, newest first."""
-    return sorted(range(len(scored)), key=lambda place: (-scored[place][0], -scored[place][1]))

@@ -1,10 +1,11 @@
 """Searching a namespace by words and by vectors; and finding again what a run was given before."""
 
 import json
-from sqlite3 import Connection
+from collections.abc import Sequence
+from sqlite3 import Connection, Row
 from typing import TYPE_CHECKING, Any
 
-from blocks.memory.rank import ROUNDED, SHORTLIST, coverage, in_order, nearest, rarity, score, similarity
+from blocks.memory.rank import ROUNDED, SHORTLIST, coverage, nearest, rarity, score, similarity
 from blocks.memory.record import Namespace, Recall, Recalled
 from blocks.memory.rows import FROM, IS_RECALLED, next_version, records_of, rows_with, term
 from blocks.memory.words import topic_words
@@ -49,17 +50,23 @@ def search(
     weights = rarity(counts, shelf.size if shelf else _size(database, namespace))
     rows = rows_with(database, list({*by_vector, *_by_words(database, namespace, counts)}))
     alike = [similarity(_cosine(shelf, row["seq"], vector), coverage(row["text"], weights)) for row in rows]
-    scored = [
-        (round(float(score(near, row["importance"], row["used_at"], now)), 6) if near >= least else 0.0, row["seq"])
-        for near, row in zip(alike, rows, strict=True)
-    ]
-    best = [place for place in in_order(scored)[:most] if scored[place][0] > 0]
+    scores = _scores(rows, alike, now)
+    fits = [place for place, near in enumerate(alike) if near >= least]
+    best = sorted(fits, key=lambda place: (-scores[place], -rows[place]["seq"]))[:most]  # of equal ones the newest
     records = records_of(database, [rows[place] for place in best])
     found = tuple(
-        Recalled(record=record, similarity=alike[place], score=scored[place][0])
+        Recalled(record=record, similarity=alike[place], score=scores[place])
         for place, record in zip(best, records, strict=True)
     )
     return Recall(found=found, searched="text" if vector is None else "vectors and text")
+
+
+def _scores(rows: Sequence[Row], alike: Sequence[float], now: float) -> list[float]:
+    import numpy as np
+
+    importance = np.array([row["importance"] for row in rows], np.float64)
+    used_at = np.array([row["used_at"] for row in rows], np.float64)
+    return [round(one, 6) for one in score(np.array(alike), importance, used_at, now).tolist()]
 
 
 def note_use(database: Connection, recall: Recall, now: float) -> None:

@@ -12,6 +12,7 @@ from blocks.policy.command import PROGRAM, TRUSTED_FOLDERS
 from blocks.policy.hosts import Host, host_of, hosts_in
 from blocks.policy.paths import Seen, real_of, seen
 from blocks.policy.programs import TooMuch, commands_in, name_of, path_words
+from blocks.workspace import INSIDE
 
 MOST_WORDS = 1024
 MOST_CHARS = 128 * 1024
@@ -20,9 +21,6 @@ MOST_CHARS = 128 * 1024
 MOST_MENTIONED = 4096
 LONGEST_PATH = 4096
 """Characters; Linux opens no longer one (PATH_MAX)."""
-
-IN_SANDBOX = "/workspace"
-"""Where programs in the sandbox find the agent's files."""
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 SEPARATORS = re.compile(r"file://|[=:,@]+")
@@ -59,7 +57,8 @@ class Facts:
         self.argv = action.touched.argv
         if self.argv is not None:
             _check_command(self.argv, workspace)
-        self.reads = tuple(_path(path) for path in action.touched.reads)
+        program = self.argv[0] if self.argv and _is_of_the_system(self.argv[0]) else None
+        self.reads = tuple(_path(path) for path in action.touched.reads if path != program)
         self.writes = tuple(_path(path) for path in action.touched.writes)
         self.hosts = tuple(_host(place) for place in action.touched.hosts)
         self.commands = () if self.argv is None else _commands(self.argv)
@@ -77,7 +76,7 @@ class Facts:
         texts = dict.fromkeys(text for word in self._words for text in _texts(word))
         if len(texts) > MOST_MENTIONED:
             raise Refused("malformed", "the command names more paths than anybody looks through")
-        return (seen(self.workspace or IN_SANDBOX), *(place for text in texts for place in self._places(text)))
+        return (seen(self.workspace or INSIDE), *(place for text in texts for place in self._places(text)))
 
     @cached_property
     def mentioned_hosts(self) -> tuple[Host, ...]:
@@ -90,21 +89,25 @@ class Facts:
         if self.argv is None:
             return ()
         program, words = self.argv[0], path_words(self.argv)
-        own = [] if program.rpartition("/")[0] in ("", *TRUSTED_FOLDERS) else [program]
+        own = [program] if "/" in program and not _is_of_the_system(program) else []
         return tuple(dict.fromkeys([*own, *words, *(word for command in self.commands[1:] for word in command)]))
 
     def _places(self, text: str) -> Iterator[Seen]:
         """Where a text leads: in the agent's folder, and in the sandbox, which shows that folder as `/workspace`."""
         full = _at_home(text)
         is_absolute = full.startswith("/")
-        path = os.path.normpath(full if is_absolute else f"{IN_SANDBOX}/{full}")
-        is_within = f"{path}/".startswith(f"{IN_SANDBOX}/")
+        path = os.path.normpath(full if is_absolute else f"{INSIDE}/{full}")
+        is_within = f"{path}/".startswith(f"{INSIDE}/")
         if self.workspace is None or not is_within or (is_absolute and os.path.lexists(path)):
             yield seen(path)
         if self.workspace is not None and not is_absolute:
             yield seen(f"{self.workspace}/{full}")
         elif self.workspace is not None and is_within:
-            yield seen(self.workspace + path.removeprefix(IN_SANDBOX))
+            yield seen(self.workspace + path.removeprefix(INSIDE))
+
+
+def _is_of_the_system(program: str) -> bool:
+    return program.rpartition("/")[0] in TRUSTED_FOLDERS
 
 
 def _texts(word: str) -> Iterator[str]:
@@ -154,9 +157,9 @@ def _check_program_path(program: str, workspace: str | None) -> None:
     """A program that is named by a path must be there, not behind a link."""
     path = program
     if not program.startswith("/"):
-        path = f"{workspace or IN_SANDBOX}/{program}"
-    elif workspace and program.startswith(f"{IN_SANDBOX}/"):
-        path = workspace + program.removeprefix(IN_SANDBOX)
+        path = f"{workspace or INSIDE}/{program}"
+    elif workspace and program.startswith(f"{INSIDE}/"):
+        path = workspace + program.removeprefix(INSIDE)
     real = real_of(path) or "somewhere else"
     if ".." in program.split("/") or real != os.path.normpath(path):
         told = f"{program} is not the real path of a program; say {real}, or only its name"

@@ -63,8 +63,8 @@ def host_of(place: str) -> Host:
     found = PLACE.fullmatch(place)
     if found is None:
         raise ValueError(f"{ascii(place)[:120]} is no host in its plain form")
-    port = int(found["port"]) if found["port"] else None
-    if port is not None and not 0 < port < 65_536:
+    port = int(found["port"] or 0) or None  # 0: nobody said
+    if port is not None and port > 65_535:
         raise ValueError(f"{place} has no such port")
     if found["six"]:
         return Host(str(ipaddress.IPv6Address(found["six"])), port)

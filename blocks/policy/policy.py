@@ -17,7 +17,7 @@ from blocks.policy.match import covers, named, touches
 from blocks.policy.programs import known_programs
 from blocks.policy.read import BUILT_IN, parse_rules, read_rules, shipped, unknown_profiles
 from blocks.policy.rule import Default, Flow, PolicyFile, Profile, Rule
-from blocks.policy.verdict import Decision, Persons, Verdict, strictest, unattended
+from blocks.policy.verdict import DEFAULT, Decision, Persons, Verdict, strictest, unattended
 
 NAMES_ONLY = {"tools", "tools_except"}
 
@@ -203,7 +203,7 @@ def _said(rule: Rule | Flow) -> Decision:
 
 
 def _built_in(verdict: Verdict, reason: str) -> Decision:
-    return Decision(verdict=verdict, rule="default", reason=reason)
+    return Decision(verdict=verdict, rule=DEFAULT, reason=reason)
 
 
 @lru_cache(maxsize=1)

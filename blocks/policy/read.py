@@ -8,14 +8,14 @@ from pydantic import TypeAdapter
 
 from blocks.faults import Fault
 from blocks.policy.rule import Default, PolicyFile, Profile, Rule
-from blocks.policy.verdict import VERDICTS
+from blocks.policy.verdict import DEFAULT, VERDICTS
 from blocks.yaml_file import YamlText, parse_yaml, read_yaml
 
 SHIPPED = Path(__file__).with_name("default.yaml")
 FORM = TypeAdapter(PolicyFile)
 ABSENT = "write one; docs/agents/policy.md shows how"
 
-BUILT_IN = ("default", "unattended", "unknown-tool", "malformed", "private-address", "program-path", "reach")
+BUILT_IN = (DEFAULT, "unattended", "unknown-tool", "malformed", "private-address", "program-path", "reach")
 """What decides beside the rules; none of them can have such a name."""
 
 

@@ -11,13 +11,16 @@ VERDICTS: tuple[Verdict, ...] = ("deny", "forbid", "ask", "notify", "allow")
 
 Persons = Literal[1, 2]
 
+DEFAULT = "default"
+"""In place of a rule's id, where none is about the action."""
+
 
 class Decision(Frozen):
     """What was decided of an action.
 
     Attributes:
         verdict: Whether it may be done.
-        rule: Which rule decided: its id, `flow:ID`, or one of `policy.BUILT_IN`.
+        rule: Which rule decided: its id, `flow:ID`, or one of `read.BUILT_IN`.
         reason: Why, for people and for the model.
         persons: How many different persons must agree, where one is asked.
         policy_version: Of the rules that decided.
@@ -33,8 +36,8 @@ class Decision(Frozen):
 
 
 def strictest(decisions: Iterable[Decision]) -> Decision:
-    """The one that holds: the strictest, of equals the one that asks more persons, then the first by its rule's id."""
-    return min(decisions, key=lambda one: (VERDICTS.index(one.verdict), -one.persons, one.rule))
+    """The one that holds: the strictest, of equals the one that asks more persons, a rule, the first by its id."""
+    return min(decisions, key=lambda one: (VERDICTS.index(one.verdict), -one.persons, one.rule == DEFAULT, one.rule))
 
 
 def narrowed(decision: Decision, by: Decision) -> Decision:

@@ -174,6 +174,8 @@ def _bare(text: str, found: Named) -> re.Pattern[str]:
     """How far a value without quotes goes: in a line or an argument of its own to a blank, else to a sign."""
     if found.how == "tag":
         return IN_TAG
+    if found.how == "said":
+        return IN_LINE
     if found.how not in ("equals", "colon") or found.is_query:
         return IN_TEXT
     is_argument = text[found.value - 1] == "=" and (found.name.isupper() or found.name.startswith("-"))
@@ -221,6 +223,6 @@ def _is_no_word(value: str, found: Named) -> bool:
         return STOPS.fullmatch(value) is None and not value.startswith("-")
     if WHOLE_NUMBER.fullmatch(value):
         return False
-    if found.how == "colon":
+    if found.how == "colon" and found.kind != "api-key":
         return SHORT_WORD.fullmatch(value) is None
     return found.name.isupper() or found.is_query or not is_variable(value)

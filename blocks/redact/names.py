@@ -37,7 +37,9 @@ NO_SECRETS = re.compile(
 KEYS = re.compile(
     r"(?:api|access|secret|private|signing|signature|encryption|decryption|account|shared|master|auth|subscription"
     r"|service|deploy|crypt|hmac|fernet|webhook|license|session|client|app|application|consumer|admin|root|rsa|ecdsa"
-    r"|ed25519|functions|jwt|ssh)[_\-. ]?key(?:[_\-](?:data|base64|pem))?\Z"
+    r"|ed25519|functions|jwt|ssh|openai|anthropic|gemini|google|maps|azure|stripe|twilio|sendgrid|mailgun|datadog"
+    r"|github|gitlab|slack|huggingface|hf|mistral|groq|deepseek|cohere|openrouter)"
+    r"[_\-. ]?key(?:[_\-](?:data|base64|pem))?\Z"
 )
 PASSES = re.compile(r"(?:[_\-.]|\b(?:db|user|smtp|ssh|root|admin|my|ftp|imap|mail|ldap|mqtt|require|master)|\A)pass\Z")
 AUTHS = re.compile(r"(?:_|master|proxy|redis)auth\Z")

@@ -218,10 +218,10 @@ def _kind(text: str) -> "Kind":
     from blocks.errors import BadInput
     from blocks.memory import KINDS
 
-    found = next((kind for kind in KINDS if kind == text), None)
-    if found is None:
-        raise BadInput(f"there is no kind {text!r}", fix=f"use {', '.join(KINDS)}", field="--kind")
-    return found
+    for kind in KINDS:
+        if kind == text:
+            return kind
+    raise BadInput(f"there is no kind {text!r}", fix=f"use {', '.join(KINDS)}", field="--kind")
 
 
 def _agreed(memory_id: str | None, agent: str | None, user: str | None) -> bool:

@@ -26,6 +26,7 @@ from deployments.gateway.load import Load
 from deployments.gateway.prefect_api import open_prefect
 from deployments.gateway.routes.health import Probes
 from deployments.gateway.routes.page import HEADERS
+from deployments.gateway.served_agent_metrics import ServedAgentMetrics
 from deployments.gateway.watch import Watcher
 from deployments.gateway.web.auth import OPEN, LiveKeys, Slowdown, authorise, check_routes
 from deployments.gateway.web.openapi import ReferenceDocument, ReferencePage, describe, operation_id
@@ -70,6 +71,7 @@ def create_app() -> Litestar:
             "probes": Provide(provide_probes, sync_to_thread=False),
             "live_pool": Provide(provide_live_pool, sync_to_thread=False),
             "llm_metrics": Provide(provide_llm_metrics, sync_to_thread=False),
+            "agent_metrics": Provide(provide_agent_metrics, sync_to_thread=False),
             "desk": Provide(provide_desk, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,
@@ -111,6 +113,7 @@ async def connections(app: Litestar) -> AsyncGenerator[None]:
     app.state.desk = Desk(app.state.files)
     async with open_prefect() as client:
         app.state.prefect = client
+        app.state.agent_metrics = ServedAgentMetrics(app.state.desk, client, app.state.live_pool)
         app.state.watcher = Watcher(client)
         app.state.admission = Admission(client)
         app.state.load = Load(client)
@@ -171,6 +174,11 @@ def provide_live_pool(state: State) -> LivePool:
 def provide_llm_metrics(state: State) -> LlmMetrics:
     """What is measured of the LLM accounts."""
     return state.llm_metrics
+
+
+def provide_agent_metrics(state: State) -> ServedAgentMetrics:
+    """What is measured of agents."""
+    return state.agent_metrics
 
 
 def provide_desk(state: State) -> Desk:

@@ -1,10 +1,10 @@
 """Beginning a run: which agent, for whom, under which rules; fixed then for all its attempts."""
 
-import getpass
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
+from blocks.approvals import login_name
 from blocks.errors import BadInput, TooLarge
 from blocks.settings import Settings
 from tasks.agents.definition import AgentDefinition, find_agent, read_agent
@@ -55,7 +55,8 @@ def begin(store: RunStore, chosen: Settings, run_id: str, goal: str, agent: str,
             definition=definition,
             instructions=instructions_of(definition, find_agent(agent, chosen.agents_dir).parent),
             profile=options.profile or chosen.agent_profile,
-            user=options.user or getpass.getuser(),
+            user=options.user or login_name(),
+            begun_by=login_name(),
             session=options.session,
             turns=len(store.turns(options.session)),
             attended=(not definition.unattended) if options.attended is None else options.attended,

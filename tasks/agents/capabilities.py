@@ -9,6 +9,7 @@ from blocks.switches import open_switches
 from tasks.agents.breaker import FileBreakers
 from tasks.agents.context import TokenLedger, compaction, request_tokens
 from tasks.agents.guard import Guard, GuardEvent
+from tasks.agents.measured import count_decision
 from tasks.agents.memory import Recollection
 from tasks.agents.opened import Opened, private_folder
 
@@ -18,9 +19,11 @@ def guard_of(work: Opened, chosen: Settings) -> Guard:
 
     async def tell(event: GuardEvent) -> None:
         kind = "stopped" if event.kind == "stopped" else "decided"
+        name = f"guard/{work.guarded.steps}/{work.guarded.actions}/{event.kind}/{event.rule}"
+        count_decision(work, name, event.kind, event.rule)
         await work.record(
             kind,
-            f"guard/{work.guarded.steps}/{work.guarded.actions}/{event.kind}/{event.rule}",
+            name,
             call_id=event.call_id,
             tool=event.tool,
             decision=None if event.kind == "stopped" else "deny",

@@ -19,7 +19,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import ModelRequestContext
 from pydantic_ai.tools import RunContext
 
-from blocks.accounts.account import Accounts, Tier
+from blocks.accounts.account import Accounts, Model, Tier
 from blocks.action import canonical
 from blocks.errors import EngineFailed, TooLarge
 from blocks.model import Frozen
@@ -70,22 +70,29 @@ log = structlog.stdlib.get_logger("c500")
 
 
 def request_tokens(accounts: Accounts, model: str | None, tier: Tier | None, output_tokens: int | None = None) -> int:
-    """The tokens that a request may have with any of the models that may serve it.
+    """The most tokens that a request may have: of the widest model that may serve it.
+
+    Accounts with a narrower one serve it too as long as it fits, since the pool passes over those that it does not fit.
 
     Args:
         accounts: What `accounts.yaml` says.
         model: A model's name; None where the tier decides.
         tier: A tier; None for any.
-        output_tokens: The most tokens of an answer; None for each model's default.
+        output_tokens: The most tokens of an answer; None for each model's default, of at most a quarter of its window.
     """
     rooms = [
-        one.context_tokens - one.output_tokens(output_tokens)
+        _room(one, output_tokens)
         for account in accounts.accounts
         if account.enabled
         for name, one in account.models.items()
         if (name == model if model is not None else tier is None or tier in one.tiers)
     ]
-    return max(SMALLEST_WINDOW, min(rooms, default=SMALLEST_WINDOW))
+    return max(rooms, default=SMALLEST_WINDOW)
+
+
+def _room(model: Model, output_tokens: int | None) -> int:
+    answer = model.output_tokens(output_tokens)
+    return model.context_tokens - (answer if output_tokens else min(answer, model.context_tokens // 4))
 
 
 def compaction(room_tokens: int, kept: "Kept | None" = None) -> list[AbstractCapability[Any]]:

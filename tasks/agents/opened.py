@@ -15,7 +15,10 @@ from tasks.agents.kept import Kept
 from tasks.agents.tool import Call, Place, Tool
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from blocks.accounts.pool import Pool
+    from blocks.agent_metrics import AgentMetrics, Change, LiveSession
     from blocks.approvals import ApprovalRequest
     from blocks.approvals import Decision as Answered
     from blocks.audit import AuditLog
@@ -36,6 +39,7 @@ class Opened:
         definition: The agent.
         goal: What it is to reach.
         user: For whom it works.
+        begun_by: Who began it.
         session: The conversation it belongs to.
         profile: Which autonomy profile of the policy applies.
         attended: Whether somebody can be asked.
@@ -51,6 +55,8 @@ class Opened:
         notify: Tells the operators.
         pool: The accounts.
         memory: What agents remember.
+        metrics: Where it is counted what agents do.
+        live: Shows that the run is at work.
         labels: What the run has seen so far.
         guarded: Its steps, actions and time, as the guard counts them.
         waited_s: Seconds that it has waited for people in this attempt.
@@ -60,6 +66,7 @@ class Opened:
     definition: AgentDefinition
     goal: str
     user: str
+    begun_by: str
     session: str | None
     profile: str
     attended: bool
@@ -75,6 +82,8 @@ class Opened:
     notify: Notify
     pool: "Pool"
     memory: "Memory"
+    metrics: "AgentMetrics"
+    live: "LiveSession"
     guarded: GuardedRun
     labels: set[Label] = field(default_factory=set[Label])
     waited_s: float = 0.0
@@ -119,6 +128,10 @@ class Opened:
         notes, self._notes = self._notes, []
         for note in notes:
             await asyncio.wrap_future(note)
+
+    def count(self, changes: "Sequence[Change]", name: str) -> None:
+        """Have something counted for Prometheus, once for each name within the run; nothing waits for it."""
+        self._writer.submit(self.metrics.add, changes, once=f"{self.run_id}/{name}")
 
     def close(self) -> None:
         """Let the last notes be written."""

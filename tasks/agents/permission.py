@@ -15,6 +15,7 @@ from blocks.action import Action, canonical
 from blocks.errors import BadInput, C500Error, NotAllowed
 from blocks.model import Frozen
 from tasks.agents.exchange import said
+from tasks.agents.measured import count_approval, count_decision
 from tasks.agents.opened import Opened, work_of
 from tasks.agents.perform import checked_arguments, note_outcome
 from tasks.agents.tool import Tool
@@ -133,6 +134,7 @@ async def _asked(work: Opened, tool: Tool[Any], call_id: str, action: Action, de
         call_id=call_id,
         agent=work.definition.name,
         requester=work.user,
+        begun_by=work.begun_by,
         tool=tool.name,
         arguments=work.place.redactor.value(action.arguments),
         arguments_hash=action.arguments_hash,
@@ -147,9 +149,11 @@ async def _asked(work: Opened, tool: Tool[Any], call_id: str, action: Action, de
     about = {"tool": tool.name, "call_id": call_id, "arguments_hash": action.arguments_hash, "risk": tool.risk}
     await work.record("asked", f"{call_id}/asked", **about, rule=decision.rule, trigger=decision.reason)
     start = time.monotonic()
-    with work.guarded.waiting():
+    with work.guarded.waiting(), work.live.waiting():
         answer = await work.ask(request)
-    work.waited_s += time.monotonic() - start
+    waited_s = time.monotonic() - start
+    work.waited_s += waited_s
+    count_approval(work, call_id, tool.risk, approved=answer.approved, waited_s=waited_s)
     outcome = "approved" if answer.approved else "refused"
     await work.record(
         "answered", f"{call_id}/answered", **about, outcome=outcome, approvers=answer.by, reasoning=answer.reason
@@ -198,6 +202,7 @@ def _note_decision(
     rule: str,
     reason: str,
 ) -> None:
+    count_decision(work, call_id, verdict, rule)
     work.note(
         "decided",
         f"{call_id}/decided",

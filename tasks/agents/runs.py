@@ -31,6 +31,7 @@ class Begun(Frozen):
         instructions: What the model is told first of all.
         profile: Autonomy profile.
         user: For whom it works.
+        begun_by: Who began it: the login of the process.
         session: Its conversation.
         turns: Messages of the conversation before it.
         attended: Whether somebody can be asked.
@@ -46,6 +47,7 @@ class Begun(Frozen):
     instructions: str
     profile: str
     user: str
+    begun_by: str
     session: str | None
     turns: int
     attended: bool

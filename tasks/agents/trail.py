@@ -9,6 +9,7 @@ from pydantic_ai.tools import RunContext
 
 from blocks.model import Frozen
 from tasks.agents.exchange import asked_tools, said
+from tasks.agents.measured import count_model_call
 from tasks.agents.opened import work_of
 
 ACTIVE = "active"
@@ -46,6 +47,7 @@ class Trail(AbstractCapability[str]):
             "completion_tokens": response.usage.output_tokens,
             "asks_for": redactor.value(asked_tools(response)),
         }
+        count_model_call(work, ctx.run_step, response)
         work.note("model_call", f"model/{ctx.run_step}", reasoning=redactor.text(said(response)) or None, details=facts)
         if (active_s := work.guarded.active_s) - self._kept_s >= KEEP_EVERY_S:
             self._kept_s = active_s

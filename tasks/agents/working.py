@@ -1,13 +1,14 @@
 """Opening all that a run works with: rules, audit, sandbox, workspace, accounts, tools."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from blocks.accounts.open import open_pool
 from blocks.action import Action, Touched
+from blocks.agent_metrics import FOLDER, AgentMetrics, LiveSessions
 from blocks.audit import AuditLog, open_key
 from blocks.effects import EffectLedger
 from blocks.errors import Unsupported
@@ -46,15 +47,19 @@ async def working(run: Begun, chosen: Settings, ask: Ask, notify: Notify) -> Asy
     place = place_of(run, chosen, policy)
     kept = Kept(private_folder(chosen.agents_home, "runs", run.run_id))
     async with (
+        AsyncExitStack() as stack,
         open_pool() as pool,
         remembering() as memory,
         tools_of(run.definition, chosen, hosts_of(run, policy), memory) as tools,
     ):
+        metrics = private_folder(chosen.agents_home, FOLDER)
+        live = stack.enter_context(LiveSessions(metrics / "sessions").session(run.definition.name))
         work = Opened(
             run_id=run.run_id,
             definition=run.definition,
             goal=run.goal,
             user=run.user,
+            begun_by=run.begun_by,
             session=run.session,
             profile=run.profile,
             attended=run.attended,
@@ -70,6 +75,8 @@ async def working(run: Begun, chosen: Settings, ask: Ask, notify: Notify) -> Asy
             notify=notify,
             pool=pool,
             memory=memory,
+            metrics=AgentMetrics(metrics),
+            live=live,
             guarded=guarded_of(run, kept),
         )
         try:

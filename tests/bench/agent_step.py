@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import statistics
 import tempfile
 import time
@@ -16,10 +17,11 @@ NAME = "agent_step"
 UNIT = "x of the time of a step with durability only"
 GOAL = 1.3
 
-WORDS = (
-    "pump valve ledger harbour winter copper orchard signal lantern granite meadow cipher anchor basil comet dune ember "
-    "fjord glacier hollow island jasper kettle lichen marble nectar opal"
-).split()
+WORDS = re.findall(
+    r"\w+",
+    "pump valve ledger harbour winter copper orchard signal lantern granite meadow cipher anchor basil comet "
+    "dune ember fjord glacier hollow island jasper kettle lichen marble nectar opal",
+)
 """Names of files, each with other content: an agent that reads the same again and again is stopped."""
 
 Run = Callable[[int], Awaitable[float]]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -87,7 +88,6 @@ async def test_a_name_that_could_mean_another_place_is_refused(switches: Switche
 
 def made_by_hand(folder: Path, what: str) -> None:
     path = folder / "agent" / "ops"
-    path.parent.mkdir(exist_ok=True)
     match what:
         case "folder":
             path.mkdir()
@@ -121,7 +121,6 @@ async def test_whatever_lies_under_the_name_stops(tmp_path: Path, what: str) -> 
 
 async def test_a_file_cannot_say_that_it_stops_somebody_else(tmp_path: Path) -> None:
     switches = FileSwitches(tmp_path)
-    (tmp_path / "run").mkdir()
     lie = Switch(scope="agent", name="x", by="ann", at=AT, away=True)
     (tmp_path / "run" / "1").write_text(lie.model_dump_json())
     assert await switches.stopped("ops", "1") == Switch(scope="run", name="1", by="ann", at=AT)
@@ -129,7 +128,6 @@ async def test_a_file_cannot_say_that_it_stops_somebody_else(tmp_path: Path) -> 
 
 async def test_files_that_name_nobody_stop_nobody(tmp_path: Path) -> None:
     switches = FileSwitches(tmp_path)
-    (tmp_path / "agent").mkdir()
     for name in (".ops.0123", "ops~", "ops.bak"):
         (tmp_path / "agent" / name).touch()
     (tmp_path / "all.txt").touch()
@@ -139,7 +137,7 @@ async def test_files_that_name_nobody_stop_nobody(tmp_path: Path) -> None:
 
 async def test_a_folder_that_went_away_stops_all(tmp_path: Path) -> None:
     switches = FileSwitches(tmp_path / "mounted")
-    (tmp_path / "mounted").rmdir()
+    shutil.rmtree(tmp_path / "mounted")
     found = await switches.stopped("ops", "1")
     assert found is not None
     assert (found.scope, found.away) == ("all", True)
@@ -148,6 +146,7 @@ async def test_a_folder_that_went_away_stops_all(tmp_path: Path) -> None:
 
 async def test_a_folder_that_cannot_be_looked_into_stops_all(tmp_path: Path) -> None:
     switches = FileSwitches(tmp_path)
+    (tmp_path / "agent").rmdir()
     (tmp_path / "agent").touch()
     found = await switches.stopped("ops", "1")
     assert found is not None
@@ -158,10 +157,18 @@ async def test_a_folder_that_cannot_be_looked_into_stops_all(tmp_path: Path) -> 
         switches.set(stop_of("agent", "ops"))
 
 
+async def test_a_stop_is_set_also_where_the_folder_for_it_was_removed(tmp_path: Path) -> None:
+    switches = FileSwitches(tmp_path)
+    (tmp_path / "agent").rmdir()
+    assert await switches.stopped("ops", "1") is None
+    switches.set(stop_of("agent", "ops"))
+    assert await switches.stopped("ops", "1") == stop_of("agent", "ops")
+
+
 def test_the_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
     FileSwitches(tmp_path / "home" / "switches").set(stop_of("run", "1"))
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "home").rglob("*")}
-    assert modes == {"switches": 0o700, "run": 0o700, "1": 0o600}
+    assert modes == {"switches": 0o700, "agent": 0o700, "run": 0o700, "1": 0o600}
 
 
 @pytest.mark.parametrize("command", ["SET {} 1", "SET {} 0", "SET {} ''", "SADD {} x", "RPUSH {} x", "SETBIT {} 7 1"])

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
+from blocks.agent_metrics import AgentMetrics
 from blocks.approvals import open_approvals
 from blocks.errors import BadInput, NotFound, Stopped
 from blocks.progress import in_thread
@@ -249,3 +250,16 @@ async def test_an_unknown_profile_is_refused_before_anything_is_asked(accounts: 
         with pytest.raises(NotFound, match="nonsense"):
             await act(workspace, profile="nonsense")
         assert not model.script.asked
+
+
+async def test_what_a_run_did_is_counted_once(accounts: Path, workspace: Path) -> None:
+    turns = ([("read_file", {"path": "notes.txt"})], [("read_file", {"path": "../x"})], "Done.")
+    with agent_model(accounts, *turns):
+        result = await act(workspace)
+    counted = AgentMetrics(settings().agents_home / "metrics").read()
+    assert [one.total for one in counted["agent_steps_total"]] == [3]
+    assert [(one.labels, one.total) for one in counted["agent_requests_total"]] == [(("operator", "done"), 1)]
+    tokens = {one.labels[2]: one.total for one in counted["agent_tokens_total"]}
+    assert tokens["input"] == result.usage.prompt_tokens
+    decided = {one.labels[0]: one.total for one in counted["agent_guard_decisions_total"]}
+    assert decided == {"allow": 1, "deny": 1}

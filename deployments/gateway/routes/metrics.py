@@ -13,6 +13,7 @@ from blocks.settings import settings
 from deployments.gateway.counters import JOBS, PREFECT_UP, QUEUE, REGISTRY, RSS, WORKERS
 from deployments.gateway.llm_metrics import LlmMetrics
 from deployments.gateway.load import Load
+from deployments.gateway.served_agent_metrics import ServedAgentMetrics
 from deployments.gateway.web.auth import OPEN, is_loopback, require
 
 FORWARDING = {"forwarded", "via", "x-real-ip"}
@@ -28,7 +29,10 @@ FORWARDING = {"forwarded", "via", "x-real-ip"}
     responses={200: ResponseSpec(str, media_type="text/plain", generate_examples=False, description="The metrics.")},
 )
 async def read_metrics(
-    request: Request[Any, Any, Any], load: NamedDependency[Load], llm_metrics: NamedDependency[LlmMetrics]
+    request: Request[Any, Any, Any],
+    load: NamedDependency[Load],
+    llm_metrics: NamedDependency[LlmMetrics],
+    agent_metrics: NamedDependency[ServedAgentMetrics],
 ) -> Response[bytes]:
     """Read the metrics: without a key where only this machine reaches the gateway, else with one with scope read."""
     if not _local(request):
@@ -41,7 +45,7 @@ async def read_metrics(
         WORKERS.set(queue.workers)
     for state, count in (jobs or {}).items():
         JOBS.labels(state).set(count)
-    content = generate_latest(REGISTRY) + await llm_metrics.exposed()
+    content = generate_latest(REGISTRY) + await llm_metrics.exposed() + await agent_metrics.exposed()
     return Response(content, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

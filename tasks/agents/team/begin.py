@@ -13,6 +13,7 @@ from tasks.agents.opened import private_folder
 from tasks.agents.team.plan import TeamPlan, check_plan
 from tasks.agents.team.result import TeamOptions
 from tasks.agents.team.team_store import TeamBegun, TeamStore
+from tasks.agents.team.text import storable
 
 LONGEST_GOAL = 20_000
 """Characters: every specialist is told the team's goal beside its own."""
@@ -71,7 +72,7 @@ def drafted(
         raise BadInput(f"agent {agent} has no specialists to share work with", fix=fix, field="agent")
     begun = TeamBegun(
         run_id=run_id,
-        goal=goal,
+        goal=storable(goal),
         coordinator=coordinator,
         specialists={name: read_agent(name, chosen.agents_dir).description for name in coordinator.specialists},
         options=options,

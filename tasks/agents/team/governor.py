@@ -11,7 +11,9 @@ from blocks.errors import C500Error
 from blocks.model import Frozen
 from tasks.agents.opened import Opened
 from tasks.agents.perform import as_text, capped
+from tasks.agents.purse import purse_of
 from tasks.agents.team.prompts import fenced, request
+from tasks.agents.team.text import Clean
 from tasks.agents.tool import Tool
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ class Judgement(Frozen):
     """
 
     verdict: Literal["allow", "ask", "deny"]
-    reason: str
+    reason: Clean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +101,15 @@ class Governor:
         return found.value.model_copy(update={"reason": work.place.redactor.text(found.value.reason)})
 
     def _caller(self, work: Opened) -> Caller:
+        """It pays out of the run's own purse."""
+        purse = purse_of(work.run_id, work.definition.limits)
         return Caller(
-            user=work.user, session=work.session, job=work.run_id, priority="high", deadline_s=self.deadline_s
+            user=work.user,
+            session=work.session,
+            job=work.run_id,
+            priority="high",
+            deadline_s=self.deadline_s,
+            purse=purse,
         )
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 from blocks.errors import BadInput, C500Error, Conflict, NotFound, StoreFailed
 from blocks.model import Frozen
 from blocks.store.files import Files, safe_key
+from tasks.agents.team.text import Clean
 
 R = TypeVar("R", bound=Frozen)
 
@@ -44,13 +45,13 @@ class HandOff(Frozen):
     run_id: str
     agent: str
     user: str
-    goal: str
-    why: str
-    question: str
-    done: tuple[str, ...] = ()
-    open: tuple[str, ...] = ()
-    next_steps: tuple[str, ...] = ()
-    artefacts: tuple[str, ...] = ()
+    goal: Clean
+    why: Clean
+    question: Clean
+    done: tuple[Clean, ...] = ()
+    open: tuple[Clean, ...] = ()
+    next_steps: tuple[Clean, ...] = ()
+    artefacts: tuple[Clean, ...] = ()
     at: datetime
 
 
@@ -69,9 +70,9 @@ class HandBack(Frozen):
 
     handoff_id: str
     by: str = Field(min_length=1, max_length=200)
-    did: str = Field(default="", max_length=20_000)
-    answer: str = Field(default="", max_length=20_000)
-    changes: str = Field(default="", max_length=20_000)
+    did: Clean = Field(default="", max_length=20_000)
+    answer: Clean = Field(default="", max_length=20_000)
+    changes: Clean = Field(default="", max_length=20_000)
     go_on: bool = True
     at: datetime
 
@@ -107,7 +108,7 @@ class HandOffs:
         """Keep a hand-off; the one that is there already stands."""
         key = self._key(handoff.handoff_id, "off")
         try:
-            self._files.put_if(key, handoff.model_dump_json(indent=1).encode(errors="replace"), None)
+            self._files.put_if(key, handoff.model_dump_json(indent=1).encode(), None)
         except Conflict:
             return self.find(handoff.handoff_id)
         return handoff
@@ -135,7 +136,7 @@ class HandOffs:
             raise BadInput("nothing is handed back", fix=fix, field="answer")
         key = self._key(back.handoff_id, "back")
         try:
-            self._files.put_if(key, back.model_dump_json(indent=1).encode(errors="replace"), None)
+            self._files.put_if(key, back.model_dump_json(indent=1).encode(), None)
         except Conflict as error:
             raise Conflict(
                 f"hand-off {back.handoff_id} was answered before", fix="see `c500 handoff show`: it holds the answer"

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import StringConstraints
 
 from blocks.model import Frozen
+from tasks.agents.team.text import Storable
 
 SIMILAR = 94.0
 """Per cent of a long word's letters that must agree (rapidfuzz's ratio): a slip of the pen, no other word."""
@@ -18,7 +19,7 @@ QUOTES = "\"'`()[]{}<>«»“”‘’"
 FILLERS = frozenset({"the"})
 """No others: `from` and `to` say which way, and `a` may be a name."""
 
-Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Said = Annotated[str, Storable, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
 class Intent(Frozen):

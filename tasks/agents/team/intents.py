@@ -127,7 +127,7 @@ class Intents:
 
     def settle(self, claim: Claim, outcome: TaskOutcome) -> bool:
         """The change was made; False when the claim had run out before."""
-        self._files.put_bytes(_outcome_key(claim), outcome.model_dump_json().encode(errors="replace"))
+        self._files.put_bytes(_outcome_key(claim), outcome.model_dump_json().encode())
         return self._replace(claim, claim.model_copy(update={"done": True, "expires_at": self._now() + self._reuse}))
 
     def release(self, claim: Claim) -> None:
@@ -185,7 +185,7 @@ class Intents:
             changed, told = change(alive)
             if changed is None:
                 return told
-            content = Claims(claims=tuple(changed)).model_dump_json().encode(errors="replace")
+            content = Claims(claims=tuple(changed)).model_dump_json().encode()
             try:
                 self._files.put_if(key, content, found[1] if found else None)
             except Conflict:

@@ -12,10 +12,11 @@ from blocks.model import Frozen
 from blocks.yaml_file import read_yaml
 from tasks.agents.definition import Name
 from tasks.agents.team.intent import Intent
+from tasks.agents.team.text import Storable
 
 TaskId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
-Resource = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
+Text = Annotated[str, Storable, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
+Resource = Annotated[str, Storable, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
 
 
 class TeamTask(Frozen):

@@ -10,6 +10,7 @@ from blocks.model import Frozen
 from tasks.agents.result import AgentOptions, AgentResult, AgentTrouble, AgentUsage
 from tasks.agents.team.message_log import Message
 from tasks.agents.team.plan import TeamPlan
+from tasks.agents.team.text import Clean
 
 HANDED_OFF = "HANDED_OFF"
 """Code of the trouble of a run that waits for a person."""
@@ -78,7 +79,7 @@ class TaskOutcome(Frozen):
     agent: str
     state: TaskState
     run_id: str | None = None
-    output: str = ""
+    output: Clean = ""
     shared_with: str | None = None
     handoff_id: str | None = None
     refused: tuple[str, ...] = ()
@@ -110,14 +111,14 @@ def outcome_of(task_id: str, result: AgentResult, handoff_id: str | None = None)
 class Finding(Frozen):
     """One statement of the answer, with the tasks whose results say so."""
 
-    text: str
+    text: Clean
     sources: tuple[str, ...]
 
 
 class Contradiction(Frozen):
     """Results that cannot all be true; none is chosen."""
 
-    about: str
+    about: Clean
     sides: tuple[Finding, ...]
 
 
@@ -129,7 +130,7 @@ class Missing(Frozen):
         task_id: The task that should have covered it; None where no task was to.
     """
 
-    what: str
+    what: Clean
     task_id: str | None = None
 
 

@@ -138,7 +138,7 @@ class TeamStore:
 
     def put(self, name: str, record: Frozen) -> None:
         """Keep a record."""
-        self._files.put_bytes(self._key(name), record.model_dump_json(indent=1).encode(errors="replace"))
+        self._files.put_bytes(self._key(name), record.model_dump_json(indent=1).encode())
 
     @contextmanager
     def alone(self) -> Generator[None]:

@@ -14,6 +14,7 @@ from tasks.agents.team.plan import TeamPlan, TeamTask
 from tasks.agents.team.result import TaskOutcome, TaskState
 from tasks.agents.team.shares import Shares
 from tasks.agents.team.team_store import TeamBegun, TeamStore
+from tasks.agents.team.text import storable
 
 Specialist = Callable[[str, str, AgentOptions, str], Awaitable[AgentResult]]
 """Runs an agent: goal, agent, options, run id. The same id goes on where an earlier attempt died."""
@@ -75,4 +76,4 @@ class TeamWork:
 
 def trouble_of(error: C500Error) -> AgentTrouble:
     """An error as a record."""
-    return AgentTrouble(code=error.code, message=error.message, fix=error.fix)
+    return AgentTrouble(code=error.code, message=storable(error.message), fix=storable(error.fix))

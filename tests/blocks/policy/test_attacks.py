@@ -43,7 +43,7 @@ def action_of(case: dict[str, Any], workspace: Path) -> Action:
             writes=placed(case.get("writes")),
             hosts=tuple(case.get("hosts", ())),
             argv=placed(case["argv"]) if "argv" in case else None,
-            size_bytes=case.get("size_bytes"),
+            size_bytes=case.get("size_bytes", 9 if "writes" in case else None),
         ),
     )
 

@@ -12,6 +12,7 @@ from blocks.policy.hosts import host_of, host_pattern, hosts_in
         ("example.com", "example.com:80", True, True),
         ("example.com", "example.com:8443", False, True),
         ("example.com", "example.com", False, True),
+        ("example.com:443", "example.com:0", False, True),
         ("example.com:8443", "example.com:8443", True, True),
         ("example.com:8443", "example.com:443", False, False),
         ("example.com:*", "example.com:1", True, True),
@@ -68,7 +69,8 @@ def test_bad_pattern_is_refused(bad: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", ["", "a b:1", "ｅxample.com:1", "example..com:1", ".com:1", "1.2.3:80", "0x1.2.3.4:1", "a:b", "a:0", "[::1"]
+    "bad",
+    ["", "a b:1", "ｅxample.com:1", "example..com:1", ".com:1", "1.2.3:80", "0x1.2.3.4:1", "a:b", "a:65536", "[::1"],
 )
 def test_place_in_no_plain_form_is_refused(bad: str) -> None:
     with pytest.raises(ValueError, match=r"."):

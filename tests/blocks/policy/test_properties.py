@@ -12,7 +12,7 @@ from blocks.policy import VERDICTS, Decision, Policy, Rule, narrowed, unattended
 from blocks.policy.rule import Flow, PolicyFile, Profile
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
-FEW = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 
 TOOLS = ("read_file", "write_file", "run_command", "http_get")
 PATHS = ("/w/a", "/w/b/c", "/etc/x", "/w/.env")

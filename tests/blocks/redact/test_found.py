@@ -95,6 +95,8 @@ NAMED = [
     "- name: DB_PASSWORD\n  value: hunter2",
     '{"name": "DB_PASSWORD", "value": "hunter2"}',
     "API key: hunter2hunter2",
+    "STRIPE_KEY=hunter2",
+    "The database password is: X&hunter2",
     "The password is hunter2, do not tell",
     "| password | hunter2 |",
     "mật khẩu: hunter2",

@@ -61,7 +61,7 @@ WORST = [
 @pytest.mark.parametrize("unit", WORST[::5])
 def test_a_megabyte_made_to_be_slow_is_not(unit: str) -> None:
     text = unit * (MEGABYTE // len(unit))
-    assert isinstance(REDACTOR.text(text), str)
+    assert isinstance(Redactor(["correct-horse-battery"], vietnamese=True).text(text), str)
 
 
 @pytest.mark.soak
@@ -69,7 +69,7 @@ def test_a_megabyte_made_to_be_slow_is_not(unit: str) -> None:
 @pytest.mark.parametrize("unit", WORST)
 def test_ten_megabytes_made_to_be_slow_are_not(unit: str) -> None:
     text = unit * (10 * MEGABYTE // len(unit))
-    assert isinstance(REDACTOR.text(text), str)
+    assert isinstance(Redactor(["correct-horse-battery"], vietnamese=True).text(text), str)
 
 
 def test_importing_it_loads_nothing_heavy() -> None:

@@ -200,7 +200,7 @@ def accounts(*models: tuple[str, dict[str, Any]]) -> Accounts:
     return Accounts(accounts=tuple(made))
 
 
-def test_the_room_is_that_of_the_smallest_model_that_may_answer() -> None:
+def test_the_room_is_that_of_the_widest_model_that_may_answer() -> None:
     known = accounts(
         ("small", {"context_tokens": 8_000, "max_output_tokens": 1_000, "tiers": ("simple",)}),
         ("large", {"context_tokens": 100_000, "max_output_tokens": 8_000, "tiers": ("simple", "complex")}),
@@ -208,8 +208,11 @@ def test_the_room_is_that_of_the_smallest_model_that_may_answer() -> None:
     assert request_tokens(known, "large", None) == 92_000
     assert request_tokens(known, "large", None, output_tokens=500) == 99_500
     assert request_tokens(known, None, "complex") == 92_000
-    assert request_tokens(known, None, "simple") == 7_000
-    assert request_tokens(known, None, None) == 7_000
+    assert request_tokens(known, "small", None) == 7_000
+    narrow = accounts(("narrow", {"context_tokens": 4_096, "max_output_tokens": 4_096}))
+    assert request_tokens(narrow, "narrow", None) == 3_072
+    assert request_tokens(known, None, "simple") == 92_000
+    assert request_tokens(known, None, None) == 92_000
 
 
 def test_a_room_too_small_for_an_agent_is_refused() -> None:

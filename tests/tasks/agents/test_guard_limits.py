@@ -229,3 +229,20 @@ async def test_a_model_that_fails_again_and_again_is_left_alone(lab: Lab, error:
     assert type(refused.value) is BreakerOpen
     assert lab.asked == 2
     assert (lab.events[-1].kind, lab.events[-1].rule) == ("refused", "breaker")
+
+
+async def test_a_run_that_found_its_model_left_alone_goes_on_when_it_works_again(lab: Lab) -> None:
+    def fails() -> None:
+        raise EngineFailed("no", fix="")
+
+    clock = Clock()
+    agent = lab.agent(breakers=FileBreakers(lab.folder / "breakers", failures=1, rest_s=60, clock=clock))
+    lab.before_answer = fails
+    for expected in (EngineFailed, BreakerOpen):
+        lab.run = GuardedRun(agent="ops", run_id="r1")
+        with pytest.raises(expected):
+            await agent.run("go")
+    clock.now += 60
+    lab.before_answer = lambda: None
+    lab.run = GuardedRun(agent="ops", run_id="r1")
+    assert (await agent.run("go")).output == "that is all"

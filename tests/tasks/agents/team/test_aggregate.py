@@ -86,6 +86,13 @@ async def test_by_rule_and_labelled_so_when_no_model_answers(says: Any) -> None:
     assert len(made.answer.notices) == 1
 
 
+async def test_half_a_character_in_the_models_answer_is_a_question_mark() -> None:
+    pool = Answers('{"findings": [{"text": "So \\ud83d.", "sources": ["rent"]}], "missing": ["\\ud83d"]}')
+    made = await answered(pool, begun_of(), [outcome("rent")], None)
+    assert (made.answer.findings[0].text, made.answer.missing[0].what) == ("So ?.", "?")
+    assert made.model_dump_json()
+
+
 async def test_without_any_result_no_model_is_asked() -> None:
     pool = Answers("never")
     made = await answered(pool, begun_of(), [outcome("rent", "", "failed")], None)

@@ -256,6 +256,13 @@ async def test_a_task_waits_for_the_person_it_was_handed_to_and_goes_on_with_the
     ]
 
 
+async def test_half_a_character_in_what_an_agent_says_loses_no_result(tmp_path: Path) -> None:
+    work = work_of(tmp_path, CHAIN, Specialists({"look": "It is \ud83d so."}))
+    await do_tasks(work)
+    assert work.outcomes["look"].output == "It is ? so."
+    assert set(states(work).values()) == {"done"}
+
+
 async def test_what_reached_a_limit_is_no_result_for_others(tmp_path: Path) -> None:
     async def ends(agents: Specialists, run_id: str) -> Any:
         return limited(run_id, "BUDGET_EXCEEDED")

@@ -12,6 +12,7 @@ from blocks.action import RISKS, Risk
 from blocks.errors import EngineUnavailable
 from blocks.policy.verdict import VERDICTS, Decision, Verdict
 from blocks.redact import Redactor
+from tasks.agents.definition import AgentLimits
 from tasks.agents.opened import Opened
 from tasks.agents.team.governor import RULE, Governor, Judgement
 from tasks.agents.team.prompts import fenced
@@ -42,6 +43,7 @@ def work(pool: Answers, *, attended: bool = True) -> Opened:
         run_id="r1",
         labels={"untrusted"},
         attended=attended,
+        definition=SimpleNamespace(limits=AgentLimits(budget_usd=0.5)),
     )
     return cast("Opened", opened)
 
@@ -68,7 +70,7 @@ async def test_it_never_makes_a_decision_milder(
     pool = Answers("no JSON") if opinion == "nonsense" else says(opinion)
     found = await Governor().judged(work(pool, attended=attended), tool(risk), {"table": "orders"}, given_decision)
     assert VERDICTS.index(found.verdict) <= VERDICTS.index(verdict)
-    assert found.persons >= persons or found.verdict == "deny"
+    assert found.verdict != verdict or verdict != "ask" or found.persons >= persons
     assert found.policy_version == "v1"
 
 
@@ -139,4 +141,6 @@ async def test_it_sees_goal_tool_and_arguments_without_secrets_between_marks() -
     assert "- the run has read: untrusted" in prompt
     assert asked.model == "judge"
     assert caller is not None
-    assert (caller.user, caller.job, caller.deadline_s) == ("ann", "r1", 60.0)
+    assert (caller.user, caller.job) == ("ann", "r1")
+    assert caller.deadline_s == pytest.approx(60, abs=30)
+    assert (caller.purse[0].key, caller.purse[0].amount) == ("agent/r1/usd", 500_000_000)

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from blocks.errors import BadInput, NotFound
-from tasks.agents.team.plan import Bounds, before, check_plan, checked_plan, levels, problems_of, read_team_plan
+from tasks.agents.team.plan import (
+    Bounds,
+    TeamPlan,
+    before,
+    check_plan,
+    checked_plan,
+    levels,
+    problems_of,
+    read_team_plan,
+)
 from tests.tasks.agents.team.making import RESTART, plan_of, task
 
 BOUNDS = Bounds(agents=("worker", "reader"), tasks=3, depth=2)
@@ -60,6 +69,16 @@ def test_a_plan_is_read_from_yaml_and_its_faults_have_lines(tmp_path: Path) -> N
     assert [one.depends_on for one in read_team_plan(file).tasks] == [(), ("a",)]
     with pytest.raises(NotFound):
         read_team_plan(tmp_path / "none.yaml")
+
+
+def test_half_a_character_in_a_plan_is_a_question_mark() -> None:
+    plan = plan_of(task("a", goal="Look \ud83d.", writes=["\ud83d"], intent={"verb": "\ud83d", "object": "\ud83d"}))
+    assert plan.tasks[0].goal == "Look ?."
+    assert read_back(plan) == plan
+
+
+def read_back(plan: TeamPlan) -> TeamPlan:
+    return TeamPlan.model_validate_json(plan.model_dump_json())
 
 
 @given(st.lists(st.sets(st.integers(0, 8)), min_size=1, max_size=9))
