@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-import structlog
 from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.runtime import flow_run
@@ -22,8 +21,6 @@ from tasks.agents.result import AgentOptions, AgentResult
 if TYPE_CHECKING:
     from tasks.agents.opened import Opened
     from tasks.agents.runs import Begun, RunStore
-
-log = structlog.stdlib.get_logger("c500")
 
 
 def run_name() -> str:
@@ -112,14 +109,15 @@ async def _attempt(store: "RunStore", run: "Begun") -> AgentResult:
 async def _at_work(run: "Begun") -> "AsyncGenerator[Opened]":
     from blocks.approvals import open_approvals
     from flows.approvals import wait_for_decision
+    from tasks.agents.notices import notices
     from tasks.agents.working import working
 
     approvals = open_approvals()
 
-    async def tell(text: str) -> None:
-        log.warning("agent tells", run_id=run.run_id, text=text)
-
-    async with working(run, settings(), lambda request: wait_for_decision(request, approvals), tell) as opened:
+    async with (
+        notices(settings().escalation_file) as tell,
+        working(run, settings(), lambda request: wait_for_decision(request, approvals), tell) as opened,
+    ):
         yield opened
 
 

@@ -210,7 +210,11 @@ def insert_row(database: Connection, row: dict[str, Any]) -> int:
 
 def _again(database: Connection, same: Row, draft: Draft, now: float) -> None:
     """The text is known: only a clean write, or a person, changes what it counts for."""
-    add_origins(database, same["seq"], [draft.origin], now)
+    labels = json.dumps(sorted(draft.origin.labels))
+    known = "SELECT 1 FROM origins WHERE seq = ? AND run_id = ? AND tool = ? AND labels = ?"
+    # One for each run is enough: a run that says the same a thousand times adds nothing.
+    if database.execute(known, (same["seq"], draft.origin.run_id, draft.origin.tool, labels)).fetchone() is None:
+        add_origins(database, same["seq"], [draft.origin], now)
     if draft.by is not None:
         importance = max(same["importance"], draft.importance)
         change(database, same, now, state="released", reviewed_by=draft.by, importance=importance)

@@ -98,8 +98,9 @@ async def _decided(work: Opened, tool: Tool[Any], call_id: str, arguments: dict[
     if decision.verdict == "ask" and not work.dry_run:
         return await _asked(work, tool, call_id, action, decision)
     if decision.verdict == "notify":
-        await work.notify(f"agent {work.definition.name} ({work.run_id}) calls {tool.name}: {decision.reason}")
-        await work.record("notified", f"{call_id}/notified", tool=tool.name, call_id=call_id, rule=decision.rule)
+        told = f"agent {work.definition.name} ({work.run_id}) calls {tool.name}: {decision.reason}"
+        await work.notify(work.place.redactor.text(told))
+        work.note("notified", f"{call_id}/notified", tool=tool.name, call_id=call_id, rule=decision.rule)
     return Permitted(arguments=arguments, rule=decision.rule)
 
 

@@ -130,7 +130,7 @@ def place_of(run: Begun, chosen: Settings, policy: Policy) -> Place:
     home = chosen.agents_home
     return Place(
         workspace=Workspace(Path(run.workspace)),
-        sandbox=sandbox_of(policy, run.profile),
+        sandbox=sandbox_of(policy, run.profile, chosen),
         trash=Trash(private_folder(home, "trash")),
         redactor=default_redactor(),
         private=private_folder(home, "runs", run.run_id),
@@ -143,10 +143,14 @@ def open_audit(chosen: Settings, redactor: Redactor) -> AuditLog:
     return AuditLog(private_folder(home, "audit"), open_key(home / "audit.key"), redactor)
 
 
-def sandbox_of(policy: Policy, profile: str) -> Sandbox:
+def _readable(chosen: Settings) -> tuple[Path, ...]:
+    return tuple(Path(part).expanduser() for part in chosen.sandbox_readable.split(":") if part)
+
+
+def sandbox_of(policy: Policy, profile: str, chosen: Settings) -> Sandbox:
     """The sandbox that the profile asks for; one that says why it cannot be had, where it cannot."""
     try:
-        return open_sandbox(policy.sandboxed(profile))
+        return open_sandbox(policy.sandboxed(profile), readable=_readable(chosen))
     except Unsupported as error:
         return Unavailable(policy.sandboxed(profile), error)
 

@@ -56,6 +56,14 @@ async def test_the_same_text_is_one_memory_with_two_origins(memory: Memory) -> N
     assert {one.run_id for one in again.record.origins} == {"run", "other"}
 
 
+async def test_a_run_that_says_the_same_again_and_again_is_one_origin(memory: Memory) -> None:
+    for number in range(5):
+        record = (await memory.remember(ANN, "The port is 5432.", origin=call(number))).record
+    assert len(record.origins) == 1
+    tainted = (await memory.remember(ANN, "The port is 5432.", origin=call(9, "run", "untrusted"))).record
+    assert (len(tainted.origins), tainted.labels) == (2, {"untrusted"})
+
+
 async def test_case_and_accents_make_another_memory(memory: Memory) -> None:
     for number, text in enumerate(("Logs lie in /data/X", "Logs lie in /data/x", "con ma", "con má")):
         assert (await memory.remember(ANN, text, origin=call(number))).is_new
