@@ -232,6 +232,10 @@ class Settings(BaseSettings):
     agent_profile: str = Field(
         default="development", pattern=r"^[a-z][a-z0-9-]*$", description="autonomy profile when a run names none"
     )
+    governor: bool = Field(
+        default=False, description="whether a model gives a second opinion on agents' calls; it can only narrow"
+    )
+    governor_model: str = Field(default="", description="model of accounts.yaml that judges; empty = by tier")
     switches_url: str = Field(
         default="",
         pattern=r"^(|rediss?://.+)$",
@@ -249,7 +253,7 @@ class Settings(BaseSettings):
     )
     prefect_form_up_to: Literal["low", "medium", "high", "critical"] = Field(
         default="medium",
-        description="highest risk for which an answer in a form of the Prefect UI counts, since that asks nobody's name",
+        description="highest risk for which an answer in a form of the Prefect UI counts, as it proves nobody's name",
     )
     sandbox_readable: str = Field(
         default="", description="more folders that sandboxed programs may read, joined by `:`, as `/opt/tools`"

@@ -12,6 +12,7 @@ from flows.audio import process_audio, process_batch, process_text
 from flows.dispatch import dispatch_request
 from flows.recovery import recover_runs, retry_crashed, sweep_uploads
 from flows.swarm import swarm, swarm_shard
+from flows.team import run_team
 
 __all__ = [
     "dispatch_request",
@@ -21,6 +22,7 @@ __all__ = [
     "recover_runs",
     "retry_crashed",
     "run_agent",
+    "run_team",
     "swarm",
     "swarm_shard",
     "sweep_approvals",

@@ -99,7 +99,7 @@ async def _attempt(store: "RunStore", run: "Begun") -> AgentResult:
         await work.record("run_ended", f"ended/{flow_run.id}", outcome=result.status, details=result.usage.model_dump())
         count_end(work, result)
         if result.status == "done":
-            store.continue_with(run.session, acted.messages)
+            store.continue_with(run.session, acted.messages, result.labels)
         if acted.error is not None and result.status == "failed":
             raise acted.error
         return result

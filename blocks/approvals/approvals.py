@@ -8,7 +8,7 @@ from typing import Any, Literal
 import structlog
 
 from blocks.action import Risk
-from blocks.approvals.records import Damaged, Records
+from blocks.approvals.records import Damaged, Purged, Records
 from blocks.approvals.refusals import Forged
 from blocks.approvals.request import Approval, ApprovalRequest, Channel, Decision, Expiry
 from blocks.approvals.seal import Seal
@@ -174,6 +174,33 @@ class Approvals:
                 log.error("approval_forged", approval_id=approval_id, error=error.message)
                 forged.append(approval_id)
         return Swept(denied=tuple(denied), forged=tuple(forged))
+
+    def purge(self, older_than_s: float, now: datetime, *, also: Callable[[str], object] | None = None) -> Purged:
+        """Delete requests that were decided longer ago; a run that asks again is asked about anew.
+
+        Open ones stay, and so do forged and damaged ones: they are evidence.
+
+        Args:
+            older_than_s: Seconds.
+            now: The time.
+            also: Is told of each before it is deleted, to delete what belongs to it.
+        """
+        before = now - timedelta(seconds=older_than_s)
+        gone: list[str] = []
+        size_bytes = 0
+        for approval_id in tuple(self._records.ids()):
+            try:
+                decided = tally(self.read(approval_id))
+            except (NotFound, Forged, Damaged):
+                continue
+            if decided is None or decided.at >= before:
+                continue
+            if also is not None:
+                also(approval_id)
+            self.taken(approval_id)
+            size_bytes += self._records.remove(approval_id)
+            gone.append(approval_id)
+        return Purged(ids=tuple(gone), size_bytes=size_bytes)
 
     def _swept(self, approval_id: str, now: datetime) -> bool:
         """Whether it was open and is denied by now."""

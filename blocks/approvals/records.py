@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from blocks.errors import BadInput, Conflict, NotFound, StoreFailed
+from blocks.model import Frozen
 from blocks.store.files import Files
 
 T = TypeVar("T", bound=BaseModel)
@@ -22,6 +23,18 @@ class Damaged(StoreFailed):
     """What lies in the store is no record."""
 
     code = "DAMAGED"
+
+
+class Purged(Frozen):
+    """What was deleted for good.
+
+    Attributes:
+        ids: Of the records.
+        size_bytes: What they took.
+    """
+
+    ids: tuple[str, ...] = ()
+    size_bytes: int = 0
 
 
 class Records(Generic[T]):
@@ -83,6 +96,14 @@ class Records(Generic[T]):
                 continue
             return changed
         raise Conflict(f"the {self._kind} is changed by others all the time", fix="try again")
+
+    def remove(self, record_id: str) -> int:
+        """Delete a record, whatever is in it; its marks stay. How many bytes it had, 0 where there was none."""
+        found = self._files.read_version(self._key(record_id)) if ID.fullmatch(record_id) else None
+        if found is None:
+            return 0
+        self._files.delete(self._key(record_id))
+        return len(found[0])
 
     def ids(self) -> Iterator[str]:
         """Of all records, sorted."""

@@ -1,10 +1,11 @@
 """The database file of the memory, that processes share."""
 
+import fcntl
 import os
 import sqlite3
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from blocks.errors import StoreFailed
@@ -82,15 +83,33 @@ class MemoryFile:
     def _open(self) -> sqlite3.Connection:
         if self._database is None:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            database = sqlite3.connect(self.path, isolation_level=None, timeout=BUSY_S, check_same_thread=False)
-            try:
-                _prepare(database, self.path)
-            except BaseException:
-                database.close()
-                raise
-            self._database = database
+            with _alone(self.path):
+                self._database = _connected(self.path)
         return self._database
+
+
+@contextmanager
+def _alone(path: Path) -> Generator[None]:
+    """Hold a lock beside the file: SQLite does not wait when two processes make it a WAL file at once, but fails."""
+    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    with suppress(FileExistsError):
+        # Only a new file is opened by ourselves: closing another one would end the locks that SQLite holds on it.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    database = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S, check_same_thread=False)
+    try:
+        _prepare(database, path)
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
 def _prepare(database: sqlite3.Connection, path: Path) -> None:

@@ -1,13 +1,13 @@
 """The queue itself: proposals in the store, each answered once and carried out once."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
 from blocks.approvals.identity import person, same_person
-from blocks.approvals.records import Damaged, Records
+from blocks.approvals.records import Damaged, Purged, Records
 from blocks.approvals.refusals import ApprovalClosed, Forged, OtherArguments, OwnRequest
 from blocks.approvals.seal import Seal
 from blocks.errors import BadInput, Conflict, NotAllowed, NotFound
@@ -210,6 +210,29 @@ class Reviews:
             if review.state != "pending":
                 self._records.unmark(review_id)
         return tuple(ended)
+
+    def purge(self, older_than_s: float, now: datetime) -> Purged:
+        """Delete proposals that were answered longer ago, also those that nobody has carried out.
+
+        Pending ones stay, and so do forged and damaged ones: they are evidence.
+
+        Args:
+            older_than_s: Seconds.
+            now: The time.
+        """
+        before = now - timedelta(seconds=older_than_s)
+        gone: list[str] = []
+        size_bytes = 0
+        for review_id in tuple(self._records.ids()):
+            review = next(iter(self._genuine([review_id])), None)
+            if review is None or review.answer is None or review.answer.at >= before:
+                continue
+            # The record goes last: who is killed in between finds it again.
+            self._records.unmark(review_id)
+            self._records.unmark(review_id, f"runs/{review.proposal.run_id}")
+            size_bytes += self._records.remove(review_id)
+            gone.append(review_id)
+        return Purged(ids=tuple(gone), size_bytes=size_bytes)
 
     def _answer(
         self,

@@ -137,10 +137,9 @@ def _goal(text: str) -> str:
 
 def _check_before_start(goal: str, name: str, options: "AgentOptions", resume: str | None) -> None:
     """What is wrong with goal, agent, rules or accounts should not wait for a server to start."""
-    from blocks.policy import Policy
-
     from blocks.accounts.file import read_accounts
     from blocks.errors import BadInput, NotFound
+    from blocks.policy import Policy
     from blocks.settings import settings
     from blocks.store import open_store
     from tasks.agents.definition import read_agent
@@ -154,7 +153,7 @@ def _check_before_start(goal: str, name: str, options: "AgentOptions", resume: s
         raise BadInput("the agent has no goal", fix="say what it is to reach", field="goal")
     else:
         read_agent(name, chosen.agents_dir)
-    policy = Policy.read(chosen.policy_file)
+    policy = Policy.read(None if chosen.policy_file is None else chosen.policy_file.expanduser())
     profile = options.profile or chosen.agent_profile
     if profile not in policy.profiles:
         fix = f"use one of {', '.join(sorted(policy.profiles))}"

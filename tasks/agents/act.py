@@ -120,6 +120,7 @@ def result_of(work: Opened, run: Begun, acted: Acted) -> AgentResult:
         profile=run.profile,
         dry_run=run.dry_run,
         refused=tuple(_refusals(own)),
+        labels=tuple(sorted(work.labels)),
         trouble=trouble,
         usage=usage,
         ended_at=datetime.now(UTC),

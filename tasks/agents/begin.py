@@ -63,6 +63,7 @@ def begin(store: RunStore, chosen: Settings, run_id: str, goal: str, agent: str,
             dry_run=options.dry_run,
             approval_s=options.approval_s,
             workspace=str(_workspace(chosen, run_id, options)),
+            labels=tuple(sorted({*options.labels, *store.labels(options.session)})),
             started_at=datetime.now(UTC),
         )
     )

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, TypeAdapter
 from blocks.accounts.account import Tier
 from blocks.errors import NotFound
 from blocks.model import Frozen
+from blocks.policy import Rule
 from blocks.yaml_file import read_yaml
 from tasks.agents.guarded import Limits
 
@@ -45,6 +46,7 @@ class AgentDefinition(Frozen):
         mcp: MCP servers whose tools it may use too, by their name in MCP_FILE.
         context: Files beside the definition that the model always sees.
         specialists: Agents it may hand parts of its work to.
+        rules: Rules of its own, which only narrow what the policy allows; see docs/agents/policy.md.
         limits: What a run may take.
         remembers: Whether it has a memory over runs.
         unattended: Whether nobody can be asked: what needs a person is refused.
@@ -59,6 +61,7 @@ class AgentDefinition(Frozen):
     mcp: tuple[Name, ...] = ()
     context: tuple[Text, ...] = ()
     specialists: tuple[Name, ...] = ()
+    rules: tuple[Rule, ...] = ()
     limits: AgentLimits = AgentLimits()
     remembers: bool = True
     unattended: bool = False

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from blocks.effects import EffectLedger
     from blocks.memory import Memory
     from blocks.policy import Policy
+    from tasks.agents.team.governor import Governor
 
 Ask = Callable[["ApprovalRequest"], Awaitable["Answered"]]
 Notify = Callable[[str], Awaitable[None]]
@@ -57,6 +58,7 @@ class Opened:
         memory: What agents remember.
         metrics: Where it is counted what agents do.
         live: Shows that the run is at work.
+        governor: Gives a second opinion on calls; None for none.
         labels: What the run has seen so far.
         guarded: Its steps, actions and time, as the guard counts them.
         waited_s: Seconds that it has waited for people in this attempt.
@@ -85,6 +87,7 @@ class Opened:
     metrics: "AgentMetrics"
     live: "LiveSession"
     guarded: GuardedRun
+    governor: "Governor | None" = None
     labels: set[Label] = field(default_factory=set[Label])
     waited_s: float = 0.0
     _notes: "list[Future[Any]]" = field(default_factory=list["Future[Any]"], init=False)

@@ -14,6 +14,7 @@ from pydantic_ai.tools import RunContext, ToolDefinition
 from blocks.action import Action, canonical
 from blocks.errors import BadInput, C500Error, NotAllowed
 from blocks.model import Frozen
+from blocks.policy import Decision
 from tasks.agents.exchange import said
 from tasks.agents.measured import count_approval, count_decision
 from tasks.agents.opened import Opened, work_of
@@ -91,7 +92,7 @@ async def _decided(work: Opened, tool: Tool[Any], call_id: str, arguments: dict[
     except (NotAllowed, BadInput) as error:
         _note_decision(work, tool, call_id, arguments, reasons, "deny", "reach", error.message)
         return Permitted(arguments=None, why=f"{error.message} ({error.fix})", rule="reach")
-    decision = work.policy.decide(action, work.profile, now=datetime.now(UTC), attended=work.attended)
+    decision = await _judged(work, tool, action)
     _note_decision(work, tool, call_id, arguments, reasons, decision.verdict, decision.rule, decision.reason)
     if decision.verdict in ("deny", "forbid"):
         return Permitted(arguments=None, why=decision.reason, rule=decision.rule)
@@ -102,6 +103,14 @@ async def _decided(work: Opened, tool: Tool[Any], call_id: str, arguments: dict[
         await work.notify(work.place.redactor.text(told))
         work.note("notified", f"{call_id}/notified", tool=tool.name, call_id=call_id, rule=decision.rule)
     return Permitted(arguments=arguments, rule=decision.rule)
+
+
+async def _judged(work: Opened, tool: Tool[Any], action: Action) -> Decision:
+    """What the rules say, and who gives a second opinion: the stricter of the two."""
+    decision = work.policy.decide(action, work.profile, now=datetime.now(UTC), attended=work.attended)
+    if work.governor is None:
+        return decision
+    return await work.governor.judged(work, tool, action.arguments, decision)
 
 
 def action_of(work: Opened, tool: Tool[Any], arguments: dict[str, Any]) -> Action:
@@ -164,17 +173,17 @@ async def _asked(work: Opened, tool: Tool[Any], call_id: str, action: Action, de
         return Permitted(arguments=None, why=f"not approved: {why}", rule=decision.rule, approvers=answer.by)
     if not answer.edited:
         return Permitted(arguments=action.arguments, rule=decision.rule, approvers=answer.by)
-    return _edited(work, tool, answer, decision.rule)
+    return await _edited(work, tool, answer, decision.rule)
 
 
-def _edited(work: Opened, tool: Tool[Any], answer: Any, rule: str) -> Permitted:
+async def _edited(work: Opened, tool: Tool[Any], answer: Any, rule: str) -> Permitted:
     """The call with the arguments that a person gave it; they may be refused, but are not asked about again."""
     if REDACTED in canonical(answer.arguments):
         why = "the changed arguments hold a place where a secret was taken out"
         return Permitted(arguments=None, why=why, rule=rule, approvers=answer.by)
     try:
         action = action_of(work, tool, answer.arguments)
-        decision = work.policy.decide(action, work.profile, now=datetime.now(UTC), attended=work.attended)
+        decision = await _judged(work, tool, action)
     except C500Error as error:
         return Permitted(arguments=None, why=f"as {', '.join(answer.by)} changed it: {error.message}", rule=rule)
     if decision.verdict in ("deny", "forbid"):

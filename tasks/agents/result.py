@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from blocks.action import Label
 from blocks.model import Frozen
 
 Status = Literal["done", "limited", "stopped", "failed"]
@@ -60,6 +61,7 @@ class AgentResult(Frozen):
         profile: The autonomy profile.
         dry_run: Whether nothing was changed.
         refused: Tool calls that were not permitted, as `tool: reason`.
+        labels: What the run has seen; whoever uses its output has seen it too.
         trouble: Why it did not end well.
         usage: What it took.
         ended_at: When.
@@ -74,6 +76,7 @@ class AgentResult(Frozen):
     profile: str
     dry_run: bool = False
     refused: tuple[str, ...] = ()
+    labels: tuple[Label, ...] = ()
     trouble: AgentTrouble | None = None
     usage: AgentUsage = AgentUsage()
     ended_at: datetime
@@ -91,6 +94,7 @@ class AgentOptions(Frozen):
         dry_run: Only read; say what would be changed.
         approval_s: Seconds that a question to a person stands before it counts as refused.
         budget_usd: Most dollars of the run, where that is less than the agent's own limit.
+        labels: What the goal carries, where it quotes what others wrote or what must not leave.
     """
 
     profile: str | None = None
@@ -101,3 +105,4 @@ class AgentOptions(Frozen):
     dry_run: bool = False
     approval_s: float = Field(default=3600, gt=0, le=30 * 86_400)
     budget_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    labels: tuple[Label, ...] = ()

@@ -1,13 +1,14 @@
 """Runs and conversations of agents in the store: begun, ended, continued by id."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_ai.messages import ModelMessage
 
+from blocks.action import Label
 from blocks.errors import Conflict, NotFound, StoreFailed
 from blocks.model import Frozen
 from blocks.store.files import Files
@@ -17,6 +18,7 @@ from tasks.agents.result import AgentResult
 
 R = TypeVar("R", bound=Frozen)
 
+LABELS = TypeAdapter(tuple[Label, ...])
 RUNS = "agents/runs"
 SESSIONS = "agents/sessions"
 
@@ -38,6 +40,7 @@ class Begun(Frozen):
         dry_run: Whether it only reads.
         approval_s: Seconds that a question to a person stands.
         workspace: Folder that the agent may work in.
+        labels: What its goal and the conversation before it carry.
         started_at: When.
     """
 
@@ -54,6 +57,7 @@ class Begun(Frozen):
     dry_run: bool
     approval_s: float
     workspace: str
+    labels: tuple[Label, ...] = ()
     started_at: datetime
 
 
@@ -131,9 +135,16 @@ class RunStore:
                 fix="name another session",
             ) from None
 
-    def continue_with(self, session: str | None, messages: list[ModelMessage]) -> None:
-        """Keep the conversation with what a run has added."""
+    def labels(self, session: str | None) -> tuple[Label, ...]:
+        """What the conversation so far carries."""
+        content = self._read(f"{SESSIONS}/{session}.labels.json") if session else None
+        return () if content is None else LABELS.validate_json(content)
+
+    def continue_with(self, session: str | None, messages: list[ModelMessage], labels: Sequence[Label]) -> None:
+        """Keep the conversation with what a run has added, and what it carries by now."""
         if session is not None:
+            # First the labels: a conversation must never seem cleaner than it is.
+            self._files.put_bytes(f"{SESSIONS}/{session}.labels.json", LABELS.dump_json(tuple(labels)))
             self._files.put_bytes(f"{SESSIONS}/{session}.json", as_json(messages))
 
     def _read(self, key: str) -> bytes | None:

@@ -25,6 +25,7 @@ from tasks.agents.kept import Kept
 from tasks.agents.opened import Ask, Notify, Opened, private_folder
 from tasks.agents.registry import tools_of
 from tasks.agents.runs import Begun
+from tasks.agents.team.governor import Governor
 from tasks.agents.tool import Place
 from tasks.agents.trail import ACTIVE, Active
 
@@ -78,11 +79,18 @@ async def working(run: Begun, chosen: Settings, ask: Ask, notify: Notify) -> Asy
             metrics=AgentMetrics(metrics),
             live=live,
             guarded=guarded_of(run, kept),
+            labels=set(run.labels),
+            governor=governor_of(chosen),
         )
         try:
             yield work
         finally:
             work.close()
+
+
+def governor_of(chosen: Settings) -> Governor | None:
+    """Who gives a second opinion on calls, where that is wanted."""
+    return Governor(model=chosen.governor_model or None) if chosen.governor else None
 
 
 def guarded_of(run: Begun, kept: Kept) -> GuardedRun:
@@ -96,7 +104,7 @@ def policy_of(run: Begun, chosen: Settings) -> Policy:
     path = None if chosen.policy_file is None else chosen.policy_file.expanduser()
     policy = Policy.read(path).placed(workspace=Path(run.workspace), state=private_folder(chosen.agents_home, "policy"))
     policy.in_force(run.profile)
-    return policy
+    return policy.with_rules(run.definition.rules, f"agent {run.definition.name}")
 
 
 def hosts_of(run: Begun, policy: Policy) -> Callable[[str], bool]:

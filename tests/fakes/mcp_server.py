@@ -1,6 +1,6 @@
 """An MCP server of tests, talked to through its streams or over HTTP: `python -m tests.fakes.mcp_server FILE [PORT]`.
 
-The file holds the description of its tool `add`, and in a second line the name of one more tool, if any.
+The file's first line is the description of its tool `add`, the second the name of one more tool, if any.
 """
 
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Context, MCPServer
 from mcp.types import ImageContent
 from pydantic import Field
 
@@ -25,6 +25,12 @@ def add(a: Annotated[int, Field(description="first\u200b\U000e0041 number")], b:
 @server.tool(structured_output=False)
 def environment() -> str:
     return "\n".join(f"{name}={value}" for name, value in sorted(os.environ.items()))
+
+
+@server.tool(structured_output=False)
+def headers(ctx: Context) -> str:
+    request: Any = ctx.request_context.request
+    return request.headers["authorization"]
 
 
 @server.tool(structured_output=False)
@@ -48,9 +54,9 @@ def die() -> str:
     os._exit(3)
 
 
-if more:
+for name in more:
 
-    @server.tool(name=more[0], structured_output=False)
+    @server.tool(name=name, structured_output=False)
     def another() -> str:
         return "another"
 

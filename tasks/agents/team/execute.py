@@ -2,6 +2,7 @@
 
 import asyncio
 
+from blocks.action import Label
 from blocks.errors import C500Error, Stopped
 from blocks.progress import in_thread
 from tasks.agents.result import AgentTrouble
@@ -133,7 +134,8 @@ async def _once(work: TeamWork, task: TeamTask, assignment: Assignment, ends: fl
 
 async def _by_agent(work: TeamWork, task: TeamTask, assignment: Assignment, ends: float | None) -> TaskOutcome:
     """What comes of the task when its agent does it, until the event loop's time `ends`."""
-    options = agent_options(work.begun.options, work.begun.user, work.begun.workspace, assignment.budget_usd)
+    labels: set[Label] = {label for name in task.depends_on for label in work.outcomes[name].labels}
+    options = agent_options(work.begun.options, work.begun.user, work.begun.workspace, assignment.budget_usd, labels)
     if work.stopped is not None:
         return work.without_result(task, "stopped", trouble_of(work.stopped))
     work.states[task.id] = "running"
@@ -173,6 +175,7 @@ def _reused(work: TeamWork, task: TeamTask, intent: Intent, shared: Shared) -> T
         task_id=task.id,
         agent=task.agent,
         state="reused",
+        labels=theirs.labels,
         output=f"Run {by.run_id} made this change ({intent}); it was not made again.\n\n{said}",
         shared_with=by.run_id,
     )

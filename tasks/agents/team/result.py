@@ -1,10 +1,12 @@
 """What a team is asked, what comes of its tasks, and what it answers."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
 
+from blocks.action import Label
 from blocks.job import Notice
 from blocks.model import Frozen
 from tasks.agents.result import AgentOptions, AgentResult, AgentTrouble, AgentUsage
@@ -71,6 +73,7 @@ class TaskOutcome(Frozen):
         shared_with: The run that made the same change, where this one did not make it again.
         handoff_id: What it handed to a person.
         refused: Tool calls that were not permitted.
+        labels: What its agent has seen: who is given its result has seen it too.
         trouble: Why it has no result.
         usage: What it took.
     """
@@ -83,6 +86,7 @@ class TaskOutcome(Frozen):
     shared_with: str | None = None
     handoff_id: str | None = None
     refused: tuple[str, ...] = ()
+    labels: tuple[Label, ...] = ()
     trouble: AgentTrouble | None = None
     usage: AgentUsage = AgentUsage()
 
@@ -103,6 +107,7 @@ def outcome_of(task_id: str, result: AgentResult, handoff_id: str | None = None)
         output=result.output,
         handoff_id=handoff_id,
         refused=result.refused,
+        labels=result.labels,
         trouble=result.trouble,
         usage=result.usage,
     )
@@ -197,8 +202,10 @@ def usage_sum(*parts: AgentUsage) -> AgentUsage:
     )
 
 
-def agent_options(options: TeamOptions, user: str, workspace: str, budget_usd: float | None) -> AgentOptions:
-    """How a specialist's run is made."""
+def agent_options(
+    options: TeamOptions, user: str, workspace: str, budget_usd: float | None, labels: Iterable[Label] = ()
+) -> AgentOptions:
+    """How a specialist's run is made; `labels` are those of the results that it is given."""
     return AgentOptions(
         profile=options.profile,
         user=user,
@@ -207,4 +214,5 @@ def agent_options(options: TeamOptions, user: str, workspace: str, budget_usd: f
         dry_run=options.dry_run,
         approval_s=options.approval_s,
         budget_usd=budget_usd,
+        labels=tuple(sorted(labels)),
     )

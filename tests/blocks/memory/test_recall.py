@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from blocks.errors import EngineUnavailable
 from blocks.memory import Memory, MemoryRecord, Origin, Recall
 from blocks.memory.lexical import LexicalEmbedder, lexical_vector
-from blocks.memory.rank import FLOOR, HALF_LIFE_S, recency, score
+from blocks.memory.rank import FLOOR, HALF_LIFE_S, SHORTLIST, recency, score
 from blocks.redact import Redactor
-from tests.blocks.memory.conftest import ANN, Clock, call
+from tests.blocks.memory.conftest import ANN, BEN, Clock, call
 
 FACTS = (
     "The checkout service exhausts its pool of 20 database connections under load.",
@@ -182,6 +182,20 @@ async def test_a_process_sees_at_once_what_another_wrote_released_and_forgot(ope
     await one.remember(ANN, "Rollback approval is asked of Dora.", origin=call(77))
     found = texts_of(await other.recall(ANN, "rollback approval", least=0))
     assert (found[0], FACTS[2] in found) == ("Rollback approval is asked of Dora.", False)
+
+
+async def test_what_was_erased_takes_no_place_in_the_ranks(opened: Callable[..., Memory]) -> None:
+    one, other = opened(), opened()
+    for number in range(SHORTLIST + 6):
+        await one.remember(ANN, f"deployments window {number}", origin=call(number), importance=7)
+    await one.remember(BEN, "deployments of ben", origin=call(1, "of-ben"))
+    kept = await one.remember(ANN, "deployments happen at night", origin=call(99), importance=1)
+    question = "deploymnets"  # which only the vectors find
+    assert len((await other.recall(ANN, question)).found) == 5
+    for record in await one.records(user="ann"):
+        if record != kept.record:
+            await one.erase(memory_id=record.memory_id)
+    assert texts_of(await other.recall(ANN, question)) == ["deployments happen at night"]
 
 
 WORDS = ("disk", "alert", "node", "deploy", "gateway", "pool", "token", "queue", "node7", "node8")

@@ -54,7 +54,7 @@ async def mcp_tools(servers: McpServers, state: Path) -> AsyncGenerator[McpOffer
         pins = pins_of(state)
         for connection, said in zip(connections, found, strict=True):
             if said:
-                offer.tools += tuple(_offered(connection, said, pins, offer))
+                offer.tools += tuple(offered(connection, said, pins, offer))
         yield offer
     finally:
         await asyncio.gather(*(connection.close() for connection in connections))
@@ -83,7 +83,7 @@ def _said(tool: "mcp.Tool") -> Said:
     }
 
 
-def _offered(connection: McpConnection, said: list[Said], pins: Pins, offer: McpOffer) -> Iterable[Tool[Any]]:
+def offered(connection: McpConnection, said: list[Said], pins: Pins, offer: McpOffer) -> Iterable[Tool[Any]]:
     """The tools of a server that may be offered; the reasons for the others go into the offer."""
     names = Counter(_name(connection.name, one["name"]) for one in said)
     usable: dict[str, Said] = {}

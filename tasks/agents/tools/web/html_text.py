@@ -93,7 +93,7 @@ def _closing(element: Any, url: str) -> Iterator[str]:
     if element.tag == "a" and element.get("href"):
         link = _link(url, element.get("href"))
         yield f"]({link})" if link else "]"
-    if element.tag in BLOCKS:
+    if element.tag in BLOCKS and element.tag != "br":
         yield "\n"
 
 

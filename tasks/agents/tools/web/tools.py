@@ -90,6 +90,7 @@ def tools(limits: WebLimits | None = None) -> tuple[Tool[Any], ...]:
             arguments=HttpGet,
             call=get,
             risk="medium",
+            reversible=True,
             read_only=True,
             outside=True,
             labels=frozenset({"untrusted"}),

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from pydantic import ValidationError
 
@@ -14,6 +15,7 @@ from tasks.agents.tools import clusters
 from tasks.agents.tools.clusters import Clusters
 from tasks.agents.tools.programs import run_program
 from tests.fakes.recording_program import Recorder
+from tests.processes import eventually
 from tests.tasks.agents.tools.conftest import Hand, by_name
 
 MANIFEST = "kind: Deployment\nmetadata: {name: web}\nspec: {replicas: 2}\n"
@@ -250,8 +252,7 @@ async def test_a_program_that_hangs_is_ended_with_its_children(tmp_path: Path) -
     with pytest.raises(TimedOut):
         await run_program([str(script)], env={"PATH": os.defpath}, timeout_s=1)
     child = int((tmp_path / "child").read_text())
-    state = Path(f"/proc/{child}/stat")
-    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+    await eventually(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
 
 
 async def test_a_program_that_cannot_start_is_told(tmp_path: Path) -> None:

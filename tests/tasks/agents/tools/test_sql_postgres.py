@@ -56,7 +56,7 @@ async def test_rows_of_a_server_come_as_json(hand: Hand, postgres: Tool[Any]) ->
     found = await hand.use(
         postgres,
         database="calls",
-        sql="SELECT id, id, who, cost, at, tags, NULL::text, 'NaN'::float8, '\\xff'::bytea FROM calls ORDER BY 1 -- all",
+        sql="SELECT id, id, who, cost, at, tags, NULL::text, 'NaN'::float8, '\\xff'::bytea FROM calls ORDER BY 1--",
         most_rows=1,
     )
     assert found["columns"][:2] == ["id", "id"]
