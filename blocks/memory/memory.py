@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from blocks.errors import EngineFailed, EngineUnavailable
+from blocks.errors import EngineFailed, EngineUnavailable, StoreFailed
 from blocks.memory.file import MemoryFile
 from blocks.memory.lexical import LexicalEmbedder
 from blocks.memory.merge import Compared, Tidied, mark_compared, merge, next_group, split, tidy
@@ -205,8 +205,7 @@ class Memory:
             BadInput: nothing is named.
         """
         gone = await self._changing(lambda database: self._erase(database, memory_id, agent, user))
-        residue = await in_thread(self._file.scrub)
-        return Erased(memories=gone, residue=residue)
+        return Erased(memories=gone, residue=await self._scrub())
 
     async def next_group(self, namespace: Namespace, least: float, level: int) -> Compared:
         """The next memories that may say the same, for consolidation; see `merge.next_group`."""
@@ -226,14 +225,13 @@ class Memory:
     async def split(self, memory_id: str) -> list[MemoryRecord]:
         """Undo a merge; see `merge.split`."""
         parts = await self._changing(lambda database: split(database, memory_id, self._now()))
-        await in_thread(self._file.scrub)
+        await self._scrub()
         return parts
 
     async def tidy(self) -> Tidied:
-        """Archive and erase what is old; see `merge.tidy`."""
+        """Archive and erase what is old, also traces that an erasure had to leave; see `merge.tidy`."""
         tidied = await self._changing(lambda database: tidy(database, self._now()))
-        if tidied.erased:
-            await in_thread(self._file.scrub)
+        await self._scrub()
         return tidied
 
     async def embed_missing(self, most: int = 10_000) -> int:
@@ -253,6 +251,14 @@ class Memory:
     def close(self) -> None:
         """Let go of the file; it is opened again when needed."""
         self._file.close()
+
+    async def _scrub(self) -> bool:
+        """Clear traces of what is gone; whether some are left, since another process uses the file."""
+        try:
+            return await in_thread(self._file.scrub)
+        except StoreFailed as error:  # what was to be erased is: only the file could not be written anew
+            log.warning("memory_not_scrubbed", error=error.message)
+            return True
 
     def _clean(self, text: str) -> str:
         return checked_text(self._redactor.text(checked_text(text)))

@@ -159,8 +159,8 @@ class Erased(Frozen):
 
     Attributes:
         memories: How many memories are gone.
-        residue: Whether another process that reads keeps traces of them in the database's log; erasing again once it
-            has ended clears them.
+        residue: Whether another process kept the file from being written anew, so that traces of them are left in it;
+            the next consolidation, or another erasure, clears them.
     """
 
     memories: int

@@ -254,7 +254,7 @@ def _tell(record: "MemoryRecord", *, as_json: bool) -> None:
 def _told(erased: "Erased") -> str:
     if not erased.residue:
         return f"{erased.memories} memories are gone"
-    more = "another process reads the file: run this again when it has ended, to clear the traces in its log"
+    more = "another process uses the file, and traces are left in it until `c500 memory consolidate` clears them"
     return f"{erased.memories} memories are gone; {more}"
 
 

@@ -1,7 +1,8 @@
 """Runs that cannot be gone on with any more: what they were kept for may be forgotten from then on."""
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import AwareDatetime, ValidationError
@@ -69,12 +70,13 @@ def open_ids(files: Files) -> list[str]:
     return sorted(every - retired_ids(files))
 
 
-def retire(files: Files, ended_s: float, begun_s: float, now: datetime) -> Iterator[str | C500Error]:
-    """Retire the runs that are old enough; one that a process is at is left alone.
+def retire(files: Files, home: Path, ended_s: float, begun_s: float, now: datetime) -> Iterator[str | C500Error]:
+    """Retire the runs that are old enough; those that a process is at, or was lately, are left alone.
 
     Args:
         files: The store.
-        ended_s: Seconds since its end after which a run is.
+        home: AGENTS_HOME, where runs leave signs of life.
+        ended_s: Seconds since its end, and since its last sign of life, after which a run is.
         begun_s: Seconds since its beginning after which one is that never ended, or waits for a person.
         now: The time.
 
@@ -83,25 +85,47 @@ def retire(files: Files, ended_s: float, begun_s: float, now: datetime) -> Itera
     """
     from tasks.agents.runs import RunStore
 
-    store = RunStore(files)
+    store, lately = RunStore(files), now - timedelta(seconds=ended_s)
+
+    def is_old(run_id: str) -> bool:
+        return _ended_before(store, run_id, lately, now - timedelta(seconds=begun_s)) and not _lived(
+            home, run_id, lately
+        )
+
     for run_id in open_ids(files):
         try:
-            if not _is_old(store, run_id, ended_s, begun_s, now):
-                continue
-            with files.lock(f"agents/run/{run_id}", wait=False) as alone:
-                if alone and _is_old(store, run_id, ended_s, begun_s, now):  # it may have gone on in between
-                    files.put_bytes(_mark(run_id), Retired(at=now).model_dump_json().encode())
-                    yield run_id
+            if is_old(run_id) and _retired(files, run_id, is_old, now):
+                yield run_id
         except C500Error as error:
             yield error
 
 
-def _is_old(store: "RunStore", run_id: str, ended_s: float, begun_s: float, now: datetime) -> bool:
+def _retired(files: Files, run_id: str, is_old: Callable[[str], bool], now: datetime) -> bool:
+    """Whether it could be retired: not when somebody goes on with it."""
+    with files.lock(f"agents/run/{run_id}", wait=False) as alone:
+        if not alone or not is_old(run_id):  # it may have gone on in between
+            return False
+        files.put_bytes(_mark(run_id), Retired(at=now).model_dump_json().encode())
+        return True
+
+
+def _ended_before(store: "RunStore", run_id: str, ended: datetime, begun: datetime) -> bool:
     result = store.result(run_id)
     if result is not None and not (result.trouble and result.trouble.code == WAITS):
-        return now - result.ended_at > timedelta(seconds=ended_s)
-    begun = store.begun(run_id)
-    return begun is not None and now - begun.started_at > timedelta(seconds=begun_s)
+        return result.ended_at < ended
+    found = store.begun(run_id)
+    return found is not None and found.started_at < begun
+
+
+def _lived(home: Path, run_id: str, since: datetime) -> bool:
+    """Whether an attempt of a run has written something since: one may go on after a limit, and then be stopped."""
+    for folder in (home / "runs" / run_id, home / "results" / run_id):
+        try:
+            if datetime.fromtimestamp(folder.lstat().st_mtime, UTC) > since:
+                return True
+        except FileNotFoundError:
+            continue
+    return False
 
 
 def _mark(run_id: str) -> str:

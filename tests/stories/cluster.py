@@ -62,5 +62,10 @@ def apply(version: str, note: str = "") -> tuple[str, dict[str, Any]]:
     return "kubectl_apply", {"manifest": manifest(version, note), "namespace": NAMESPACE}
 
 
+def look_at(kind: str) -> tuple[str, dict[str, Any]]:
+    """The call that lists what there is of a kind."""
+    return "kubectl_get", {"kind": kind, "namespace": NAMESPACE}
+
+
 LOOK = ("kubectl_get", {"kind": "deployments", "name": SERVICE, "namespace": NAMESPACE})
 """The call that looks whether it is healthy."""

@@ -76,10 +76,11 @@ async def run_program(
         async with asyncio.timeout(timeout_s):
             await asyncio.gather(_fed(process, stdin), _read(process.stdout, out), _read(process.stderr, err))
             code = await process.wait()
-    except TimeoutError as error:
-        raise TimedOut(f"{name} took longer than {timeout_s:g} s", fix="ask for less, or try again later") from error
-    finally:
+    except BaseException as error:
         await _ended(process)
+        if isinstance(error, TimeoutError):
+            raise TimedOut(f"{name} took longer than {timeout_s:g} s", fix="ask for less, or later") from error
+        raise
     truncated = bool(out.left_out_bytes or err.left_out_bytes)
     return Ran(code if code >= 0 else 128 - code, out.text(), err.text(), truncated)
 

@@ -221,6 +221,39 @@ async def test_what_was_said_to_be_written_survives_kill_9(path: Path, memory: M
     assert len(texts) == len(set(texts))
 
 
+TOGETHER = """
+import multiprocessing, tempfile, time
+from pathlib import Path
+from blocks.memory.file import MemoryFile
+
+def opens(path, begin, told):
+    while time.monotonic() < begin:
+        pass
+    try:
+        with MemoryFile(path).change() as database:
+            database.execute("SELECT 1")
+        told.put("")
+    except Exception as error:
+        told.put(str(error))
+
+forked = multiprocessing.get_context("fork")
+for _ in range(30):
+    with tempfile.TemporaryDirectory() as folder:
+        told, begin = forked.Queue(), time.monotonic() + 0.03
+        processes = [forked.Process(target=opens, args=(Path(folder) / "memory.db", begin, told)) for _ in range(5)]
+        for process in processes:
+            process.start()
+        print("".join(told.get() for _ in processes), end="")
+        for process in processes:
+            process.join()
+"""
+
+
+async def test_processes_that_make_the_file_together_all_get_it(path: Path) -> None:
+    said, _ = started(path, TOGETHER).communicate(timeout=120)
+    assert said == ""
+
+
 async def test_processes_write_side_by_side(path: Path, memory: Memory) -> None:
     script = KILLED.replace("10_000", "40").replace('agent="a"', "agent=sys.argv[2]")
     script = script.replace('run_id="run"', "run_id=sys.argv[2]")

@@ -1,9 +1,10 @@
 """Tools that read web pages and call web services."""
 
 import json
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, field_validator
 
 from blocks.action import Touched
 from blocks.errors import Unsupported
@@ -29,8 +30,8 @@ NOT_YOURS = {
 
 Url = Annotated[str, Field(description="The full address, as https://host/path", min_length=8, max_length=4096)]
 Start = Annotated[int, Field(ge=0, description="From which character of the text on it is shown, to read on")]
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$")]
-HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]([\x20-\x7e]{0,2047}[\x21-\x7e])?$")]
+HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,2047}[\x21-\x7e])?")
 
 
 class HttpGet(Frozen):
@@ -45,8 +46,8 @@ class HttpRequest(Frozen):
 
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = Field(description="The HTTP method")
     url: Url
-    headers: dict[HeaderName, HeaderValue] = Field(
-        default_factory=dict[HeaderName, HeaderValue],
+    headers: dict[str, str] = Field(
+        default_factory=dict[str, str],
         max_length=20,
         description="Headers besides the usual ones; sent to this host alone",
     )
@@ -56,8 +57,11 @@ class HttpRequest(Frozen):
     @field_validator("headers")
     @classmethod
     def _are_its_own(cls, headers: dict[str, str]) -> dict[str, str]:
-        if taken := [name for name in headers if name.lower() in NOT_YOURS]:
-            raise ValueError(f"{', '.join(taken)} cannot be set; leave it out")
+        for name, value in headers.items():
+            if not (HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(value)):
+                raise ValueError(f"{ascii(name)[:80]} is no header, or its value is no line of ASCII text")
+            if name.lower() in NOT_YOURS:
+                raise ValueError(f"{name} cannot be set; leave it out")
         return headers
 
 

@@ -1,0 +1,177 @@
+"""`c500 effects`: calls of killed runs of which nobody knows whether they happened, and saying so."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deployments.cli import app
+from deployments.cli.recorded import write_down
+
+if TYPE_CHECKING:
+    from blocks.audit import Entry
+    from blocks.effects import Effect, EffectLedger
+
+commands = typer.Typer(
+    help="Calls of killed runs of which nobody knows whether they happened.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(commands, name="effects")
+
+EffectId = Annotated[str, typer.Argument(metavar="ID", help="RUN/CALL, as `c500 effects list` names it.")]
+Reason = Annotated[str, typer.Option(help="How you know; it is kept in the audit.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+@commands.command("list")
+def list_all(
+    every: Annotated[bool, typer.Option("--all", help="Also those that are going on.")] = False, as_json: Json = False
+) -> None:
+    """List effects in doubt, oldest first: their run began them, and was killed or stopped before they ended."""
+    from blocks.store import open_store
+    from tasks.agents.doubts import in_doubt
+
+    ledger = _ledger()
+    doubted = in_doubt(ledger, open_store())
+    found = ledger.begun() if every else doubted
+    states = {one.effect_id: "in doubt" if one in doubted else "going on" for one in found}
+    if as_json:
+        typer.echo(json.dumps([_facts(one, states[one.effect_id]) for one in found], indent=2))
+        return
+    for one in found:
+        typer.echo(f"{_plain(one.effect_id)}  {states[one.effect_id]}  since {one.begun_at.astimezone():%m-%d %H:%M}")
+    if not found:
+        typer.echo("no effect is in doubt", err=True)
+
+
+@commands.command("show")
+def show(effect_id: EffectId, as_json: Json = False) -> None:
+    """Show what is known of an effect: which tool, with which arguments, when it began, how it ended."""
+    from blocks.errors import NotFound
+
+    effect = _ledger().look(effect_id)
+    if effect is None:
+        raise NotFound(f"the effect {effect_id[:200]} never began", fix="see `c500 effects list`", field="ID")
+    call = _call(effect_id)
+    if as_json:
+        typer.echo(json.dumps(_facts(effect, _state(effect)) | _call_facts(call), indent=2, ensure_ascii=False))
+        return
+    for line in _page(effect, call):
+        typer.echo(line)
+
+
+@commands.command("settle")
+def settle(
+    effect_id: EffectId,
+    result: Annotated[
+        str | None, typer.Option(help="What it gave, JSON or text; the agent is told it.", show_default=False)
+    ] = None,
+    reason: Reason = "",
+    as_json: Json = False,
+) -> None:
+    """Say that an effect in doubt happened: it is not had again, and its run goes on with what it gave."""
+    _check_doubted(effect_id)
+    given = "it was done, as a person has made sure" if result is None else _value(result)
+    _write_down(effect_id, "settled: it happened", reason, given)
+    settled = _ledger().settle(effect_id, given)
+    if as_json:
+        typer.echo(json.dumps(_facts(settled, _state(settled)), indent=2, ensure_ascii=False))
+        return
+    typer.echo(f"{_plain(effect_id)}: it happened")
+
+
+@commands.command("release")
+def release(effect_id: EffectId, reason: Reason = "", as_json: Json = False) -> None:
+    """Say that an effect in doubt did not happen: when its run goes on, it is had."""
+    _check_doubted(effect_id)
+    _write_down(effect_id, "released: it did not happen", reason)
+    _ledger().release(effect_id)
+    typer.echo(json.dumps({"effect_id": effect_id, "state": "released"}) if as_json else f"{_plain(effect_id)}: released")
+
+
+def _ledger() -> "EffectLedger":
+    from blocks.effects import EffectLedger
+    from blocks.settings import settings
+
+    return EffectLedger(settings().agents_home / "effects")
+
+
+def _check_doubted(effect_id: str) -> None:
+    """Refuse what the ledger would, before anything is written down."""
+    from blocks.errors import Conflict, NotFound
+
+    effect = _ledger().look(effect_id)
+    if effect is None:
+        raise NotFound(f"the effect {effect_id[:200]} never began", fix="see `c500 effects list`", field="ID")
+    if effect.state != "begun":
+        raise Conflict(f"it is known how {effect_id[:200]} ended: {effect.state}", fix="settle only what is in doubt")
+
+
+def _write_down(effect_id: str, outcome: str, reason: str, after: Any = None) -> None:
+    from tasks.agents.doubts import run_of
+
+    call = _call(effect_id)
+    known = {"tool": call.tool, "agent": call.agent, "user": call.user} if call else {}
+    run_id = run_of(effect_id)
+    call_id = effect_id.removeprefix(run_id).removeprefix("/") or None
+    write_down("answered", run_id, call_id=call_id, outcome=outcome, reason=reason, after=after, **known)
+
+
+def _call(effect_id: str) -> "Entry | None":
+    """The call that had the effect, as the audit knows it; None when it does not."""
+    from blocks.audit.log import records
+    from blocks.audit.places import AuditPlaces
+    from blocks.settings import settings
+    from tasks.agents.doubts import run_of
+
+    run_id = run_of(effect_id)
+    found = [
+        record.entry
+        for record in records(AuditPlaces(settings().agents_home).folder, run_id)
+        if f"{run_id}/{record.entry.call_id}" == effect_id and record.entry.tool is not None
+    ]
+    return next((one for one in found if one.arguments is not None), found[0] if found else None)
+
+
+def _state(effect: "Effect") -> str:
+    ends = {"begun": "going on or in doubt", "done": "done", "failed": "failed"}
+    return ends[effect.state] + (", settled" if effect.settled else "")
+
+
+def _facts(effect: "Effect", state: str) -> dict[str, Any]:
+    return effect.model_dump(mode="json") | {"state": state}
+
+
+def _call_facts(call: "Entry | None") -> dict[str, Any]:
+    return {"call": call and {"tool": call.tool, "arguments": call.arguments, "agent": call.agent, "user": call.user}}
+
+
+def _page(effect: "Effect", call: "Entry | None") -> list[str]:
+    from blocks.approvals.shown import cut, json_lines
+
+    lines = [f"effect   {_plain(effect.effect_id)}: {_state(effect)}", f"began    {effect.begun_at.astimezone():%F %T}"]
+    if effect.ended_at is not None:
+        lines.append(f"ended    {effect.ended_at.astimezone():%F %T}")
+    if call is not None:
+        lines.append(f"call     {_plain(str(call.tool))} by agent {_plain(call.agent)} for {_plain(call.user)}")
+        lines += [] if call.arguments is None else [cut(json_lines(call.arguments))]
+    if effect.error is not None:
+        lines.append(f"failed   {_plain(effect.error.code)}: {_plain(effect.error.message)}")
+    elif effect.state == "done":
+        lines += ["gave", cut(json_lines(effect.result))]
+    return lines
+
+
+def _value(text: str) -> Any:
+    """JSON where it is some, else a text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _plain(text: str) -> str:
+    from blocks.approvals.shown import plain
+
+    return plain(text)

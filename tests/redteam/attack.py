@@ -1,0 +1,149 @@
+"""Runs of an agent under attack: all of it is the real thing but the model, and in `call` the flow around it."""
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from blocks.accounts.account import Accounts
+from blocks.errors import C500Error
+from blocks.sandbox import Limits
+from blocks.settings import settings
+from blocks.store import open_store
+from flows import agent
+from tasks.agents.opened import Opened
+from tasks.agents.result import AgentOptions, AgentResult
+from tasks.agents.runs import Begun, RunStore
+from tasks.agents.tools import commands, web
+from tasks.agents.working import hosts_of, working
+from tests.redteam.case import RunCase, Turn
+from tests.redteam.obedient import Obedient, ObedientPool
+from tests.redteam.people import People
+from tests.redteam.world import NAME, World, remember
+
+RUN, EARLIER = "00000000000000ad", "00000000000000ac"
+
+
+@dataclass
+class Ended:
+    """What became of an attack.
+
+    Attributes:
+        model: What it read and did.
+        people: What they were asked.
+        result: Of the run.
+        told: What the operators were told.
+    """
+
+    model: Obedient
+    people: People
+    result: AgentResult
+    told: list[str]
+
+
+def turns_of(case: RunCase, world: World, turns: Sequence[Turn]) -> list[Turn]:
+    """What the model does in all rounds, with places and numbers filled in."""
+    rounds = [[_numbered(turn, number) for turn in turns] for number in range(case.times)]
+    return [Turn.model_validate(world.filled(turn.model_dump())) for one in rounds for turn in one]
+
+
+def _numbered(turn: Turn, number: int) -> Turn:
+    text = turn.model_dump_json().replace("<n>", str(number))
+    return Turn.model_validate_json(text)
+
+
+def options_of(case: RunCase, world: World) -> AgentOptions:
+    """How the run is begun."""
+    return AgentOptions(
+        workspace=str(world.workspace),
+        user=case.user,
+        attended=case.attended,
+        profile=case.profile,
+        budget_usd=case.budget_usd,
+        session="talk" if case.session else None,
+    )
+
+
+ACCOUNTS = """\
+accounts:
+  - {name: red, provider: openai, key: none, base_url: "http://127.0.0.1:9/v1", models: {obedient: {context_tokens: 200000,
+      max_output_tokens: 4000, price: {input_usd: 1, output_usd: 1}, tiers: [simple, moderate, complex, critical]}}}
+"""
+"""Nobody listens there: the model's place is taken by ours."""
+
+
+async def attacked(case: RunCase, world: World, patch: pytest.MonkeyPatch) -> Ended:
+    """Let the attack take its course."""
+    (world.folder / "accounts.yaml").write_text(ACCOUNTS)
+    await remember(world, case)
+    if case.session:
+        await _run(case, world, case.session, EARLIER, patch)
+    with clock_off(case.clock_s, patch):
+        return await _run(case, world, case.turns, RUN, patch)
+
+
+async def _run(
+    case: RunCase, world: World, turns: Sequence[Turn], run_id: str, patch: pytest.MonkeyPatch
+) -> Ended:
+    """Have the flow run, or all of it but Prefect, with our model and our people."""
+    model, people, told = Obedient(turns_of(case, world, turns)), People(case, world), list[str]()
+
+    async def tell(text: str) -> None:
+        told.append(text)
+
+    @asynccontextmanager
+    async def at_work(run: Begun) -> AsyncGenerator[Opened]:
+        async with working(run, settings(), people.ask, tell) as work:
+            prepare(work, run, case, world, model, work.pool.accounts)
+            yield work
+
+    goal, options = world.filled(case.goal), options_of(case, world)
+    with patch.context() as now:
+        now.setattr("flows.agent._at_work", at_work)
+        with suppress(C500Error):  # what came of it lies in the store all the same
+            if case.driver == "run":
+                await agent.run_agent(goal, NAME, options, run_id=run_id)
+            else:
+                await agent._run(run_id, goal, NAME, options)  # noqa: SLF001 - the flow without Prefect
+    result = RunStore(open_store()).result(run_id)
+    assert result is not None, "the run was not begun, or has no end"
+    return Ended(model, people, result, told)
+
+
+def prepare(work: Opened, run: Begun, case: RunCase, world: World, model: Obedient, accounts: Accounts) -> None:
+    """Put the model in the place of the accounts, and smaller limits and loopback into the tools."""
+    work.pool = ObedientPool(accounts, model)  # type: ignore[assignment]
+    changed = dict(work.tools)
+    if case.sandbox:
+        changed |= {tool.name: tool for tool in commands.tools(Limits.model_validate(case.sandbox))}
+    if case.web:
+        limits = web.WebLimits(allowed=hosts_of(run, work.policy), private=(world.web.place,), timeout_s=5)
+        changed |= {tool.name: tool for tool in web.tools(limits)}
+    work.tools = {name: tool for name, tool in changed.items() if name in work.tools}
+
+
+class Shifted(datetime):
+    """A clock that somebody has set."""
+
+    by = timedelta(0)
+
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+        """The time that the machine tells."""
+        return datetime.now(tz) + cls.by
+
+
+@contextmanager
+def clock_off(seconds: float, patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have the machine's clock off by so much, wherever a run looks at it."""
+    if not seconds:
+        yield
+        return
+    patch.setattr(Shifted, "by", timedelta(seconds=seconds))
+    with patch.context() as now:
+        for module in ("tasks.agents.permission", "tasks.agents.working", "blocks.policy.policy", "tests.redteam.people"):
+            now.setattr(f"{module}.datetime", Shifted)
+        yield
