@@ -248,6 +248,19 @@ class Settings(BaseSettings):
         default=HOME / "mcp.yaml", description="MCP servers whose tools agents may use; docs/agents/tools.md"
     )
     prometheus_url: AnyHttpUrl | None = Field(default=None, description="Prometheus that agents may query")
+    prometheus_token: SecretStr | None = Field(default=None, description="its bearer token")
+    kubeconfig: Path | None = Field(default=None, description="how agents reach Kubernetes; empty = ~/.kube/config")
+    kube_context: str = Field(default="", description="context within it; empty = its current one")
+    kube_namespaces: str = Field(
+        default="", description="comma list of the only namespaces that agents may see; empty = all"
+    )
+    docker_host: str = Field(
+        default="unix:///var/run/docker.sock", min_length=1, description="Docker daemon that agents look after"
+    )
+    web_private_hosts: str = Field(
+        default="",
+        description="comma list of private hosts that the agents' web tools may reach; the policy's private_hosts too",
+    )
     escalation_file: Path | None = Field(
         default=None, description="who is told of approvals that wait, level by level; docs/agents/approvals.md"
     )

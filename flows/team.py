@@ -226,10 +226,9 @@ async def _answered(pool: "Pool", switches: "Switches", work: "TeamWork") -> "An
 def recorder(begun: "TeamBegun") -> "Record":
     """Writes into the audit under the team's run, once for each entry id."""
     from blocks.audit import Entry
-    from blocks.redact import default_redactor
-    from tasks.agents.working import open_audit
+    from blocks.audit.places import open_audit
 
-    audit = open_audit(settings(), default_redactor())
+    audit = open_audit(settings().agents_home)
 
     async def record(phase: str, entry_id: str, **facts: Any) -> None:
         entry = Entry(

@@ -34,6 +34,9 @@ BUDGETS = {*MONEY, "tokens"}
 """Last parts of limits' keys that are budgets: what they have used does not come back within minutes."""
 
 
+PURSES = ("agent/", "dispatch/")
+
+
 def unserved(refusal: Refusal, attempt: Attempt, groups: Sequence[Sequence[Plan]]) -> C500Error:
     """The error for a call that finds no room.
 
@@ -53,11 +56,17 @@ def unserved(refusal: Refusal, attempt: Attempt, groups: Sequence[Sequence[Plan]
     when = "there will be none" if refusal.wait_s is None else f"there may be some in {refusal.wait_s:.0f} s"
     return (BudgetExceeded if has_budget else LimitReached)(
         f"{', '.join(refusal.keys)} leaves no room; {when}",
-        fix="raise the budget" if has_budget else "try again later, add accounts, or ask for less",
+        fix=_raise(refusal.keys) if has_budget else "try again later, add accounts, or ask for less",
         limits=list(refusal.keys),
         retry_after_s=refusal.wait_s,
         failures=attempt.told,
     )
+
+
+def _raise(keys: Sequence[str]) -> str:
+    """Where the budget stands that is spent: purses are of a run, all others of the file."""
+    is_of_file = any(not key.startswith(PURSES) for key in keys)
+    return "raise the budget in accounts.yaml" if is_of_file else "raise the budget of the run"
 
 
 def failed(attempt: Attempt) -> C500Error:

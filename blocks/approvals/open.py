@@ -67,8 +67,7 @@ def _write_down(request: ApprovalRequest, answer: Answer, outcome: str) -> None:
 
 
 @lru_cache(maxsize=4)
-def _audit(home: Path, vietnamese: bool) -> "AuditLog":
-    from blocks.audit import AuditLog, open_key
-    from blocks.redact import default_redactor
+def _audit(home: Path) -> "AuditLog":
+    from blocks.audit.places import open_audit
 
-    return AuditLog(home / "audit", open_key(home / "audit.key"), default_redactor())
+    return open_audit(home)

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blocks.audit.entry import Head
-from blocks.audit.log import head_of
+from blocks.audit.key import open_key
+from blocks.audit.log import AuditLog, head_of
+from blocks.redact import Redactor, default_redactor
 
 
 @dataclass(frozen=True)
@@ -40,3 +42,17 @@ def audit_head(home: Path) -> Head:
         StoreFailed: it cannot be read.
     """
     return head_of(AuditPlaces(home).folder)
+
+
+def open_audit(home: Path, redactor: Redactor | None = None) -> AuditLog:
+    """The log of a home of agents, to write to.
+
+    Args:
+        home: AGENTS_HOME.
+        redactor: Takes secrets out; None for that of this process.
+
+    Raises:
+        StoreFailed, NotAllowed: its key cannot be used.
+    """
+    places = AuditPlaces(home)
+    return AuditLog(places.folder, open_key(places.key), redactor or default_redactor())

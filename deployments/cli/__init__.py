@@ -47,6 +47,7 @@ def load_commands() -> None:
         "agent",
         "approve",
         "ask",
+        "audit",
         "costs",
         "inspect",
         "handoff",

@@ -1,6 +1,8 @@
 """`c500 effects`: calls of killed runs of which nobody knows whether they happened, and saying so."""
 
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,7 +28,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.
 
 @commands.command("list")
 def list_all(
-    every: Annotated[bool, typer.Option("--all", help="Also those that are going on.")] = False, as_json: Json = False
+    every: Annotated[bool, typer.Option("--all", help="Also those whose run is at work.")] = False,
+    as_json: Json = False,
 ) -> None:
     """List effects in doubt, oldest first: their run began them, and was killed or stopped before they ended."""
     from blocks.store import open_store
@@ -35,12 +38,13 @@ def list_all(
     ledger = _ledger()
     doubted = in_doubt(ledger, open_store())
     found = ledger.begun() if every else doubted
-    states = {one.effect_id: "in doubt" if one in doubted else "going on" for one in found}
+    states = {one.effect_id: "in doubt" if one in doubted else "run at work" for one in found}
     if as_json:
-        typer.echo(json.dumps([_facts(one, states[one.effect_id]) for one in found], indent=2))
+        typer.echo(_json([_facts(one, states[one.effect_id]) for one in found]))
         return
     for one in found:
-        typer.echo(f"{_plain(one.effect_id)}  {states[one.effect_id]}  since {one.begun_at.astimezone():%m-%d %H:%M}")
+        state = states[one.effect_id]
+        typer.echo(f"{_plain(one.effect_id)}  {state}  since {one.begun_at.astimezone():%Y-%m-%d %H:%M}")
     if not found:
         typer.echo("no effect is in doubt", err=True)
 
@@ -55,7 +59,7 @@ def show(effect_id: EffectId, as_json: Json = False) -> None:
         raise NotFound(f"the effect {effect_id[:200]} never began", fix="see `c500 effects list`", field="ID")
     call = _call(effect_id)
     if as_json:
-        typer.echo(json.dumps(_facts(effect, _state(effect)) | _call_facts(call), indent=2, ensure_ascii=False))
+        typer.echo(_json(_facts(effect, _state(effect)) | _call_facts(call)))
         return
     for line in _page(effect, call):
         typer.echo(line)
@@ -71,23 +75,19 @@ def settle(
     as_json: Json = False,
 ) -> None:
     """Say that an effect in doubt happened: it is not had again, and its run goes on with what it gave."""
-    _check_doubted(effect_id)
     given = "it was done, as a person has made sure" if result is None else _value(result)
-    _write_down(effect_id, "settled: it happened", reason, given)
-    settled = _ledger().settle(effect_id, given)
-    if as_json:
-        typer.echo(json.dumps(_facts(settled, _state(settled)), indent=2, ensure_ascii=False))
-        return
-    typer.echo(f"{_plain(effect_id)}: it happened")
+    with _written_down(effect_id, "settled: it happened", reason, given):
+        settled = _ledger().settle(effect_id, given)
+    typer.echo(_json(_facts(settled, _state(settled))) if as_json else f"{_plain(effect_id)}: it happened")
 
 
 @commands.command("release")
 def release(effect_id: EffectId, reason: Reason = "", as_json: Json = False) -> None:
     """Say that an effect in doubt did not happen: when its run goes on, it is had."""
-    _check_doubted(effect_id)
-    _write_down(effect_id, "released: it did not happen", reason)
-    _ledger().release(effect_id)
-    typer.echo(json.dumps({"effect_id": effect_id, "state": "released"}) if as_json else f"{_plain(effect_id)}: released")
+    with _written_down(effect_id, "released: it did not happen", reason):
+        _ledger().release(effect_id)
+    told = {"effect_id": effect_id, "state": "released"}
+    typer.echo(_json(told) if as_json else f"{_plain(effect_id)}: it did not happen, and is had when its run goes on")
 
 
 def _ledger() -> "EffectLedger":
@@ -97,25 +97,24 @@ def _ledger() -> "EffectLedger":
     return EffectLedger(settings().agents_home / "effects")
 
 
-def _check_doubted(effect_id: str) -> None:
-    """Refuse what the ledger would, before anything is written down."""
-    from blocks.errors import Conflict, NotFound
-
-    effect = _ledger().look(effect_id)
-    if effect is None:
-        raise NotFound(f"the effect {effect_id[:200]} never began", fix="see `c500 effects list`", field="ID")
-    if effect.state != "begun":
-        raise Conflict(f"it is known how {effect_id[:200]} ended: {effect.state}", fix="settle only what is in doubt")
-
-
-def _write_down(effect_id: str, outcome: str, reason: str, after: Any = None) -> None:
+@contextmanager
+def _written_down(effect_id: str, outcome: str, reason: str, after: Any = None) -> Generator[None]:
+    """Write down what a person says before it counts; and after, where the ledger did not take it."""
+    from blocks.errors import C500Error, NotFound
     from tasks.agents.doubts import run_of
 
-    call = _call(effect_id)
-    known = {"tool": call.tool, "agent": call.agent, "user": call.user} if call else {}
-    run_id = run_of(effect_id)
-    call_id = effect_id.removeprefix(run_id).removeprefix("/") or None
-    write_down("answered", run_id, call_id=call_id, outcome=outcome, reason=reason, after=after, **known)
+    if _ledger().look(effect_id) is None:
+        raise NotFound(f"the effect {effect_id[:200]} never began", fix="see `c500 effects list`", field="ID")
+    call, run_id = _call(effect_id), run_of(effect_id)
+    known: dict[str, Any] = {"call_id": effect_id.removeprefix(f"{run_id}/") or None, "reason": reason}
+    if call is not None:
+        known |= {"tool": call.tool, "agent": call.agent, "user": call.user}
+    write_down("answered", run_id, outcome=outcome, after=after, **known)
+    try:
+        yield
+    except C500Error as error:
+        write_down("answered", run_id, outcome=f"not {outcome}: {error.message}", **known)
+        raise
 
 
 def _call(effect_id: str) -> "Entry | None":
@@ -140,7 +139,7 @@ def _state(effect: "Effect") -> str:
 
 
 def _facts(effect: "Effect", state: str) -> dict[str, Any]:
-    return effect.model_dump(mode="json") | {"state": state}
+    return effect.model_dump() | {"state": state}
 
 
 def _call_facts(call: "Entry | None") -> dict[str, Any]:
@@ -161,6 +160,11 @@ def _page(effect: "Effect", call: "Entry | None") -> list[str]:
     elif effect.state == "done":
         lines += ["gave", cut(json_lines(effect.result))]
     return lines
+
+
+def _json(facts: Any) -> str:
+    """JSON in ASCII: results may hold halves of characters, which no terminal takes."""
+    return json.dumps(facts, indent=2, default=str)
 
 
 def _value(text: str) -> Any:

@@ -6,9 +6,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from blocks.databases_file import read_databases
 from blocks.errors import BadInput
 from blocks.memory import Memory
+from blocks.sandbox import Level
 from blocks.settings import Settings
 from tasks.agents.definition import AgentDefinition
 from tasks.agents.opened import private_folder
@@ -16,33 +19,54 @@ from tasks.agents.tool import Tool
 from tasks.agents.tools import clusters, commands, files, git, handoff, memory, prometheus, sql, web
 from tasks.agents.tools.mcp import mcp_tools, read_mcp
 
+log = structlog.stdlib.get_logger("c500")
+
 Tools = Mapping[str, Tool[Any]]
 
 
-def built_in(chosen: Settings, allowed: Callable[[str], bool], remembered: Memory) -> dict[str, Tool[Any]]:
+def built_in(
+    chosen: Settings, allowed: Callable[[str], bool], remembered: Memory, sandbox: Level = "bubblewrap"
+) -> dict[str, Tool[Any]]:
     """All tools but those of MCP servers, by name; those whose program, file or server is not there are left out.
 
     Args:
         chosen: The settings.
         allowed: Whether a redirect may lead to a host, as `host:port`.
         remembered: The agents' memory.
+        sandbox: Where programs run.
 
     Raises:
         BadInput: DATABASES_FILE is wrong.
     """
     found: list[Tool[Any]] = [
         *files.TOOLS,
-        *commands.tools(),
-        *web.tools(web.WebLimits(allowed=allowed)),
+        *commands.tools(network=sandbox != "bubblewrap"),
+        *web.tools(web.WebLimits(allowed=allowed, private=_listed(chosen.web_private_hosts))),
         *sql.tools(read_databases(chosen.databases_file)),
         *git.TOOLS,
-        *clusters.tools(clusters.Clusters()),
+        *clusters.tools(clusters_of(chosen)),
         *memory.tools(remembered),
         *handoff.TOOLS,
     ]
     if chosen.prometheus_url is not None:
-        found += prometheus.tools(str(chosen.prometheus_url))
+        token = chosen.prometheus_token
+        headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else None
+        found += prometheus.tools(str(chosen.prometheus_url), headers)
     return {tool.name: tool for tool in found}
+
+
+def clusters_of(chosen: Settings) -> clusters.Clusters:
+    """What the settings let agents look after."""
+    return clusters.Clusters(
+        kubeconfig=chosen.kubeconfig,
+        context=chosen.kube_context or None,
+        namespaces=_listed(chosen.kube_namespaces),
+        docker_host=chosen.docker_host,
+    )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 ALWAYS = ("hand_off",)
@@ -78,18 +102,24 @@ def chosen_of(tools: Tools, patterns: Iterable[str], known: Iterable[str]) -> di
 
 @asynccontextmanager
 async def tools_of(
-    definition: AgentDefinition, chosen: Settings, allowed: Callable[[str], bool], remembered: Memory
+    definition: AgentDefinition,
+    chosen: Settings,
+    allowed: Callable[[str], bool],
+    remembered: Memory,
+    sandbox: Level = "bubblewrap",
 ) -> AsyncGenerator[dict[str, Tool[Any]]]:
     """The tools of an agent, those of its MCP servers too; the servers end with the block.
 
     Raises:
         BadInput: the agent names a tool or a server that there is not, or a file of them is wrong.
     """
-    mine = chosen_of(built_in(chosen, allowed, remembered), wanted_of(definition), CONFIGURED)
+    mine = chosen_of(built_in(chosen, allowed, remembered, sandbox), wanted_of(definition), CONFIGURED)
     async with AsyncExitStack() as stack:
         if definition.mcp:
             servers = _servers(definition, chosen)
             offer = await stack.enter_async_context(mcp_tools(servers, _state(chosen)))
+            for name, why in offer.absent.items():
+                log.warning("mcp_tool_absent", agent=definition.name, tool=name, why=why)
             mine |= {tool.name: tool for tool in offer.tools}
         yield mine
 

@@ -33,7 +33,7 @@ def _agent_tool(tool: Tool[Any]) -> AgentTool[str]:
 
 
 def _performing(tool: Tool[Any]) -> Callable[..., Awaitable[Any]]:
-    async def call(ctx: RunContext[str], **arguments: Any) -> Any:
+    async def call(ctx: RunContext[str], /, **arguments: Any) -> Any:
         if ctx.tool_call_id is None:
             raise TypeError("a tool is called by an agent")
         return await perform(work_of(ctx.deps), tool, ctx.tool_call_id, arguments)

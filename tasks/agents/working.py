@@ -9,13 +9,13 @@ from typing import Any
 from blocks.accounts.open import open_pool
 from blocks.action import Action, Touched
 from blocks.agent_metrics import FOLDER, AgentMetrics, LiveSessions
-from blocks.audit import AuditLog, open_key
+from blocks.audit.places import open_audit
 from blocks.effects import EffectLedger
 from blocks.errors import Unsupported
 from blocks.memory import Memory
 from blocks.memory.open import open_memory
 from blocks.policy import Policy
-from blocks.redact import Redactor, default_redactor
+from blocks.redact import default_redactor
 from blocks.sandbox import Completed, Level, Limits, Sandbox, open_sandbox
 from blocks.settings import Settings
 from blocks.trash import Trash
@@ -51,7 +51,7 @@ async def working(run: Begun, chosen: Settings, ask: Ask, notify: Notify) -> Asy
         AsyncExitStack() as stack,
         open_pool() as pool,
         remembering() as memory,
-        tools_of(run.definition, chosen, hosts_of(run, policy), memory) as tools,
+        tools_of(run.definition, chosen, hosts_of(run, policy), memory, place.sandbox.name) as tools,
     ):
         metrics = private_folder(chosen.agents_home, FOLDER)
         live = stack.enter_context(LiveSessions(metrics / "sessions").session(run.definition.name))
@@ -69,7 +69,7 @@ async def working(run: Begun, chosen: Settings, ask: Ask, notify: Notify) -> Asy
             tools=visible(policy, run.profile, tools),
             place=place,
             policy=policy,
-            audit=open_audit(chosen, place.redactor),
+            audit=open_audit(private_folder(chosen.agents_home), place.redactor),
             effects=EffectLedger(private_folder(chosen.agents_home, "effects")),
             kept=kept,
             ask=ask,
@@ -143,12 +143,6 @@ def place_of(run: Begun, chosen: Settings, policy: Policy) -> Place:
         redactor=default_redactor(),
         private=private_folder(home, "runs", run.run_id),
     )
-
-
-def open_audit(chosen: Settings, redactor: Redactor) -> AuditLog:
-    """The audit log of AGENTS_HOME."""
-    home = private_folder(chosen.agents_home)
-    return AuditLog(private_folder(home, "audit"), open_key(home / "audit.key"), redactor)
 
 
 def _readable(chosen: Settings) -> tuple[Path, ...]:

@@ -10,11 +10,10 @@ from typing import Any
 
 import yaml
 
-from blocks.redact import Redactor
+from blocks.audit.places import open_audit
 from blocks.settings import settings
 from deployments.simulator.asked import Asked
 from tasks.agents.team.result import TeamOptions
-from tasks.agents.working import open_audit
 from tests.fakes.llm.agent_model import AgentModel, agent_model, calls, turn_of
 
 RUN = "team-of-the-test"
@@ -118,4 +117,4 @@ def team_model(file: Path, by_role: dict[str, list[Any]], **more: Any) -> Genera
 
 def phases(run_id: str) -> list[str]:
     """What was written down of a run, in order."""
-    return [one.entry.phase for one in open_audit(settings(), Redactor()).read(run_id)]
+    return [one.entry.phase for one in open_audit(settings().agents_home).read(run_id)]

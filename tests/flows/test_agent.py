@@ -9,16 +9,15 @@ import pytest
 
 from blocks.agent_metrics import AgentMetrics
 from blocks.approvals import open_approvals
+from blocks.audit.places import open_audit
 from blocks.errors import BadInput, NotFound, Stopped
 from blocks.progress import in_thread
-from blocks.redact import Redactor
 from blocks.settings import settings
 from blocks.switches import Switch, open_switches
 from deployments.simulator.asked import Asked
 from flows import run_agent
 from tasks.agents.capabilities import switches_folder
 from tasks.agents.result import AgentOptions, AgentResult
-from tasks.agents.working import open_audit
 from tests.fakes.deployed import until
 from tests.fakes.llm.agent_model import agent_model, calls, results_in
 
@@ -64,7 +63,7 @@ async def test_an_agent_reads_writes_and_says_what_it_did(accounts: Path, worksp
 
 def audit(run_id: str) -> list[Any]:
     """What was written down of a run."""
-    return [one.entry for one in open_audit(settings(), Redactor()).read(run_id)]
+    return [one.entry for one in open_audit(settings().agents_home).read(run_id)]
 
 
 def phases(run_id: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from blocks.accounts.open import open_pool
-from blocks.redact import default_redactor
+from blocks.audit.places import open_audit
 from blocks.settings import settings
 from blocks.store import open_store
 from blocks.store.files import Files
@@ -20,7 +20,6 @@ from blocks.store.local import LocalFiles
 from tasks.agents.definition import AgentLimits
 from tasks.agents.purse import purse_of
 from tasks.agents.runs import RUNS
-from tasks.agents.working import open_audit
 from tests.fakes.llm.agent_model import agent_model
 from tests.processes import stop
 
@@ -156,7 +155,7 @@ async def spent_usd() -> float:
 
 def decided() -> list[tuple[str | None, str | None, str | None]]:
     """What was decided of each call, in order."""
-    entries = (record.entry for record in open_audit(settings(), default_redactor()).read(RUN))
+    entries = (record.entry for record in open_audit(settings().agents_home).read(RUN))
     return [(entry.tool, entry.decision, entry.rule) for entry in entries if entry.phase == "decided"]
 
 

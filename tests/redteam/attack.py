@@ -107,7 +107,7 @@ async def _run(
             if case.driver == "run":
                 await agent.run_agent(goal, NAME, options, run_id=run_id)
             else:
-                await agent._run(run_id, goal, NAME, options)  # noqa: SLF001 - the flow without Prefect
+                await agent._run(run_id, goal, NAME, options)
     result = RunStore(open_store()).result(run_id)
     assert result is not None, "the run was not begun, or has no end"
     return Ended(model, people, result, told)

@@ -19,7 +19,7 @@ Texts = dict[str, str]
 def _text(value: Any) -> Any:
     """A text that YAML took for something else, as `yes` or `12`, is a mistake in the file."""
     if not isinstance(value, str):
-        raise ValueError("write it in quotes")  # noqa: TRY004 - pydantic wants a ValueError
+        raise ValueError("write it in quotes")
     return value
 
 

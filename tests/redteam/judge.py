@@ -5,9 +5,8 @@ from typing import Any
 
 from blocks.audit import open_key, verify
 from blocks.audit.entry import Entry
-from blocks.redact import Redactor
+from blocks.audit.places import open_audit
 from blocks.settings import settings
-from tasks.agents.working import open_audit
 from tests.redteam.attack import Ended
 from tests.redteam.case import RunCase, Wanted
 from tests.redteam.secrets import SECRETS, forms
@@ -40,7 +39,7 @@ def written() -> list[Entry]:
     home = settings().agents_home
     found = verify(home / "audit", open_key(home / "audit.key"))
     assert found.ok, found.faults
-    return [record.entry for record in open_audit(settings(), Redactor()).read()]
+    return [record.entry for record in open_audit(settings().agents_home).read()]
 
 
 def missing(wanted: Sequence[Wanted], entries: Sequence[Entry]) -> list[str]:

@@ -74,9 +74,9 @@ def serving() -> Generator[Served]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - the names that http.server wants
+        do_GET = do_POST = do_PUT = do_DELETE = _answer
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - likewise
+        def log_message(self, format: str, *args: Any) -> None:
             """Nothing is written."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -5,14 +5,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from blocks.action import hash_of
 from blocks.approvals import Approvals, Decision, open_approvals
 from blocks.approvals.request import ApprovalRequest
+from blocks.approvals.request import Vote as Cast
 from blocks.approvals.seal import Seal
 from blocks.approvals.tally import sealed_vote
-from blocks.approvals.request import Vote as Cast
 from blocks.errors import C500Error
 from blocks.store import open_store
 from blocks.store.files import Files

@@ -7,11 +7,10 @@ from typing import Any
 
 import yaml
 
-from blocks.redact import Redactor
+from blocks.audit.places import open_audit
 from blocks.settings import settings
 from flows import run_agent
 from tasks.agents.result import AgentOptions, AgentResult
-from tasks.agents.working import open_audit
 
 Facts = Mapping[str, Any]
 
@@ -71,7 +70,7 @@ class House:
 
     def audit(self, run_id: str) -> list[Any]:
         """What was written down of a run."""
-        return [record.entry for record in open_audit(settings(), Redactor()).read(run_id)]
+        return [record.entry for record in open_audit(settings().agents_home).read(run_id)]
 
     def rules_that_decided(self, run_id: str) -> set[str]:
         """The ids of the rules that decided in a run."""

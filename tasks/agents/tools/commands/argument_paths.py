@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from blocks.action import Touched
 from blocks.errors import BadInput, NotAllowed
+from blocks.policy.programs import path_words
 from blocks.web_address import DEFAULT_PORTS, web_address
 from blocks.workspace import INSIDE
 
@@ -46,7 +47,7 @@ def touched_by(argv: Sequence[str], root: Path, sandbox: str, size_bytes: int) -
         NotAllowed: an argument leads out of the workspace by `..` or through a link.
         BadInput: a URL in it is none, or it names more paths than are looked through.
     """
-    within, outside = _sorted_paths(argv[1:], root, is_boxed=sandbox == "bubblewrap")
+    within, outside = _sorted_paths(path_words(argv), root, is_boxed=sandbox == "bubblewrap")
     program = [_program(argv[0], root)] if "/" in argv[0] else []
     is_reading = os.path.basename(argv[0]) in READING  # noqa: PTH119 - the name alone
     written = [] if is_reading else within
@@ -55,7 +56,8 @@ def touched_by(argv: Sequence[str], root: Path, sandbox: str, size_bytes: int) -
     return Touched(
         reads=tuple(dict.fromkeys([*program, *within, *outside])),
         writes=tuple(dict.fromkeys(written)),
-        hosts=tuple(dict.fromkeys(_hosts(argv))),
+        # In bubblewrap there is no network: an address is only a text there.
+        hosts=() if sandbox == "bubblewrap" else tuple(dict.fromkeys(_hosts(argv))),
         argv=tuple(argv),
         size_bytes=size_bytes,
     )
