@@ -11,12 +11,14 @@ from flows.approvals import sweep_approvals
 from flows.audio import process_audio, process_batch, process_text
 from flows.audit import anchor_audit
 from flows.dispatch import dispatch_request
+from flows.memory import consolidate_memory
 from flows.recovery import recover_runs, retry_crashed, sweep_uploads
 from flows.swarm import swarm, swarm_shard
 from flows.team import run_team
 
 __all__ = [
     "anchor_audit",
+    "consolidate_memory",
     "dispatch_request",
     "process_audio",
     "process_batch",

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect import flow
@@ -90,7 +91,7 @@ async def _attempt(store: "RunStore", run: "Begun") -> AgentResult:
                 store.turns(run.session, run.turns),
                 results,
                 outer=[guard_of(work, settings())],
-                inner=inner_of(work),
+                inner=inner_of(work, Path(run.folder)),
             )
         except Stopped as error:
             await work.record("stopped", f"stopped/{flow_run.id}", outcome=error.message)

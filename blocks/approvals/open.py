@@ -39,7 +39,7 @@ def _write_down(request: ApprovalRequest, answer: Answer, outcome: str) -> None:
     """Write an answer into the audit log, whether it counts or not."""
     from blocks.audit import Entry
 
-    _audit(settings().agents_home.expanduser(), settings().redact_vietnamese).append(
+    _audit(settings().agents_home.expanduser()).append(
         Entry(
             entry_id=f"{request.run_id}/{request.call_id}/vote/{uuid4().hex}",
             run_id=request.run_id,

@@ -52,6 +52,7 @@ def load_commands() -> None:
         "inspect",
         "handoff",
         "keys",
+        "memory",
         "models",
         "process",
         "review",

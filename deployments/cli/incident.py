@@ -50,8 +50,9 @@ def stop(as_json: Json = False) -> None:
     """End it before its time; runs that were made with it go on under the profile that it falls back to."""
     from blocks.policy import deactivate
 
-    write_down("policy", ABOUT, outcome="ended before its time")
     was_there = deactivate(_folder())
+    if was_there:  # after it, unlike at the start: rights are taken away also where nothing can be written down
+        write_down("policy", ABOUT, outcome="ended before its time")
     if as_json:
         typer.echo(json.dumps({"ended": was_there}))
     elif was_there:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from pydantic_ai import capture_run_messages
 from pydantic_ai.capabilities import AbstractCapability
@@ -14,8 +13,7 @@ from pydantic_ai.messages import ModelMessage
 from pydantic_ai.usage import UsageLimits
 
 from blocks.errors import BudgetExceeded, C500Error, EngineFailed, Stopped
-from tasks.agents.agent import agent_of, used_of
-from tasks.agents.exchange import costs_usd
+from tasks.agents.agent import agent_of
 from tasks.agents.opened import Opened, opened
 from tasks.agents.result import AgentResult, AgentTrouble, AgentUsage, Status
 from tasks.agents.runs import Begun
@@ -66,7 +64,7 @@ async def act(
     Raises:
         Stopped: a switch stopped it; a later attempt goes on there.
     """
-    agent = agent_of(work, run.instructions, results, outer=outer, inner=inner)
+    agent = agent_of(work, run.definition.role, results, outer=outer, inner=inner)
     acted, start = Acted(), time.monotonic()
     with opened(work), capture_run_messages() as said:
         try:
@@ -98,15 +96,16 @@ def as_c500(error: C500Error | AgentRunError) -> C500Error:
 
 def result_of(work: Opened, run: Begun, acted: Acted) -> AgentResult:
     """What came of the run."""
-    own = acted.messages[run.turns :]
-    error = acted.error
+    error, tally = acted.error, work.tally
     trouble = error and AgentTrouble(
         code=error.code, message=work.place.redactor.text(error.message), fix=work.place.redactor.text(error.fix)
     )
     usage = AgentUsage(
-        **used_of(own),
-        actions=_returned(own, refused=False),
-        cost_usd=round(costs_usd(own), 9),
+        steps=tally.steps,
+        actions=tally.actions,
+        prompt_tokens=tally.prompt_tokens,
+        completion_tokens=tally.completion_tokens,
+        cost_usd=round(tally.cost_usd, 9),
         duration_s=round(acted.duration_s, 3),
         waited_s=round(work.waited_s, 3),
     )
@@ -119,7 +118,7 @@ def result_of(work: Opened, run: Begun, acted: Acted) -> AgentResult:
         session=run.session,
         profile=run.profile,
         dry_run=run.dry_run,
-        refused=tuple(_refusals(own)),
+        refused=tuple(tally.refused),
         labels=tuple(sorted(work.labels)),
         trouble=trouble,
         usage=usage,
@@ -131,19 +130,3 @@ def _status(error: C500Error | None) -> Status:
     if error is None:
         return "done"
     return "limited" if error.code in LIMITING else "failed"
-
-
-def _returns(messages: Sequence[ModelMessage]) -> list[Any]:
-    return [part for message in messages for part in message.parts if part.part_kind == "tool-return"]
-
-
-def _is_refused(part: Any) -> bool:
-    return isinstance(part.content, dict) and "refused" in part.content
-
-
-def _returned(messages: Sequence[ModelMessage], *, refused: bool) -> int:
-    return sum(_is_refused(part) == refused for part in _returns(messages))
-
-
-def _refusals(messages: Sequence[ModelMessage]) -> list[str]:
-    return [f"{part.tool_name}: {part.content['refused']}" for part in _returns(messages) if _is_refused(part)]

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic_ai import Agent
 from pydantic_ai.capabilities import AbstractCapability
@@ -59,13 +58,3 @@ def caller_of(work: Opened) -> Caller:
     """For whom the model is called: budgets and books go by it."""
     purse = purse_of(work.run_id, work.definition.limits)
     return Caller(user=work.user, session=work.session, job=work.run_id, purse=purse)
-
-
-def used_of(messages: Sequence[Any]) -> dict[str, int]:
-    """Steps and tokens of the responses among messages."""
-    responses = [message for message in messages if message.kind == "response"]
-    return {
-        "steps": len(responses),
-        "prompt_tokens": sum(one.usage.input_tokens for one in responses),
-        "completion_tokens": sum(one.usage.output_tokens for one in responses),
-    }

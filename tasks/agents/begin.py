@@ -13,8 +13,6 @@ from tasks.agents.result import AgentOptions
 from tasks.agents.runs import Begun, RunStore
 
 LONGEST_GOAL = 100_000
-CONTEXT_CHARS = 100_000
-"""Of all context files of an agent together: what every call of its model has to read and pay for."""
 
 
 def new_run_id() -> str:
@@ -53,7 +51,7 @@ def begin(store: RunStore, chosen: Settings, run_id: str, goal: str, agent: str,
             run_id=run_id,
             goal=goal,
             definition=definition,
-            instructions=instructions_of(definition, find_agent(agent, chosen.agents_dir).parent),
+            folder=str(find_agent(agent, chosen.agents_dir).parent),
             profile=options.profile or chosen.agent_profile,
             user=options.user or login_name(),
             begun_by=login_name(),
@@ -83,35 +81,3 @@ def _workspace(chosen: Settings, run_id: str, options: AgentOptions) -> Path:
     if not folder.is_dir():
         raise BadInput(f"there is no folder {folder}", fix="name one that exists, or make it", field="workspace")
     return folder
-
-
-def instructions_of(definition: AgentDefinition, folder: Path) -> str:
-    """What the model is told first of all: its role, and the context files beside its definition.
-
-    Raises:
-        BadInput: a file is not there, is no text, or leads out of the folder.
-        TooLarge: they are too long together.
-    """
-    parts = [definition.role, *(_context(folder, name) for name in definition.context)]
-    if (length := sum(map(len, parts[1:]))) > CONTEXT_CHARS:
-        raise TooLarge(
-            f"the context files of agent {definition.name} have {length} characters, and may have {CONTEXT_CHARS}",
-            fix="shorten them; let the agent read the rest with a tool",
-            field="context",
-        )
-    return "\n\n".join(parts)
-
-
-def _context(folder: Path, name: str) -> str:
-    path = (folder / name).resolve()
-    try:
-        if not path.is_relative_to(folder.resolve()):
-            raise OSError("it leads out of the agents' folder")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(
-            f"the context file {name} cannot be read: {error}",
-            fix="put a UTF-8 text file beside the agent's definition",
-            field="context",
-        ) from error
-    return f"# {name}\n\n{text.strip()}"

@@ -6,12 +6,14 @@ from pydantic_ai.capabilities import AbstractCapability
 
 from blocks.settings import Settings
 from blocks.switches import open_switches
+from blocks.workspace import Workspace
 from tasks.agents.breaker import FileBreakers
 from tasks.agents.context import TokenLedger, compaction, request_tokens
 from tasks.agents.guard import Guard, GuardEvent
 from tasks.agents.measured import count_decision
 from tasks.agents.memory import Recollection
 from tasks.agents.opened import Opened, private_folder
+from tasks.agents.pins import PinnedContext, context_pins
 
 
 def guard_of(work: Opened, chosen: Settings) -> Guard:
@@ -21,6 +23,8 @@ def guard_of(work: Opened, chosen: Settings) -> Guard:
         kind = "stopped" if event.kind == "stopped" else "decided"
         name = f"guard/{work.guarded.steps}/{work.guarded.actions}/{event.kind}/{event.rule}"
         count_decision(work, name, event.kind, event.rule)
+        if event.call_id is not None and event.kind != "stopped":
+            work.tally.refused.append(f"{event.tool}: {event.message}")
         await work.record(
             kind,
             name,
@@ -42,11 +46,25 @@ def guard_of(work: Opened, chosen: Settings) -> Guard:
     )
 
 
-def inner_of(work: Opened) -> list[AbstractCapability[str]]:
-    """What keeps the conversation within the model's room, and brings what is remembered into it."""
+def inner_of(work: Opened, definition_folder: Path) -> list[AbstractCapability[str]]:
+    """What keeps the conversation within the model's room, and brings context and memory into it.
+
+    Args:
+        work: The run.
+        definition_folder: Where the agent's definition and its context files lie.
+
+    Raises:
+        C500Error: a context file cannot be used.
+    """
     definition = work.definition
     room = request_tokens(work.pool.accounts, definition.model, definition.tier, definition.limits.output_tokens)
-    found: list[AbstractCapability[str]] = [*compaction(room, work.kept), TokenLedger(room)]
+    own = Workspace(definition_folder)
+    pins = context_pins(definition.context, own, work.place.workspace)
+    found: list[AbstractCapability[str]] = [
+        PinnedContext(pins, kept=work.kept),
+        *compaction(room, work.kept),
+        TokenLedger(room),
+    ]
     return [*found, Recollection(work.memory)] if definition.remembers else found
 
 

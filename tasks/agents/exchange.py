@@ -7,7 +7,6 @@ from typing import Any
 from pydantic_ai.messages import (
     CachePoint,
     ModelMessage,
-    ModelRequest,
     ModelResponse,
     ModelResponsePart,
     RetryPromptPart,
@@ -144,15 +143,6 @@ _FINISHED: dict[str, Any] = {
 }
 
 
-def costs_usd(messages: Iterable[ModelMessage]) -> float:
-    """What the responses of a conversation cost, in dollars; those without a known price count as nothing."""
-    return sum(
-        float((message.provider_details or {}).get("cost_usd") or 0)
-        for message in messages
-        if isinstance(message, ModelResponse)
-    )
-
-
 def as_json(messages: Sequence[ModelMessage]) -> bytes:
     """A conversation as it is stored."""
     from pydantic_ai.messages import ModelMessagesTypeAdapter
@@ -187,8 +177,3 @@ def _arguments(part: ToolCallPart) -> Any:
         return json.loads(part.args_as_json_str())
     except ValueError:
         return part.args_as_json_str()
-
-
-def first_request(goal: str) -> ModelRequest:
-    """The goal as the user's message."""
-    return ModelRequest(parts=[UserPromptPart(goal)])

@@ -32,6 +32,27 @@ Notify = Callable[[str], Awaitable[None]]
 
 
 @dataclass(kw_only=True)
+class Tally:
+    """What a run took so far; counted anew in each attempt, what is replayed too.
+
+    Attributes:
+        steps: Answers of the model.
+        actions: Tool calls that were made.
+        prompt_tokens: Sent.
+        completion_tokens: Answered.
+        cost_usd: Dollars, as far as prices are known.
+        refused: Tool calls that were not made, as `tool: reason`.
+    """
+
+    steps: int = 0
+    actions: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+    refused: list[str] = field(default_factory=list[str])
+
+
+@dataclass(kw_only=True)
 class Opened:
     """A run at work.
 
@@ -61,6 +82,7 @@ class Opened:
         governor: Gives a second opinion on calls; None for none.
         labels: What the run has seen so far.
         guarded: Its steps, actions and time, as the guard counts them.
+        tally: What it took so far.
         waited_s: Seconds that it has waited for people in this attempt.
     """
 
@@ -89,6 +111,7 @@ class Opened:
     guarded: GuardedRun
     governor: "Governor | None" = None
     labels: set[Label] = field(default_factory=set[Label])
+    tally: Tally = field(default_factory=Tally)
     waited_s: float = 0.0
     _notes: "list[Future[Any]]" = field(default_factory=list["Future[Any]"], init=False)
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "audit"), init=False)

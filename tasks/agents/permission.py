@@ -66,10 +66,12 @@ class Permission(AbstractCapability[str]):
             raise ModelRetry(error.message) from None
         permitted = await self._permitted(work, tool, call.tool_call_id, args, _reasons(ctx))
         if permitted.arguments is None:
+            work.tally.refused.append(f"{tool.name}: {permitted.why}")
             return {"refused": permitted.why}
         if work.dry_run and not tool.read_only:
             return {"dry_run": await _preview(work, tool, call.tool_call_id, permitted.arguments)}
         result = await handler(permitted.arguments)
+        work.tally.actions += 1
         note_outcome(work, tool, call.tool_call_id, permitted.arguments, result)
         work.labels |= tool.labels
         return {"note": permitted.why, "result": result} if permitted.edited else result

@@ -30,7 +30,7 @@ class Begun(Frozen):
         run_id: Of the run.
         goal: What it is to reach.
         definition: The agent as it was then.
-        instructions: What the model is told first of all.
+        folder: Where the agent's definition lay, and its context files.
         profile: Autonomy profile.
         user: For whom it works.
         begun_by: Who began it: the login of the process.
@@ -47,7 +47,7 @@ class Begun(Frozen):
     run_id: str
     goal: str
     definition: AgentDefinition
-    instructions: str
+    folder: str
     profile: str
     user: str
     begun_by: str

@@ -47,6 +47,11 @@ class Trail(AbstractCapability[str]):
             "completion_tokens": response.usage.output_tokens,
             "asks_for": redactor.value(asked_tools(response)),
         }
+        tally = work.tally
+        tally.steps += 1
+        tally.prompt_tokens += response.usage.input_tokens
+        tally.completion_tokens += response.usage.output_tokens
+        tally.cost_usd += float(details.get("cost_usd") or 0)
         count_model_call(work, ctx.run_step, response)
         work.note("model_call", f"model/{ctx.run_step}", reasoning=redactor.text(said(response)) or None, details=facts)
         if (active_s := work.guarded.active_s) - self._kept_s >= KEEP_EVERY_S:

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from blocks.errors import BadInput, NotFound, TooLarge
-from tasks.agents.begin import instructions_of
+from blocks.errors import BadInput, NotFound
 from tasks.agents.definition import agent_names, find_agent, read_agent
 
 MINE = """description: Keeps backups.
@@ -63,25 +62,3 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, line: in
     with pytest.raises(BadInput, match=what) as refusal:
         read_agent("mine", tmp_path)
     assert refusal.value.details["line"] == line
-
-
-def test_context_files_stand_in_the_instructions(folder: Path) -> None:
-    (folder / "rules.md").write_text("Never on Fridays.\n")
-    mine = read_agent("keeper", folder).model_copy(update={"context": ("rules.md",)})
-    assert instructions_of(mine, folder) == "You keep backups.\n\n# rules.md\n\nNever on Fridays."
-
-
-@pytest.mark.parametrize("name", ["missing.md", "../outside.md", "binary.md"])
-def test_a_context_file_that_cannot_be_used_is_named(folder: Path, name: str) -> None:
-    (folder.parent / "outside.md").write_text("x")
-    (folder / "binary.md").write_bytes(b"\xff\xfe\x00")
-    mine = read_agent("keeper", folder).model_copy(update={"context": (name,)})
-    with pytest.raises(BadInput, match="cannot be read"):
-        instructions_of(mine, folder)
-
-
-def test_context_that_every_call_would_have_to_pay_for_is_refused(folder: Path) -> None:
-    (folder / "long.md").write_text("x" * 100_001)
-    mine = read_agent("keeper", folder).model_copy(update={"context": ("long.md",)})
-    with pytest.raises(TooLarge):
-        instructions_of(mine, folder)

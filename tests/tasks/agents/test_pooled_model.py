@@ -11,7 +11,7 @@ from blocks.accounts.chat import Caller
 from blocks.accounts.open import open_pool
 from blocks.errors import BudgetExceeded, Unsupported
 from blocks.limits.limit import Limit
-from tasks.agents.exchange import as_json, chat_messages, costs_usd, from_json
+from tasks.agents.exchange import as_json, chat_messages, from_json
 from tasks.agents.pooled_model import PooledModel
 from tests.fakes.llm.agent_model import agent_model, calls
 
@@ -40,7 +40,8 @@ async def test_an_agent_calls_a_tool_and_answers_through_the_pool(tmp_path: Path
         "tool",
     ]
     assert model.script.asked[0].body["messages"][0]["content"] == "You are brief."
-    assert costs_usd(made.all_messages()) == pytest.approx(charged_usd)
+    costs_usd = [(one.provider_details or {})["cost_usd"] for one in made.all_messages() if one.kind == "response"]
+    assert sum(costs_usd) == pytest.approx(charged_usd)
     assert made.usage.input_tokens == charged["prompt_tokens"]
 
 
