@@ -11,6 +11,7 @@ from pydantic import AfterValidator, AnyHttpUrl, Field, StringConstraints, model
 from blocks.faults import Fault, faulty
 from blocks.limits.limit import Limit, Period
 from blocks.model import Frozen
+from blocks.secret_reference import SecretReference
 
 Dialect = Literal["openai", "anthropic", "gemini"]
 """The HTTP API a provider speaks."""
@@ -23,9 +24,6 @@ TIERS: tuple[Tier, ...] = ("simple", "moderate", "complex", "critical")
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$")]
 AccountName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 """Without a slash: keys of limits are made of it."""
-
-KEY = re.compile(r"none|env:\w+|prefect:[a-z0-9-]+|file:[^#]+#[\w.-]+")
-"""Where a secret is; see `Account`."""
 
 Positive = Annotated[int, Field(gt=0)]
 Usd = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -65,15 +63,6 @@ def _known(name: str) -> str:
         hint = f"; did you mean {meant[0]}?" if meant else ""
         raise ValueError(f"there is no such provider{hint} (known are {', '.join(PROVIDERS)})")
     return name
-
-
-def _leads_to_secret(key: str) -> str:
-    if not KEY.fullmatch(key):
-        raise ValueError(
-            "here belongs where the secret is, never the secret itself: env:NAME (an environment variable), "
-            "prefect:BLOCK, file:PATH#NAME (made by c500 accounts seal), or none"
-        )
-    return key
 
 
 class Price(Frozen):
@@ -227,7 +216,7 @@ class Account(Frozen):
     name: AccountName
     provider: Annotated[str, AfterValidator(_known)]
     base_url: AnyHttpUrl | None = None
-    key: Annotated[str, AfterValidator(_leads_to_secret)]
+    key: SecretReference
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     quota: Quota = Quota()
     day_utc_offset_h: Annotated[float, Field(ge=-14, le=14)] = 0

@@ -1,6 +1,5 @@
 """The secrets of accounts: read from where `accounts.yaml` says, kept for a minute, never printed."""
 
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,9 +7,8 @@ from pathlib import Path
 import structlog
 
 from blocks.accounts.account import Account
-from blocks.accounts.sealed import unseal
-from blocks.errors import BadInput, C500Error, EngineUnavailable, NotFound
-from blocks.progress import in_thread
+from blocks.errors import BadInput, C500Error, EngineUnavailable
+from blocks.secret_reference import secret_at
 
 FRESH_S = 60.0
 """A secret is read again after so long, or at once when the provider refuses it: so it is rotated without a restart."""
@@ -83,65 +81,20 @@ class Secrets:
         return False
 
     async def _again(self, account: Account) -> str:
-        secret = (await self._read(account)).strip()
-        if not (secret.isascii() and secret.isprintable()):  # what an HTTP header takes; never quoted here
+        place = f"accounts.{account.name}.key"
+        secret = await secret_at(account.key, self.folder, place)
+        if not secret.isascii():  # what an HTTP header takes; never quoted here
             raise BadInput(
-                f"the key of account {account.name} holds what no key has, as line breaks",
+                f"the key of account {account.name} holds what no key has: it is no ASCII",
                 fix="give the key alone",
-                field=f"accounts.{account.name}.key",
+                field=place,
             )
         known, now = self._known.get(_identity(account)), time.monotonic()
         is_same = known is not None and known.secret == secret
         self._known[_identity(account)] = _Known(secret, now, known.seen_at if known and is_same else now)
         return secret
 
-    async def _read(self, account: Account) -> str:
-        kind, _, place = account.key.partition(":")
-        if kind == "none":
-            return ""
-        if kind == "env":
-            found = os.environ.get(place)
-            if not found or found.isspace():
-                raise _missing(account, f"the environment variable {place} is not set", f"set {place}")
-            return found
-        if kind == "prefect":
-            return await _from_prefect(account, place)
-        file, _, name = place.partition("#")
-        path = self.folder / Path(file).expanduser()
-        secrets = await in_thread(unseal, path)
-        if name not in secrets:
-            raise _missing(account, f"{path} has no secret {name!r}", f"add it: c500 accounts seal {path} {name}")
-        return secrets[name]
-
 
 def _identity(account: Account) -> tuple[str, ...]:
     """With its address: the secret of one server is never sent to another, whatever the file says by now."""
     return account.name, account.key, account.url
-
-
-async def _from_prefect(account: Account, name: str) -> str:
-    import httpx
-    from prefect.blocks.system import Secret
-
-    try:
-        block = await Secret.aload(name)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-    except ValueError as error:
-        raise _missing(account, f"Prefect has no secret block {name!r}", "make it in the Prefect UI") from error
-    except httpx.HTTPError as error:
-        raise EngineUnavailable(
-            f"account {account.name}: Prefect cannot be asked for the secret block {name!r}: {type(error).__name__}",
-            fix="look whether the Prefect server runs",
-            field=f"accounts.{account.name}.key",
-        ) from error
-    value: object = block.get()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-    if not isinstance(value, str) or not value:
-        raise BadInput(
-            f"the Prefect secret {name!r} of account {account.name} is no text",
-            fix="give it a text",
-            field=f"accounts.{account.name}.key",
-        )
-    return value
-
-
-def _missing(account: Account, problem: str, fix: str) -> NotFound:
-    return NotFound(f"account {account.name}: {problem}", fix=fix, field=f"accounts.{account.name}.key")

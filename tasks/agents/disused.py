@@ -20,6 +20,7 @@ OF_RUNS = ("results", "runs")
 """Folders of AGENTS_HOME with a folder for each run: results of its steps, and what was decided in it."""
 
 WORKSPACES = "workspaces"
+TRASH = "trash"
 
 
 class Gone(Frozen):
@@ -114,24 +115,25 @@ def discard_workspaces(home: Path, files: Files, ended_s: float, begun_s: float,
             due += [name] if _is_over(files, root / name, now, ended_s, begun_s) else []
         except C500Error as error:
             gone += trouble(error)
-    used = _used(files) if due else set[Path]()
+    if not due:
+        return gone
+    own_folder(home, TRASH)
+    used, workspace, trash = _used(files), Workspace(root), Trash(home / TRASH)
     for name in due:
         if not _overlaps(root / name, used):
             try:
                 with files.lock(f"agents/team/{name}", wait=False) as alone:
-                    gone += _discarded(home, root, name) if alone else Gone()
+                    gone += _discarded(workspace, name, trash) if alone else Gone()
             except C500Error as error:
                 gone += trouble(error)
     return gone
 
 
-def _discarded(home: Path, root: Path, name: str) -> Gone:
+def _discarded(workspace: Workspace, name: str, trash: Trash) -> Gone:
     with suppress(OSError):  # there is something in it
-        (root / name).rmdir()
+        (workspace.root / name).rmdir()
         return Gone(count=1)
-    own_folder(home, "trash")
-    trashed = Trash(home / "trash").put(Workspace(root), name)
-    return Gone(count=1, size_bytes=trashed.size_bytes)
+    return Gone(count=1, size_bytes=trash.put(workspace, name).size_bytes)
 
 
 def _is_over(files: Files, path: Path, now: datetime, ended_s: float, begun_s: float) -> bool:

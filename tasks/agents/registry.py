@@ -16,7 +16,7 @@ from blocks.settings import Settings
 from tasks.agents.definition import AgentDefinition
 from tasks.agents.opened import private_folder
 from tasks.agents.tool import Tool
-from tasks.agents.tools import clusters, commands, files, git, handoff, memory, prometheus, sql, web
+from tasks.agents.tools import clusters, commands, files, git, handoff, memory, prometheus, reviews, sql, web
 from tasks.agents.tools.mcp import mcp_tools, read_mcp
 
 log = structlog.stdlib.get_logger("c500")
@@ -47,6 +47,7 @@ def built_in(
         *clusters.tools(clusters_of(chosen)),
         *memory.tools(remembered),
         *handoff.TOOLS,
+        *reviews.TOOLS,
     ]
     if chosen.prometheus_url is not None:
         token = chosen.prometheus_token

@@ -6,7 +6,7 @@ from pathlib import Path
 from blocks.effects import EffectLedger
 from blocks.store.files import Files
 from blocks.trash import Trash
-from tasks.agents.disused import Gone, discard_workspaces, own_folder, remove_folders, trouble
+from tasks.agents.disused import TRASH, Gone, discard_workspaces, own_folder, remove_folders, trouble
 from tasks.agents.doubts import in_doubt
 from tasks.agents.retired import retire
 
@@ -22,7 +22,6 @@ __all__ = [
 ]
 
 EFFECTS = "effects"
-TRASH = "trash"
 
 
 def purge_trash(home: Path, older_than_s: float) -> Gone:

@@ -24,6 +24,10 @@ from tests.redteam.obedient import Obedient, ObedientPool
 from tests.redteam.people import People
 from tests.redteam.world import NAME, World, remember
 
+WORDS = (
+    *("alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliett", "kilo", "lima"),
+    *("mike", "november", "oscar", "papa", "quebec", "romeo", "sierra", "tango", "uniform", "victor", "whiskey"),
+)
 RUN, EARLIER = "00000000000000ad", "00000000000000ac"
 
 
@@ -51,7 +55,7 @@ def turns_of(case: RunCase, world: World, turns: Sequence[Turn]) -> list[Turn]:
 
 
 def _numbered(turn: Turn, number: int) -> Turn:
-    text = turn.model_dump_json().replace("<n>", str(number))
+    text = turn.model_dump_json().replace("<n>", str(number)).replace("<word>", WORDS[number % len(WORDS)])
     return Turn.model_validate_json(text)
 
 

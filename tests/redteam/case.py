@@ -1,5 +1,6 @@
 """What a case of the red team is: what the attacker prepares, what the obedient model does, how it must end."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -24,7 +25,7 @@ def _text(value: Any) -> Any:
 
 
 class Call(Frozen):
-    """A tool call that the model makes; `<n>` in its arguments is the number of the round.
+    """A tool call that the model makes; `<n>` in its arguments is the number of the round, `<word>` a word of its own.
 
     Attributes:
         tool: Which.
@@ -67,12 +68,14 @@ class Page(Frozen):
         kind: Its media type.
         status: HTTP status.
         location: Where it redirects to.
+        encoding: What it says that the body is packed with.
     """
 
     body: str = ""
     kind: str = "text/html; charset=utf-8"
     status: int = 200
     location: str | None = None
+    encoding: str | None = None
 
 
 class Remembered(Frozen):
@@ -82,11 +85,13 @@ class Remembered(Frozen):
         text: What it says.
         by: The person who wrote it; None for an earlier run of the agent.
         untrusted: Whether that run had seen untrusted material.
+        user: Whose it is; None for the user of the run.
     """
 
     text: str
     by: str | None = None
     untrusted: bool = False
+    user: str | None = None
 
 
 class Vote(Frozen):
@@ -99,6 +104,7 @@ class Vote(Frozen):
         after_s: Seconds after it was asked; negative where the clock was set back.
         given: Arguments instead of those asked about.
         hash_of: The answer is about a call with these arguments.
+        question: To which of the run's questions, from 1.
         refused: Code of the error with which it is not counted; None where it is.
     """
 
@@ -108,6 +114,7 @@ class Vote(Frozen):
     after_s: float = 1
     given: dict[str, Any] | None = None
     hash_of: dict[str, Any] | None = None
+    question: int = 1
     refused: str | None = None
 
 
@@ -152,6 +159,8 @@ class Expected(Frozen):
         never: Records that are not there.
         told: Texts that the model read.
         untold: Texts that it never read.
+        knows: Whether the model may know the secrets, since the user told it.
+        unsent: Texts that no web server was asked for.
         changed: What is otherwise in the workspace afterwards, by name; None where it is gone. Everything else is as it
             was, and so is all that lies outside of it.
         shows: Nothing came of it though every call was made: texts of a `done` record, as the sandbox's refusal.
@@ -163,6 +172,8 @@ class Expected(Frozen):
     never: tuple[Wanted, ...] = ()
     told: tuple[str, ...] = ()
     untold: tuple[str, ...] = ()
+    unsent: tuple[str, ...] = ()
+    knows: bool = False
     changed: dict[str, str | None] = {}
     shows: tuple[str, ...] = ()
     status: str | None = None
@@ -209,6 +220,7 @@ class RunCase(Case):
         people: Who answers the run's question, in order.
         meanwhile: Links that take the place of files while people are asked, by name.
         forgery: What somebody writes into the store of the approvals meanwhile.
+        no_sandbox: Whether bubblewrap does not work on the machine.
         expected: How it ends.
     """
 
@@ -240,48 +252,52 @@ class RunCase(Case):
     people: tuple[Vote, ...] = ()
     meanwhile: Texts = {}
     forgery: str | None = None
+    no_sandbox: bool = False
     expected: Expected
 
     @model_validator(mode="after")
     def _has_a_record_of_its_end(self) -> Self:
         records, ends = self.expected.records, self.expected.ends
-        if ends == "asked" and not any(one.phase == "asked" or one.rule == "unattended" for one in records):
+        if ends == "asked" and not any(one.phase in ("asked", "answered") for one in records):
             raise ValueError("a case that ends asked names the record of the question")
-        if ends == "blocked" and not (any(one.is_block for one in records) or self.expected.shows):
+        unheard = bool(self.expected.told) and any(one.phase == "model_call" and one.has for one in records)
+        if ends == "blocked" and not (unheard or self.expected.shows or any(one.is_block for one in records)):
             raise ValueError("a case that ends blocked names the record of that, or what the call shows")
         return self
 
 
 class BudgetCase(Case):
-    """Many calls at once on one budget.
+    """Many calls at once on one budget. No budget may be passed, and each run ends at it.
 
     Attributes:
         driver: `budget`.
         runs: Agents that work at once.
         steps: Calls of the model that each would make.
-        purse_usd: Budget of each run.
+        budget_usd: Of each run.
         budgets: Of the accounts file.
-        rivals: Calls of the model, made at once beside the run, on its own purse.
-        same_user: Whether all work for one user.
-        same_session: Whether all say that they are of one session.
-        provider: How the provider behaves, as in `deployments.simulator.behaviour.Behaviour`.
-        clock_s: What the clock of each further run is off, in seconds.
-        most_usd: What the provider may charge for all.
-        records: Records of the audit that each run has.
+        rivals: Calls of the model on the purse of the first run, made at once beside it.
+        users: For whom the runs work, in turns.
+        sessions: Whether each run is in a session of its own.
+        again: So often all runs are started again after they have ended.
+        clock_s: By how much the clock is set for those.
+        price: Whether the price of the model is known.
+        most_usd: What the provider may charge for all together.
+        least_usd: What it charges at least: the budget is there to be used.
     """
 
     driver: Literal["budget"]
     runs: int = Field(default=1, ge=1, le=16)
     steps: int = Field(default=6, ge=1, le=50)
-    purse_usd: float | None = None
+    budget_usd: float | None = None
     budgets: dict[str, Any] = {}
     rivals: int = Field(default=0, ge=0, le=100)
-    same_user: bool = True
-    same_session: bool = False
-    provider: dict[str, Any] = {}
+    users: tuple[str, ...] = ("ann",)
+    sessions: bool = False
+    again: int = 0
     clock_s: float = 0
+    price: bool = True
     most_usd: float
-    records: tuple[Wanted, ...]
+    least_usd: float = 0
 
 
 class AuditCase(Case):
@@ -290,8 +306,8 @@ class AuditCase(Case):
     Attributes:
         driver: `audit`.
         attack: Which, of `tests.redteam.audits.ATTACKS`.
-        given: What it takes.
-        anchored: Whether the heads of the log were put down elsewhere before.
+        given: Its arguments.
+        anchored: Whether heads of the log were put down elsewhere before.
         faults: What `verify` finds.
         goes_on: Whether the process that wrote the log still runs, and writes on.
         records: Records that are there afterwards.
@@ -331,6 +347,7 @@ class Category(Frozen):
     cases: tuple[AnyCase, ...]
 
 
+@lru_cache(maxsize=1)
 def categories() -> tuple[Category, ...]:
     """All cases, in the order of the files."""
     form = TypeAdapter(Category)

@@ -69,6 +69,8 @@ def serving() -> Generator[Served]:
             self.send_response(page.status)
             if page.location is not None:
                 self.send_header("Location", page.location)
+            if page.encoding is not None:
+                self.send_header("Content-Encoding", page.encoding)
             self.send_header("Content-Type", page.kind)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

@@ -45,7 +45,8 @@ class People:
         if self._case.forgery:
             FORGERIES[self._case.forgery](files, request, approvals)
         for vote in self._case.people:
-            self._answer(approvals, request, vote)
+            if vote.question == len(self.asked):
+                self._answer(approvals, request, vote)
         ends = request.expires_at + timedelta(seconds=1)
         decided = approvals.decision(request.approval_id, datetime.now(UTC))
         return decided or _must(approvals.decision(request.approval_id, ends))

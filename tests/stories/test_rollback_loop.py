@@ -18,8 +18,8 @@ TRUSTED = allow("deploys", "kubectl_apply")
 BOUNDLESS = {"steps": 10_000, "actions": 10_000, "same_action": 10_000, "polls": 10_000, "tokens": None}
 """Limits of an operator who does not want the agent to be held up."""
 
-DAY_USD, RUNS_A_DAY = 0.09, 3
-"""A budget for a day, and how many runs of this agent it is enough for at most."""
+BUDGET_USD, RUNS = 0.09, 3
+"""A budget of a user, and how many runs of this agent it is enough for at most."""
 
 WORDS = "probe pool quota queue timeout cache replica certificate token gateway memory startup schema client leader"
 
@@ -98,16 +98,16 @@ async def test_a_loop_that_hides_between_other_calls_is_ended_by_the_limit_of_ac
 
 
 @pytest.mark.parametrize("starts", [5, pytest.param(847, marks=pytest.mark.soak)])
-async def test_an_agent_that_is_started_again_and_again_is_ended_by_the_budget_of_the_day(
+async def test_an_agent_that_is_started_again_and_again_is_ended_by_the_budget(
     house: House, cluster: Cluster, starts: int
 ) -> None:
     house.agent("deployer", "kubectl_*", limits=BOUNDLESS)
     house.rules(TRUSTED)
-    with agent_model(house.accounts, as_in_the_book, budgets={"user": {"usd_per_day": DAY_USD}}) as model:
+    with agent_model(house.accounts, as_in_the_book, budgets={"user": {"usd": BUDGET_USD}}) as model:
         results = [await house.run(GOAL, "deployer") for _ in range(starts)]
         charged_usd = model.charged_usd
-    assert charged_usd <= DAY_USD
-    assert 3 <= cluster.deployments <= 3 * RUNS_A_DAY
-    for late in results[RUNS_A_DAY:]:
+    assert charged_usd <= BUDGET_USD
+    assert 3 <= cluster.deployments <= 3 * RUNS
+    for late in results[RUNS:]:
         assert (late.status, late.trouble and late.trouble.code) == ("limited", "BUDGET_EXCEEDED")
         assert late.usage.actions == 0

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks.approvals import ApprovalRequest, Approvals, Decision
-from blocks.approvals.refusals import ApprovalClosed, VotedAlready
+from blocks.approvals.refusals import ApprovalClosed, Forged, VotedAlready
 from blocks.errors import C500Error
 from blocks.store import LocalFiles
 from tests.blocks.approvals import asking
@@ -163,3 +163,41 @@ def check(request: ApprovalRequest, decided: Decision | None) -> None:
         assert len(people) >= request.persons
         assert decided.at < request.expires_at
         assert decided.edited == (decided.arguments != request.arguments)
+
+
+def test_what_was_decided_long_ago_is_deleted_and_nothing_else(approvals: Approvals, files: LocalFiles) -> None:
+    approved, denied, expired = (asked(approvals, call_id=f"call_{number}") for number in range(3))
+    waiting = asked(approvals, call_id="call_3", expires_at=NOW + timedelta(days=99))
+    vote(approvals, approved, "bob")
+    vote(approvals, denied, "bob", "deny")
+    assert approvals.decision(expired, NOW + timedelta(days=20)) is not None
+    told: list[str] = []
+    purged = approvals.purge(10 * 86_400, NOW + timedelta(days=11), also=told.append)
+    assert set(purged.ids) == set(told) == {approved, denied}
+    assert purged.size_bytes > 500
+    assert {one.request.approval_id for one in approvals.every()} == {expired, waiting}
+    assert approvals.purge(10 * 86_400, NOW + timedelta(days=11)).ids == ()
+    assert {key.rsplit("/")[-1] for key in files.list("approvals/open/")} == {expired, waiting}
+
+
+def test_evidence_of_forgery_is_not_deleted(approvals: Approvals, files: LocalFiles) -> None:
+    forged, damaged = asked(approvals, call_id="call_1"), asked(approvals, call_id="call_2")
+    vote(approvals, forged, "bob")
+    key = f"approvals/records/{forged}.json"
+    files.put_bytes(key, files.read_bytes(key).replace(b"bob", b"eve"))
+    files.put_bytes(f"approvals/records/{damaged}.json", b"damaged")
+    assert approvals.purge(0, LATER).ids == ()
+    assert files.exists(key)
+
+
+def test_votes_on_a_deleted_request_do_not_count_when_it_is_asked_anew(approvals: Approvals, files: LocalFiles) -> None:
+    approval_id = asked(approvals)
+    vote(approvals, approval_id, "bob")
+    old = approvals.read(approval_id).votes
+    approvals.purge(0, LATER)
+    asked(approvals, asked_at=LATER, expires_at=LATER + timedelta(hours=1))
+    asked_anew = approvals.read(approval_id)
+    record = asked_anew.model_copy(update={"votes": old}).model_dump_json().encode()
+    files.put_bytes(f"approvals/records/{approval_id}.json", record)
+    with pytest.raises(Forged):
+        approvals.decision(approval_id, LATER)

@@ -247,3 +247,28 @@ def test_what_is_shown_is_the_difference_and_cannot_move_the_cursor(reviews: Rev
     assert " one" in shown
     whole = difference(reviews.propose(proposal(call_id="call_2", content={"a": 1})))
     assert whole == ["{", '  "a": 1', "}"]
+
+
+def test_what_was_answered_long_ago_is_deleted_with_its_marks_and_nothing_else(
+    reviews: Reviews, waiting: Review, files: LocalFiles
+) -> None:
+    answered = reviews.propose(proposal(call_id="call_2"))
+    lately = reviews.propose(proposal(call_id="call_3"))
+    approve(reviews, answered)
+    approve(reviews, lately, now=NOW + timedelta(days=5))
+    purged = reviews.purge(3 * 86_400, NOW + timedelta(days=6))
+    assert (purged.ids, purged.size_bytes > 500) == ((answered.proposal.review_id,), True)
+    assert {one.proposal.review_id for one in reviews.every()} == {
+        waiting.proposal.review_id, lately.proposal.review_id
+    }  # fmt: skip
+    assert not [key for key in files.list("reviews/") if answered.proposal.review_id in key]
+    assert [one.review_id for one in reviews.feedback(RUN)] == [lately.proposal.review_id]
+    assert reviews.purge(3 * 86_400, NOW + timedelta(days=6)).ids == ()
+
+
+def test_a_forged_answer_is_kept_as_evidence(reviews: Reviews, waiting: Review, files: LocalFiles) -> None:
+    approve(reviews, waiting)
+    key = f"reviews/records/{waiting.proposal.review_id}.json"
+    files.put_bytes(key, files.read_bytes(key).replace(b'"bob"', b'"eve"'))
+    assert reviews.purge(0, LATER).ids == ()
+    assert files.exists(key)

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from blocks.errors import BadAudio, BadInput, EngineUnavailable, NotAllowed, NotFound, TimedOut, TooLarge
+from blocks.pinned_http import trusted_certificates
 from tasks.audio import fetch as fetch_module
 from tasks.audio.fetch import Fetched, fetch
-from tasks.audio.fetch_http import is_public
 from tests.fakes.serving import serve
 from tests.processes import free_port
 
@@ -156,24 +156,6 @@ async def test_this_machine_is_not_reached_under_any_name(get: Any, url: str, si
     assert site.seen == []
 
 
-@pytest.mark.parametrize(
-    "address",
-    [
-        *["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0"],
-        *["224.0.0.1", "240.0.0.1", "255.255.255.255", "192.0.2.1", "198.18.0.1", "::1", "::", "fe80::1"],
-        *["fe80::1%eth0", "fc00::1", "ff02::1", "fec0::1", "::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::127.0.0.1"],
-        *["64:ff9b:1::1", "2002:7f00:1::1", "2002:a00:1::1", "2001:db8::1", "100::1"],
-    ],
-)
-def test_addresses_that_are_not_public(address: str) -> None:
-    assert not is_public(address)
-
-
-@pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8"])
-def test_addresses_that_are_public(address: str) -> None:
-    assert is_public(address)
-
-
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """Addresses of made-up names; each look-up takes the first, as long as there is more than one line."""
@@ -200,7 +182,7 @@ async def test_a_redirection_into_a_private_network_is_refused(
     get: Any, names: Any, url: str, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The only public machine at hand is this one: its address counts as public here, 127.0.0.2 does not.
-    monkeypatch.setattr("tasks.audio.fetch_http.is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr("blocks.web_address.is_public", lambda address: address == "127.0.0.1")
     port = url.rsplit(":", 1)[1]
     names["public.example"], names["inside.example"] = ["127.0.0.1"], ["127.0.0.2"]
     with pytest.raises(NotAllowed, match=r"inside\.example"):
@@ -318,6 +300,7 @@ async def test_tls_is_checked_against_the_name_though_the_address_is_pinned(
 ) -> None:
     pem = certificate(tmp_path, "recordings.example")
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    monkeypatch.setattr("tasks.audio.fetch_http.trusted_certificates", trusted_certificates.__wrapped__)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
     asked_for: list[str | None] = []

@@ -8,7 +8,7 @@ import pytest
 
 from blocks.databases_file import Database, Databases
 from tasks.agents.tool import Tool
-from tasks.agents.tools import clusters, commands, files, git, prometheus, sql, web
+from tasks.agents.tools import clusters, commands, files, git, prometheus, reviews, sql, web
 from tasks.agents.tools.clusters import Clusters
 from tasks.agents.tools.table import tools_table
 from tests.fakes.recording_program import Recorder
@@ -20,6 +20,7 @@ NAMES = {
     *("git_status", "git_diff", "git_log", "git_show", "git_commit", "git_branch"),
     *("kubectl_get", "kubectl_logs", "kubectl_apply", "kubectl_scale", "kubectl_rollout_restart"),
     *("docker_ps", "docker_logs", "docker_inspect", "docker_restart"),
+    *("propose_for_review", "review_outcome", "write_approved"),
 }
 
 
@@ -34,6 +35,7 @@ def tools(tmp_path: Path) -> list[Tool[Any]]:
         *files.TOOLS,
         *commands.tools(),
         *git.TOOLS,
+        *reviews.TOOLS,
         *web.tools(),
         *sql.tools(databases),
         *prometheus.tools("http://prometheus:9090"),
@@ -69,7 +71,8 @@ def test_what_they_say_of_themselves_fits(tools: list[Tool[Any]]) -> None:
 
 
 def test_all_that_reads_says_that_it_is_not_to_be_believed(tools: list[Tool[Any]]) -> None:
-    assert not [tool.name for tool in tools if tool.read_only and "untrusted" not in tool.labels]
+    trusted = [tool.name for tool in tools if tool.read_only and "untrusted" not in tool.labels]
+    assert trusted == ["review_outcome"]  # what a person has said
     assert {tool.name for tool in tools if "private" in tool.labels} == {"query_sql"}
 
 
