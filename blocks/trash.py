@@ -139,15 +139,30 @@ class Trash:
             What is gone.
 
         Raises:
-            StoreFailed: something cannot be deleted.
-            NotAllowed: something was mounted in the trash; nothing of it is deleted.
+            StoreFailed, NotAllowed: something cannot be deleted, or was mounted in the trash; all else is gone.
         """
         before = datetime.now(UTC) - timedelta(seconds=older_than_s)
+        gone: list[Trashed] = []
+        failed: list[NotAllowed | StoreFailed] = []
         with self._alone():
-            gone = [one for one in reversed(self.list()) if one.at < before]
-            for trashed in gone:
-                self._delete(trashed)
+            for trashed in self._due(before):
+                try:
+                    self._delete(trashed)
+                    gone.append(trashed)
+                except (NotAllowed, StoreFailed) as error:
+                    failed.append(error)
+        if failed:
+            raise failed[0]
         return tuple(gone)
+
+    def _due(self, before: datetime) -> tuple[Trashed, ...]:
+        """What was deleted before, oldest first; also what an earlier purge could not delete."""
+        found: list[Trashed] = []
+        for path in self._entries():
+            with suppress(NotFound):
+                manifest = self._read(path)
+                found += [manifest.trashed] if manifest.state in ("kept", "purging") and _there(path / CONTENT) else []
+        return tuple(sorted((one for one in found if one.at < before), key=lambda one: one.at))
 
     def _described(self, own: Path, root: Path, found: os.stat_result) -> Trashed:
         """What is to be moved. Raises `NotAllowed`, `Unsupported`."""
@@ -211,7 +226,8 @@ class Trash:
         except StoreFailed:
             return  # for a person; who asks for the list is told
         if manifest.state == "purging":
-            self._delete(manifest.trashed)
+            with suppress(NotAllowed, StoreFailed):  # as something immutable: the next purge tells of it
+                self._delete(manifest.trashed)
         elif not _there(path / CONTENT):
             shutil.rmtree(path)  # it was never moved, or is back
         elif manifest.state != "kept":

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from blocks.errors import C500Error, NotFound
 from blocks.model import Frozen
+from deployments import agent_checks
 
 LEAST_PYTHON = (3, 11)
 LEAST_FREE_BYTES = 1_000_000_000
@@ -175,5 +176,6 @@ CHECKS: dict[str, Callable[[], str]] = {
     "gpu": _gpus,
     "templates": _templates,
     "llm accounts": _accounts,
+    **agent_checks.CHECKS,
     "prefect": _prefect,
 }

@@ -7,6 +7,7 @@ os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
 from flows.agent import run_agent
+from flows.agent_housekeeping import sweep_agents
 from flows.approvals import sweep_approvals
 from flows.audio import process_audio, process_batch, process_text
 from flows.audit import anchor_audit
@@ -29,6 +30,7 @@ __all__ = [
     "run_team",
     "swarm",
     "swarm_shard",
+    "sweep_agents",
     "sweep_approvals",
     "sweep_uploads",
 ]

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from prefect import flow
@@ -12,6 +13,7 @@ from prefect.runtime import flow_run
 
 from blocks.errors import Conflict, Stopped
 from blocks.progress import in_thread, only_informing
+from blocks.redact import default_redactor
 from blocks.settings import settings
 from blocks.store import open_store
 from flows.halts import halt
@@ -25,9 +27,10 @@ if TYPE_CHECKING:
 
 
 def run_name() -> str:
-    """Agent and goal."""
+    """Agent and goal, without secrets: names stand in lists and logs."""
     given = flow_run.parameters
-    return plain(f"{given.get('agent') or 'agent'}: {given.get('goal') or given.get('run_id') or ''}")
+    goal = default_redactor().text(given.get("goal") or given.get("run_id") or "")
+    return plain(f"{given.get('agent') or 'agent'}: {goal}")
 
 
 @flow(name="run-agent", flow_run_name=run_name, persist_result=False)
@@ -61,6 +64,7 @@ async def run_agent(
 async def _run(run_id: str, goal: str, agent: str, options: AgentOptions) -> AgentResult:
     # Within the flow: pydantic-ai takes a second to import, which every other flow would pay.
     from tasks.agents.begin import begin
+    from tasks.agents.retired import refuse_retired
     from tasks.agents.runs import RunStore
 
     files = open_store()
@@ -68,39 +72,50 @@ async def _run(run_id: str, goal: str, agent: str, options: AgentOptions) -> Age
     with files.lock(f"agents/run/{run_id}", wait=False) as alone:
         if not alone:
             raise Conflict(f"another process does run {run_id}", fix="wait until it has ended")
-        run = await in_thread(begin, store, settings(), run_id, goal, agent, options)
         if (found := store.result(run_id)) is not None and found.status == "done":
             return found
-        with store.in_session(run.session):
-            return await _attempt(store, run)
+        refuse_retired(files, run_id)
+        before = store.begun(run_id)
+        with store.in_session(before.session if before else options.session):
+            return await _attempt(store, await in_thread(begin, store, settings(), run_id, goal, agent, options))
 
 
 async def _attempt(store: "RunStore", run: "Begun") -> AgentResult:
     from tasks.agents.act import act, result_of
     from tasks.agents.capabilities import guard_of, inner_of
+    from tasks.agents.exchange import without_secrets
     from tasks.agents.measured import count_end
     from tasks.agents.opened import private_folder
 
-    results = private_folder(settings().agents_home, "results", run.run_id)
+    # Not the flow run's id: one that was suspended and resumed, or retried, makes several attempts.
+    attempt_id, results = token_hex(8), private_folder(settings().agents_home, "results", run.run_id)
     async with _at_work(run) as work:
-        await work.record("run_started", f"started/{flow_run.id}", trigger=run.goal)
+        await work.record(
+            "run_started", f"started/{attempt_id}", trigger=run.goal, details={"flow_run_id": flow_run.id}
+        )
         try:
             acted = await act(
                 work,
                 run,
-                store.turns(run.session, run.turns),
+                store.history(run.run_id),
                 results,
                 outer=[guard_of(work, settings())],
                 inner=inner_of(work, Path(run.folder)),
             )
         except Stopped as error:
-            await work.record("stopped", f"stopped/{flow_run.id}", outcome=error.message)
+            await work.record("stopped", f"stopped/{attempt_id}", outcome=error.message)
             await halt(error, run.run_id, store.suspend)
-        result = store.end(result_of(work, run, acted), acted.messages)
-        await work.record("run_ended", f"ended/{flow_run.id}", outcome=result.status, details=result.usage.model_dump())
+        result = result_of(work, run, acted)
+        is_done = result.status == "done"
+        messages = without_secrets(acted.messages, work.place.redactor)
+        if not is_done:
+            store.end(result, messages)
+        # Before a result that no attempt comes after: it does not stand without all that was noted on the way to it.
+        await work.record("run_ended", f"ended/{attempt_id}", outcome=result.status, details=result.usage.model_dump())
+        if is_done:
+            store.continue_with(run, messages, result.labels)
+            store.end(result, messages)
         count_end(work, result)
-        if result.status == "done":
-            store.continue_with(run.session, acted.messages, result.labels)
         if acted.error is not None and result.status == "failed":
             raise acted.error
         return result

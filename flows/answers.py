@@ -1,19 +1,17 @@
 """How a user answers the coordinator's questions: at once where somebody listens, or by resuming a paused run."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from contextvars import ContextVar
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.responses import SetStateStatus
-from prefect.flow_runs import apause_flow_run
-from prefect.input import RunInput, keyset_from_base_key
+from prefect.input import RunInput
 from prefect.runtime import flow_run
 from pydantic import Field, create_model
 
+from flows.paused_form import PausedForm
 from tasks.dispatch.means import Means
 from tasks.dispatch.publish import store_answers, stored_answers
 from tasks.dispatch.request import DispatchRequest
@@ -24,12 +22,11 @@ Listener = Callable[[Sequence[Question]], Awaitable[Sequence[str]]]
 
 listener: ContextVar[Listener | None] = ContextVar("answers_listener", default=None)
 
-POLL_S = 2
+POLL_S = 2.0
 """Seconds between two looks whether somebody has resumed the run."""
 
 REPEAT_S = 1.0
-NEVER_S = 3600
-"""The pause itself ends so much later than we resume it: a run whose pause ends by itself fails."""
+"""The same once time is up and we resume it."""
 
 
 async def clarified(
@@ -69,18 +66,13 @@ async def pause_for_answers(questions: Sequence[Question], within_s: float, key:
         key: Of the pause: only `[a-z0-9-]`, else Prefect refuses it after the run is paused already.
     """
     form = answer_form(questions)
-    unanswered = asyncio.create_task(_resume_unanswered(UUID(str(flow_run.id)), within_s))
-    try:
-        form_given = await apause_flow_run(
-            wait_for_input=form, timeout=int(within_s) + NEVER_S, poll_interval=POLL_S, key=key
-        )
-    finally:
-        unanswered.cancel()
-        with suppress(asyncio.CancelledError):
-            await unanswered
-    given = cast("RunInput | None", form_given)
-    if given is None:  # Prefect 3.8 returns nothing when a run that was paused here before comes by again
-        given = await form.aload(keyset_from_base_key(f"paused-{key}"))
+    paused = PausedForm(UUID(str(flow_run.id)), key, form, within_s)
+    ends_at = time.monotonic() + within_s
+    while (given := await paused.look()) is None:
+        left_s = ends_at - time.monotonic()
+        if left_s <= 0:
+            await paused.take_down()  # the next look finds the form sent, with nothing filled in
+        await asyncio.sleep(min(left_s, POLL_S) if left_s > 0 else REPEAT_S)
     return [str(getattr(given, name)) for name in form.model_fields]
 
 
@@ -98,11 +90,3 @@ def answer_form(questions: Sequence[Question]) -> type[RunInput]:
 def _hint(question: Question) -> str:
     why = f"{question.why.rstrip('.')}. " if question.why else ""
     return f"{why}Left empty: {question.assumption}"
-
-
-async def _resume_unanswered(run_id: UUID, within_s: float) -> None:
-    """Resume without answers when time is up; tried again, since right after pausing the server refuses it."""
-    await asyncio.sleep(within_s)
-    async with get_client() as client:
-        while (await client.resume_flow_run(run_id, run_input={})).status != SetStateStatus.ACCEPT:  # noqa: ASYNC110
-            await asyncio.sleep(REPEAT_S)

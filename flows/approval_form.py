@@ -12,8 +12,8 @@ from pydantic import Field, ValidationError
 from blocks.action import RISKS, Risk
 from blocks.approvals import Approvals
 from blocks.approvals.request import REASON_CHARS, ApprovalRequest
-from blocks.approvals.shown import cut, json_lines, plain
 from blocks.errors import BadInput, C500Error
+from blocks.plain_text import cut, json_lines, plain
 from blocks.progress import in_thread, only_informing
 from flows.paused_form import PausedForm
 

@@ -36,7 +36,7 @@ ASLEEP = timedelta(seconds=60)
 """A run that is still paused so long after its request was decided has no process any more."""
 
 
-class SweepReport(Frozen):
+class ApprovalSweep(Frozen):
     """What a sweep did, by ids.
 
     Attributes:
@@ -96,7 +96,7 @@ def _own_run() -> UUID | None:
 
 
 @flow(name="sweep-approvals", persist_result=False, timeout_seconds=LONGEST_S)
-async def sweep_approvals() -> SweepReport:
+async def sweep_approvals() -> ApprovalSweep:
     """Deny what is past its time, tell whoever is to be told by now, wake runs whose process died while they waited.
 
     Returns:
@@ -106,7 +106,7 @@ async def sweep_approvals() -> SweepReport:
     files, now = open_store(), datetime.now(UTC)
     approvals = open_approvals(files)
     swept = await in_thread(approvals.sweep, now)
-    return SweepReport(
+    return ApprovalSweep(
         denied=swept.denied,
         forged=swept.forged,
         expired=await in_thread(open_reviews(files).sweep, now),

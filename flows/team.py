@@ -142,12 +142,12 @@ async def _attempt(store: "TeamStore", begun: "TeamBegun", specialist: "Speciali
 async def _means() -> "AsyncGenerator[tuple[Pool, Switches]]":
     """The accounts, and the switches that stop agents."""
     from blocks.accounts.open import open_pool
-    from blocks.switches import open_switches
+    from blocks.switches import FOLDER, open_switches
     from tasks.agents.opened import private_folder
 
     chosen = settings()
     async with open_pool() as pool:
-        yield pool, open_switches(chosen.switches_url, private_folder(chosen.agents_home, "switches"))
+        yield pool, open_switches(chosen.switches_url, private_folder(chosen.agents_home, FOLDER))
 
 
 async def _planned(pool: "Pool", switches: "Switches", store: "TeamStore", begun: "TeamBegun") -> "Planned":
@@ -169,13 +169,9 @@ async def _planned(pool: "Pool", switches: "Switches", store: "TeamStore", begun
 
 def _is_dry(begun: "TeamBegun") -> bool:
     """Whether nothing is changed. Raises `NotFound`: there is no such profile."""
-    from blocks.policy import Policy
-    from tasks.agents.opened import private_folder
+    from blocks.policy.open import open_policy
 
-    chosen = settings()
-    policy = Policy.read(None if chosen.policy_file is None else chosen.policy_file.expanduser())
-    placed = policy.placed(state=private_folder(chosen.agents_home, "policy"))
-    return placed.dry_run(begun.options.profile or chosen.agent_profile) or begun.options.dry_run
+    return open_policy().dry_run(begun.options.profile or settings().agent_profile) or begun.options.dry_run
 
 
 def _at_work(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blocks.errors import BadInput, NotAllowed, NotFound
+from blocks.whole_file import write_whole
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
@@ -24,13 +25,7 @@ def seal(path: Path, name: str, secret: str) -> None:
     """Add a secret to a sealed file, or replace it; the file is made where it is missing, for its owner alone."""
     tokens = _tokens(path) if path.exists() else {}
     tokens[name] = _fernet().encrypt(secret.encode()).decode()
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(tokens, file, indent=1)
-        file.flush()
-        os.fsync(descriptor)
-    new.replace(path)
+    write_whole(path, json.dumps(tokens, indent=1).encode())
 
 
 def unseal(path: Path) -> dict[str, str]:

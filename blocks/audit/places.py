@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from blocks.audit.entry import Head
-from blocks.audit.key import open_key
+from blocks.audit.anchors import Anchors
+from blocks.audit.days import days_of, disk_errors, log_of
+from blocks.audit.entry import BEGINNING, Head
+from blocks.audit.key import open_key, read_key
 from blocks.audit.log import AuditLog, head_of
+from blocks.audit.tail import last_line, read_tail
+from blocks.audit.verdict import AuditBroken
 from blocks.redact import Redactor, default_redactor
 
 
@@ -42,6 +46,32 @@ def audit_head(home: Path) -> Head:
         StoreFailed: it cannot be read.
     """
     return head_of(AuditPlaces(home).folder)
+
+
+def checked_head(home: Path) -> Head:
+    """The latest record, if it is as it was written, and none that was anchored is missing after it.
+
+    A glance at the end, which takes as long for a large log; `verify` looks at every record.
+
+    Args:
+        home: AGENTS_HOME.
+
+    Raises:
+        AuditBroken: the log ends before an anchored record, or with another one.
+        StoreFailed, NotFound, NotAllowed: the end, the key or the anchors cannot be read, or the end was changed.
+    """
+    places = AuditPlaces(home)
+    anchored = max(Anchors(places.anchors).read(), key=lambda head: head.seq, default=BEGINNING)
+    with disk_errors(places.folder):
+        days = (day for day in reversed(days_of(places.folder)) if last_line(log_of(places.folder, day))[0])
+        day = next(days, None)
+        head = read_tail(places.folder, day, read_key(places.key)).head if day else BEGINNING
+    if head.seq < anchored.seq or (head.seq == anchored.seq and head != anchored):
+        raise AuditBroken(
+            f"the audit log ends with record {head.seq}, which is not the one that was anchored: {anchored}",
+            fix="see what `c500 audit verify` says; find out who could write there",
+        )
+    return head
 
 
 def open_audit(home: Path, redactor: Redactor | None = None) -> AuditLog:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from blocks.approvals.request import Approval
-from blocks.approvals.shown import cut, json_lines, plain
+from blocks.plain_text import cut, json_lines, plain
 
 Redact = Callable[[str], str]
 

@@ -3,7 +3,7 @@
 import difflib
 from typing import Any
 
-from blocks.approvals.shown import json_lines, plain
+from blocks.plain_text import json_lines, plain
 from blocks.reviews.review import Review
 
 

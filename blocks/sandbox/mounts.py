@@ -2,8 +2,9 @@
 
 import os
 import stat
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from itertools import islice
 from pathlib import Path
 
 from blocks.errors import NotFound
@@ -36,6 +37,10 @@ SHM_BYTES = 16 * MIB
 
 TRASH, GIT, GIT_KEPT = ".trash", ".git", ("config", "hooks")
 """Read-only in a writable workspace: git runs what they say, also when a person calls it; trash is for restoring."""
+
+DEEP, MOST_FOLDERS, MOST_REPOSITORIES = 2, 500, 20
+"""Repositories are looked for so many folders below the workspace, in so many, and so many are found: each start of a
+program pays for it."""
 
 
 class Handed:
@@ -99,11 +104,44 @@ def workspace(handed: Handed, folder: Path, *, writable: bool) -> list[str]:
 
 def _kept(handed: Handed, root: int) -> list[str]:
     options = _read_only(handed, root, INSIDE, TRASH)
-    git = handed.path(GIT, within=root, folder=True)
+    found = (git for folder, place in _folders(root) if (git := _git(handed, folder, place)))
+    return [*options, *(option for git in islice(found, MOST_REPOSITORIES) for option in git)]
+
+
+def _git(handed: Handed, folder: int, place: str) -> list[str]:
+    git = handed.path(GIT, within=folder, folder=True)
     if git is None:
-        return options
+        return []
     # A mount of its own cannot be moved aside, to put another in its place.
-    return [*options, "--bind-fd", str(git), f"{INSIDE}/{GIT}", *_read_only(handed, git, f"{INSIDE}/{GIT}", *GIT_KEPT)]
+    return ["--bind-fd", str(git), f"{place}/{GIT}", *_read_only(handed, git, f"{place}/{GIT}", *GIT_KEPT)]
+
+
+def _folders(root: int) -> Iterator[tuple[int, str]]:
+    """The workspace and its nearest folders, each open while it is looked at, with their places in the sandbox."""
+    return islice(_below(root, INSIDE, DEEP), MOST_FOLDERS)
+
+
+def _below(folder: int, place: str, deep: int) -> Iterator[tuple[int, str]]:
+    yield folder, place
+    for name in _names(folder) if deep else ():
+        with suppress(OSError):  # it is a link by now, or gone: then it is no folder of the workspace
+            inner = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            try:
+                yield from _below(inner, f"{place}/{name}", deep - 1)
+            finally:
+                os.close(inner)
+
+
+def _names(folder: int) -> list[str]:
+    """Of the folders in a folder; none where it cannot be listed."""
+    with suppress(OSError):
+        listed = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            with os.scandir(listed) as entries:
+                return [one.name for one in entries if one.name != GIT and one.is_dir(follow_symlinks=False)]
+        finally:
+            os.close(listed)
+    return []
 
 
 def _read_only(handed: Handed, folder: int, place: str, *names: str) -> list[str]:

@@ -1,7 +1,7 @@
 """What is kept of an endless stream: its beginning and its end."""
 
 
-class Kept:
+class BoundedOutput:
     """The first and the last bytes of a stream.
 
     Both, because programs say at the beginning what they do and at the end why they failed.

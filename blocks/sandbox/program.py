@@ -17,7 +17,7 @@ from blocks.errors import BadInput, EngineFailed
 from blocks.sandbox.cgroup import Group
 from blocks.sandbox.growth import Growth
 from blocks.sandbox.launch import LAUNCH_ENV
-from blocks.sandbox.output import Kept
+from blocks.sandbox.output import BoundedOutput
 from blocks.sandbox.protocol import Completed, Level, Limits
 
 READY = b"ready\n"
@@ -44,7 +44,7 @@ class Start:
         argv: What to start; it writes READY and then waits for GO.
         fds: Open files it gets.
         told: Where bubblewrap tells the process id of the first process within.
-        folder: Where it is started, None for here.
+        folder: Where it is started; None for the root folder, so that no program learns where we are.
         group: The control group it enters.
     """
 
@@ -60,8 +60,8 @@ class End:
     """How a program ended: what it wrote, and why we killed it, where we did."""
 
     exit_code: int
-    out: Kept
-    err: Kept
+    out: BoundedOutput
+    err: BoundedOutput
     timed_out: bool
     killed: str | None
 
@@ -111,7 +111,7 @@ class Program:
     def __init__(self, start: Start, limits: Limits) -> None:
         self._limits, self._told, self._group = limits, start.told, start.group
         self._init: int | None = None
-        self._out, self._err = Kept(limits.output_bytes), Kept(limits.output_bytes)
+        self._out, self._err = BoundedOutput(limits.output_bytes), BoundedOutput(limits.output_bytes)
         self._stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         try:
             self._process = subprocess.Popen(
@@ -121,7 +121,7 @@ class Program:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 pass_fds=start.fds,
-                cwd=start.folder,
+                cwd=start.folder or "/",
                 env=LAUNCH_ENV,
                 start_new_session=True,
             )
@@ -231,7 +231,7 @@ class Program:
         if not self._stop.done():
             self._stop.set_result(reason)
 
-    async def _keep(self, stream: int, kept: Kept) -> None:
+    async def _keep(self, stream: int, kept: BoundedOutput) -> None:
         most = FLOOD * self._limits.output_bytes + CHUNK_BYTES
         while chunk := await _read(stream, CHUNK_BYTES):
             kept.add(chunk)

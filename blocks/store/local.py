@@ -12,6 +12,7 @@ from typing import BinaryIO
 from blocks.errors import C500Error, Conflict, NotAllowed, NotFound, StoreFailed
 from blocks.store.files import FileRef, safe_key
 from blocks.store.scratch import Scratch, locked
+from blocks.whole_file import sync_folder
 
 OCTETS = "application/octet-stream"
 CHUNK_BYTES = 1 << 20
@@ -79,7 +80,7 @@ class LocalFiles:
         with _disk_errors(key):
             digest, size_bytes = _sync_and_hash(path)
             _move(path, target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
         return FileRef(key=key, sha256=digest, size_bytes=size_bytes, media_type=media_type)
 
     def copy(self, source: FileRef, key: str) -> FileRef:
@@ -197,14 +198,6 @@ def _move(path: Path, target: Path) -> None:
         except FileNotFoundError:
             if not tries_left or not path.exists():
                 raise
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

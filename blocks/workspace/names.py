@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from blocks.errors import BadInput, NotAllowed
+from blocks.plain_text import INVISIBLE
 
 INSIDE = "/workspace"
 """Where programs in the sandbox see the workspace; names that begin with it are taken, too."""
@@ -16,8 +17,9 @@ NAME_BYTES = 255
 PATH_BYTES = 4000
 
 UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
-TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that change the direction of text: a name with them is not the one that a person reads."""
+JOINERS = frozenset("\u200c\u200d")
+SELECTORS = frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+"""They change how the letter before them looks, as in emoji and in Persian; behind others they hide."""
 
 
 def relative(name: str) -> str:
@@ -29,7 +31,7 @@ def relative(name: str) -> str:
     """
     if not name or "\0" in name:
         raise BadInput("the name of a file is empty or holds a NUL character", fix="give a name", field="path")
-    if unseen := [one for one in name if _unseen(one)]:
+    if unseen := [one for before, one in zip(f" {name}", name, strict=False) if _unseen(one, before)]:
         raise BadInput(
             f"{ascii(name)[:200]} holds a character that cannot be seen: {unseen[0]!a}",
             fix="use letters, digits and signs",
@@ -53,11 +55,17 @@ def is_protected(parts: Sequence[str]) -> bool:
 
 def visible(name: str) -> str:
     """A name found on the disk, with what cannot be seen written out: such a name cannot be given."""
-    return "".join(ascii(one)[1:-1] if _unseen(one) else one for one in name)
+    pairs = zip(f" {name}", name, strict=False)
+    return "".join(ascii(one)[1:-1] if _unseen(one, before) else one for before, one in pairs)
 
 
-def _unseen(character: str) -> bool:
-    return unicodedata.category(character) in UNSEEN or character in TURNS
+def _unseen(character: str, before: str) -> bool:
+    """Whether nobody sees it, or it turns the direction of text: such a name is not the one that a person reads."""
+    if character in JOINERS:
+        return before.isascii() or before in JOINERS
+    if character in SELECTORS:
+        return before.isascii() or before in JOINERS or before in SELECTORS
+    return unicodedata.category(character) in UNSEEN or INVISIBLE.match(character) is not None
 
 
 def _short_enough(name: str) -> None:

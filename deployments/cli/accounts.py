@@ -1,7 +1,6 @@
 """`c500 accounts`: the LLM accounts, whether they work, their limits, and files of sealed secrets."""
 
 import asyncio
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ import typer
 
 from deployments.cli import app
 from deployments.cli.costs import aligned, books
+from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
     from blocks.accounts.account import Account, Accounts, Model, Price, Quota
@@ -21,8 +21,6 @@ commands = typer.Typer(
     help="LLM accounts of ACCOUNTS_FILE; docs/accounts.md tells its form.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(commands, name="accounts")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @commands.command("list")
@@ -37,7 +35,7 @@ def list_all(as_json: Json = False) -> None:
         for name, model in account.models.items()
     ]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        echo_json(rows)
         return
     heads = ("account", "provider", "model", "limits", "price", "state")
     for line in aligned([list(heads), *([row[head] for head in heads] for row in rows)], left=len(heads)):
@@ -62,7 +60,7 @@ def check(
 
     checked = asyncio.run(run())
     if as_json:
-        typer.echo(json.dumps([_facts(one) for one in checked], indent=2, ensure_ascii=False))
+        echo_json([_facts(one) for one in checked])
     else:
         _show_checked(checked)
     if any(one.error for one in checked):
@@ -80,7 +78,7 @@ def show_limits(
     standings = asyncio.run(_standings(user or [], session or [], _purses(run or [])))
     if as_json:
         rows = [_standing(one) for one in standings]
-        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        echo_json(rows)
         return
     heads = ["limit", "used", "held", "of", "share", "blocked"]
     for line in aligned([heads, *map(_cells, standings)], left=1):

@@ -1,12 +1,22 @@
 """`c500 agent`: have an agent work on a goal; `c500 agents`: which there are, and what their runs came to."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deployments.cli import app
+from deployments.cli.agent_options import (
+    ApprovalS,
+    DryRun,
+    Profile,
+    Unattended,
+    User,
+    check_rules_and_accounts,
+    folder_of,
+)
+from deployments.cli.given import made_of, text_or_stdin
+from deployments.cli.output import Json, echo_json, local_time
 
 if TYPE_CHECKING:
     from tasks.agents.result import AgentOptions, AgentResult
@@ -14,25 +24,21 @@ if TYPE_CHECKING:
 commands = typer.Typer(help="Agents, and what their runs came to.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(commands, name="agents")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-
 
 @app.command("agent")
 def agent(
     goal: Annotated[str, typer.Argument(help="What it is to reach, in plain words, or - for standard input.")] = "",
     name: Annotated[str, typer.Option("--agent", help="Which agent; `c500 agents list` names them.")] = "operator",
-    profile: Annotated[str | None, typer.Option(help="Autonomy profile; by default AGENT_PROFILE.")] = None,
+    profile: Profile = None,
     session: Annotated[str | None, typer.Option(help="Conversation to continue, or to begin.")] = None,
     workspace: Annotated[
         Path | None, typer.Option(help="Folder it may work in; by default one of its own in AGENTS_HOME.")
     ] = None,
-    user: Annotated[str | None, typer.Option(help="For whom it works; by default you.")] = None,
+    user: User = None,
     budget_usd: Annotated[float | None, typer.Option(min=0, help="Most dollars it may cost.")] = None,
-    approval_s: Annotated[float, typer.Option(min=1, help="Seconds a question to a person stands.")] = 3600,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only read; say what would be changed.")] = False,
-    unattended: Annotated[
-        bool, typer.Option("--unattended", help="Nobody can be asked: what needs a person is refused.")
-    ] = False,
+    approval_s: ApprovalS = 3600,
+    dry_run: DryRun = False,
+    unattended: Unattended = False,
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped or died.")
     ] = None,
@@ -42,14 +48,14 @@ def agent(
     options = _options(
         profile=profile,
         session=session,
-        workspace=None if workspace is None else str(workspace.absolute()),
+        workspace=folder_of(workspace),
         user=user,
         budget_usd=budget_usd,
         approval_s=approval_s,
         dry_run=dry_run,
         attended=False if unattended else None,
     )
-    text = _goal(goal)
+    text = text_or_stdin(goal)
     _check_before_start(text, name, options, resume)
     if resume is not None and _resumed_in_prefect(resume):
         typer.echo(f"run {resume} goes on in its worker; follow it with `c500 audit why {resume}`")
@@ -77,7 +83,7 @@ def list_all(as_json: Json = False) -> None:
     folder = settings().agents_dir
     found = [read_agent(name, folder) for name in agent_names(folder)]
     if as_json:
-        typer.echo(json.dumps([one.model_dump(mode="json") for one in found], indent=2, ensure_ascii=False))
+        echo_json(found)
         return
     for one in found:
         typer.echo(f"{one.name:16} {one.description}")
@@ -86,18 +92,18 @@ def list_all(as_json: Json = False) -> None:
 @commands.command("runs")
 def runs(as_json: Json = False) -> None:
     """List runs: how they ended, or that they have not."""
+    from blocks.plain_text import plain
     from blocks.store import open_store
     from tasks.agents.runs import RunStore
 
     store = RunStore(open_store())
     rows = [_row(store, run_id) for run_id in store.ids()]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False, default=str))
+        echo_json(rows)
         return
     for row in rows:
-        typer.echo(
-            f"{row['run_id']}  {row['status']:8} {row['started_at']:%Y-%m-%d %H:%M}  {row['agent']}: {row['goal']}"
-        )
+        begun = f"{row['run_id']}  {row['status']:8} {local_time(row['started_at'])}"
+        typer.echo(plain(f"{begun}  {row['agent']}: {row['goal']}"))
     if not rows:
         typer.echo('no agent has run yet; try `c500 agent --agent reader "what is in my workspace?"`', err=True)
 
@@ -116,72 +122,64 @@ def result(run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run."
 
 
 def _options(**fields: Any) -> "AgentOptions":
-    from pydantic import ValidationError
-
-    from blocks.errors import BadInput
     from tasks.agents.result import AgentOptions
 
-    try:
-        return AgentOptions(**fields)
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        option = f"--{str(fault['loc'][0]).replace('_', '-')}"
-        raise BadInput(f"{option}: {fault['msg']}", fix="give another value", field=option) from None
-
-
-def _goal(text: str) -> str:
-    if text != "-":
-        return text
-    return typer.get_text_stream("stdin").read()
+    return made_of(AgentOptions, fields, fix="give another value; see `c500 agent --help`")
 
 
 def _check_before_start(goal: str, name: str, options: "AgentOptions", resume: str | None) -> None:
     """What is wrong with goal, agent, rules or accounts should not wait for a server to start."""
-    from blocks.accounts.file import read_accounts
     from blocks.errors import BadInput, NotFound
-    from blocks.policy import Policy
     from blocks.settings import settings
     from blocks.store import open_store
     from tasks.agents.definition import read_agent
     from tasks.agents.runs import RunStore
 
-    chosen = settings()
     if resume is not None:
         if RunStore(open_store()).begun(resume) is None:
             raise NotFound(f"there is no run {resume}", fix="list runs with `c500 agents runs`", field="--resume")
     elif not goal.strip():
         raise BadInput("the agent has no goal", fix="say what it is to reach", field="goal")
     else:
-        read_agent(name, chosen.agents_dir)
-    policy = Policy.read(None if chosen.policy_file is None else chosen.policy_file.expanduser())
-    profile = options.profile or chosen.agent_profile
-    if profile not in policy.profiles:
-        fix = f"use one of {', '.join(sorted(policy.profiles))}"
-        raise NotFound(f"there is no profile {profile!r}", fix=fix, field="--profile")
-    read_accounts(chosen.accounts_file.expanduser())
+        read_agent(name, settings().agents_dir)
+    check_rules_and_accounts(options.profile)
 
 
 def _resumed_in_prefect(run_id: str) -> bool:
-    """Resume the flow run that a worker left; False when the run was none of a deployment."""
+    """Resume the flow run that a worker left; False when there is none that waits, or no server that knows of it."""
     import asyncio
+    import os
 
     from blocks.store import open_store
+    from deployments.server import client_auth, running_server
     from tasks.agents.runs import RunStore
 
-    suspended = RunStore(open_store()).suspended(run_id)
-    return suspended is not None and asyncio.run(_resume(suspended))
+    if (suspended := RunStore(open_store()).suspended(run_id)) is None or (api_url := running_server()) is None:
+        return False
+    os.environ.update({"PREFECT_API_URL": api_url} | client_auth(api_url))
+    return asyncio.run(_resume(suspended))
 
 
 async def _resume(flow_run_id: str) -> bool:
     from uuid import UUID
 
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.responses import SetStateStatus
+    from prefect.exceptions import ObjectNotFound
+
+    from blocks.errors import Conflict
 
     async with get_client() as client:
-        state = (await client.read_flow_run(UUID(flow_run_id))).state
+        try:
+            state = (await client.read_flow_run(UUID(flow_run_id))).state
+        except ObjectNotFound:
+            return False
         if state is None or not state.is_paused():
             return False
-        await client.resume_flow_run(UUID(flow_run_id))
+        # Prefect answers 200 to what it refuses, too.
+        resumed = await client.resume_flow_run(UUID(flow_run_id))
+        if resumed.status != SetStateStatus.ACCEPT:
+            raise Conflict(f"flow run {flow_run_id} is not resumed: {resumed.details}", fix="try again in a moment")
         return True
 
 
@@ -199,7 +197,7 @@ def _row(store: Any, run_id: str) -> dict[str, Any]:
 def _show(result: "AgentResult", *, as_json: bool) -> None:
     """Print what the agent said, what was refused and what it took."""
     if as_json:
-        typer.echo(result.model_dump_json(indent=2))
+        echo_json(result)
         return
     if result.output:
         typer.echo(result.output)

@@ -1,7 +1,6 @@
 """`c500 approve`: answer what agents ask before they do it."""
 
 import json
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,17 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from deployments.cli import app
+from deployments.cli.given import json_object, json_or_text, text_of, whole_id
+from deployments.cli.output import Json, echo_json
+from deployments.cli.service_store import service_store
 
 if TYPE_CHECKING:
     from blocks.approvals import Approval, Approvals
-    from blocks.store import Files
 
 commands = typer.Typer(help="Answer what agents ask before they do it.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(commands, name="approve")
 
 ApprovalId = Annotated[str, typer.Argument(metavar="ID", help="Id of a request, or how it begins.")]
 Reason = Annotated[str, typer.Option(help="Why; the agent is told it.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 
 @commands.command("list")
@@ -30,7 +30,7 @@ def list_all(
     approvals = _approvals()
     found = approvals.every() if every else approvals.pending()
     if as_json:
-        typer.echo(json.dumps([facts_of(one) for one in found], indent=2, ensure_ascii=False))
+        echo_json([facts_of(one) for one in found])
         return
     for one in found:
         typer.echo(_line(one))
@@ -43,7 +43,7 @@ def show(approval_id: ApprovalId, as_json: Json = False) -> None:
     """Show a request with its exact arguments, who was told of it, and who has answered."""
     approval = _found(_approvals(), approval_id)
     if as_json:
-        typer.echo(json.dumps(facts_of(approval) | {"told": _told(approval)}, indent=2, ensure_ascii=False))
+        echo_json(facts_of(approval) | {"told": _told(approval)})
         return
     for line in _page(approval):
         typer.echo(line)
@@ -85,26 +85,11 @@ def acknowledge(approval_id: ApprovalId, as_json: Json = False) -> None:
     from blocks.escalation import Escalations
 
     approval = _found(_approvals(), approval_id)
-    state = Escalations(opened_store()).acknowledge(approval, by=login_name(), now=datetime.now(UTC))
-    told = f"{approval.request.approval_id}: {state.acknowledged_by} has it in hand"
-    typer.echo(state.model_dump_json(indent=2) if as_json else told)
-
-
-def opened_store() -> "Files":
-    """The store of the settings, if it is that of the service that runs; answers are logged. Raises `Conflict`."""
-    from blocks.errors import Conflict
-    from blocks.logs import configure_logs
-    from blocks.store import open_store, store_place
-    from deployments.service.home import read_running
-
-    configure_logs()
-    service = read_running()
-    if service is not None and service.store not in (None, store_place()):
-        raise Conflict(
-            f"the service that runs keeps its store in {service.store}, these settings name {store_place()}",
-            fix="give this command the settings of the service: AUDIO_DIR or STORE_URL",
-        )
-    return open_store()
+    state = Escalations(service_store()).acknowledge(approval, by=login_name(), now=datetime.now(UTC))
+    if as_json:
+        echo_json(state)
+    else:
+        typer.echo(f"{approval.request.approval_id}: {state.acknowledged_by} has it in hand")
 
 
 def facts_of(approval: "Approval") -> dict[str, Any]:
@@ -122,18 +107,15 @@ def facts_of(approval: "Approval") -> dict[str, Any]:
 
 def _approvals() -> "Approvals":
     from blocks.approvals import open_approvals
+    from blocks.logs import configure_logs
 
-    return open_approvals(opened_store())
+    configure_logs()  # answers are logged
+    return open_approvals(service_store())
 
 
 def _found(approvals: "Approvals", approval_id: str) -> "Approval":
     """A request by its id, or a pending one by how its id begins."""
-    from blocks.errors import BadInput
-
-    starting = [one for one in approvals.pending() if approval_id and one.request.approval_id.startswith(approval_id)]
-    if len(starting) > 1:
-        raise BadInput(f"{len(starting)} requests begin with {approval_id}", fix="give more of the id", field="ID")
-    return starting[0] if starting else approvals.read(approval_id)
+    return approvals.read(whole_id(approval_id, (one.request.approval_id for one in approvals.pending())))
 
 
 def _vote(
@@ -160,7 +142,7 @@ def _vote(
         reason=reason,
     )
     if as_json:
-        typer.echo(json.dumps(facts_of(answered), indent=2, ensure_ascii=False))
+        echo_json(facts_of(answered))
         return
     more = "" if tally(answered) else "; more persons must approve the same arguments"
     typer.echo(f"{approval.request.approval_id}: {state_of(answered)}{more}")
@@ -183,7 +165,7 @@ def _edited(approval: "Approval", edit: Path | None, changes: list[str], version
     if edit is not None and changes:
         raise BadInput("--edit and --set exclude each other", fix="use one of them", field="--edit")
     if edit is not None:
-        return _read(edit)
+        return json_object(text_of(edit, "--edit"), "--edit")
     if not changes:
         return None
     request = approval.request
@@ -193,33 +175,13 @@ def _edited(approval: "Approval", edit: Path | None, changes: list[str], version
         if not equals or name not in arguments:
             known = ", ".join(arguments) or "none"
             raise BadInput(f"--set {change}: there is no argument {name!r}", fix=f"known are {known}", field="--set")
-        arguments[name] = _value(text)
+        arguments[name] = json_or_text(text)
     return arguments
 
 
-def _read(path: Path) -> dict[str, Any]:
-    from blocks.errors import BadInput
-
-    try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-        arguments: Any = json.loads(text)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path} is no JSON that can be read", fix="give a JSON object", field="--edit") from error
-    if not isinstance(arguments, dict):
-        raise BadInput(f"{path} is no JSON object", fix="give all arguments as an object", field="--edit")
-    return arguments  # pyright: ignore[reportUnknownVariableType]
-
-
-def _value(text: str) -> Any:
-    """JSON where it is some, else a text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
 def _line(approval: "Approval") -> str:
-    from blocks.approvals.shown import cut, plain, state_of
+    from blocks.approvals.shown import state_of
+    from blocks.plain_text import cut, plain
 
     request = approval.request
     facts = [
@@ -235,7 +197,8 @@ def _line(approval: "Approval") -> str:
 
 
 def _page(approval: "Approval") -> list[str]:
-    from blocks.approvals.shown import json_lines, plain, state_of
+    from blocks.approvals.shown import state_of
+    from blocks.plain_text import json_lines, plain
 
     request = approval.request
     lines = [
@@ -258,7 +221,7 @@ def _told(approval: "Approval") -> list[str]:
     """Who was told of a request, and who has it in hand."""
     from blocks.escalation import Escalations
 
-    state = Escalations(opened_store()).read(approval.request.approval_id)
+    state = Escalations(service_store()).read(approval.request.approval_id)
     lines = [
         f"{one.level} by {one.kind} at {one.at.astimezone():%H:%M:%S}: {one.state} {one.fault}".rstrip()
         for one in state.notices

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deployments.cli import app
+from deployments.cli.given import made_of, text_or_stdin
 
 if TYPE_CHECKING:
     from tasks.dispatch.plan import Plan
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 QUESTIONS = 3
 """The most questions of `--questions`."""
+
+OPTIONS = {"deadline_s": "deadline", "labels": "accounts", "coordinator": "model"}
+"""Of fields that have another name."""
 
 
 @app.command()
@@ -60,7 +64,7 @@ def ask(
         fallback_merge=fallback_merge,
         user=user or getpass.getuser(),
     )
-    text, own = _text(request), _plan(plan)
+    text, own = text_or_stdin(request), _plan(plan)
     asked = _check_before_start(text, options, own)
     if plan_only:
         _show_plan(asked, as_json=as_json)
@@ -99,31 +103,15 @@ def _ask_one(one: "Question") -> str:
 
 
 def _options(**fields: Any) -> "DispatchOptions":
-    from pydantic import ValidationError
-
-    from blocks.errors import BadInput
     from tasks.dispatch.request import DispatchOptions
 
-    try:
-        return DispatchOptions(**fields)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        name = {"deadline_s": "deadline", "labels": "accounts", "coordinator": "model"}.get(
-            str(fault["loc"][0]), str(fault["loc"][0]).replace("_", "-")
-        )
-        raise BadInput(
-            f"--{name} is {fault['input']!r}: {fault['msg']}", fix="see `c500 ask --help`", field=name
-        ) from None
+    return made_of(DispatchOptions, fields, fix="see `c500 ask --help`", options=OPTIONS)
 
 
 def _table(path: Path | None) -> Any:
     from tasks.dispatch.speciality import read_specialities
 
     return {} if path is None else read_specialities(path)
-
-
-def _text(request: str) -> str:
-    return sys.stdin.read() if request == "-" else request
 
 
 def _plan(path: Path | None) -> "Plan | None":

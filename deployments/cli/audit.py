@@ -1,12 +1,12 @@
 """`c500 audit`: what agents did and why, and whether its record is whole."""
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deployments.cli import app
+from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
     from blocks.audit import Head, Verdict
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 commands = typer.Typer(help="The record of what agents did and why.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(commands, name="audit")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AnchorOption = Annotated[
     list[str] | None,
     typer.Option("--anchor", metavar="SEQ:HASH", help="A head the log has had, as the Prefect UI shows; repeatable."),
@@ -27,7 +26,7 @@ def verify(anchor: AnchorOption = None, as_json: Json = False) -> None:
     """Look at every record: exit 1 when one was changed, left out, put in, swapped or cut off."""
     verdict = _verdict(anchor or [])
     if as_json:
-        typer.echo(verdict.model_dump_json(indent=2))
+        echo_json(verdict)
     else:
         for fault in verdict.faults:
             typer.echo(str(fault))
@@ -79,8 +78,7 @@ def why(run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run.")
     if not found and verdict.ok:
         raise NotFound(f"the audit log has no run {run}", fix="see `c500 audit show`", field="RUN")
     if as_json:
-        told = [record.model_dump(mode="json", exclude_none=True) for record in found]
-        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        echo_json([record.model_dump(mode="json", exclude_none=True) for record in found])
     else:
         for line in story(found):
             typer.echo(line)

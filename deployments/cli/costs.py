@@ -1,6 +1,5 @@
 """`c500 costs`: what LLM calls cost, by the books."""
 
-import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deployments.cli import app
+from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ def costs(
         str, typer.Option(help="30m, 24h, 7d (whole days, UTC, with today) or a date as 2026-11-01.")
     ] = "7d",
     anomalies: Annotated[bool, typer.Option("--anomalies", help="Show what is unusual about today instead.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show calls, tokens and costs of the LLM accounts, or what is unusual about today's."""
     from blocks.accounts.costs import sums
@@ -41,7 +41,7 @@ def costs(
         return
     rows = sums(books(), _names(by), moment_of(since, datetime.now(UTC)).timestamp())
     if as_json:
-        typer.echo(json.dumps([row.model_dump() for row in rows], indent=2, ensure_ascii=False))
+        echo_json(rows)
         return
     for line in _lines(rows):
         typer.echo(line)
@@ -89,7 +89,7 @@ def _show_anomalies(*, as_json: bool) -> None:
 
     found = anomalies(books())
     if as_json:
-        typer.echo(json.dumps([one.model_dump() for one in found], indent=2, ensure_ascii=False))
+        echo_json(found)
         return
     for one in found:
         typer.echo(one.message)

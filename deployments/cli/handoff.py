@@ -1,12 +1,13 @@
 """`c500 handoff`: what agents have handed to people, and handing it back."""
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deployments.cli import app
+from deployments.cli.given import made_of
+from deployments.cli.output import Json, echo_json, local_time
 
 if TYPE_CHECKING:
     from tasks.agents.team.handoff import HandBack, HandOff, HandOffs
@@ -17,7 +18,6 @@ commands = typer.Typer(
 app.add_typer(commands, name="handoff")
 
 HandOffId = Annotated[str, typer.Argument(metavar="ID", help="Of a hand-off; see `c500 handoff list`.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @commands.command("list")
@@ -28,13 +28,13 @@ def list_all(
     handoffs = _handoffs()
     found = handoffs.all() if every else handoffs.waiting()
     if as_json:
-        typer.echo(json.dumps([_facts(handoffs, one) for one in found], indent=2, ensure_ascii=False))
+        echo_json([_facts(handoffs, one) for one in found])
         return
-    from blocks.approvals.shown import plain
+    from blocks.plain_text import plain
 
     for one in found:
         state = "answered" if handoffs.back(one.handoff_id) else "waits"
-        typer.echo(f"{one.handoff_id}  {one.at:%Y-%m-%d %H:%M}  {state:8}  {one.agent}: {plain(_line(one.question))}")
+        typer.echo(f"{one.handoff_id}  {local_time(one.at)}  {state:8}  {one.agent}: {plain(_line(one.question))}")
     if not found:
         typer.echo("nothing waits for a person", err=True)
 
@@ -45,7 +45,7 @@ def show(handoff: HandOffId, as_json: Json = False) -> None:
     handoffs = _handoffs()
     found = handoffs.find(handoff)
     if as_json:
-        typer.echo(json.dumps(_facts(handoffs, found), indent=2, ensure_ascii=False))
+        echo_json(_facts(handoffs, found))
         return
     back = handoffs.back(handoff)
     for line in _lines(found, back):
@@ -67,7 +67,7 @@ def answer(
     handoffs.answer(_back(handoff_id=handoff, did=did, answer=answer, changes=changes, go_on=not end))
     found = handoffs.find(handoff)
     if as_json:
-        typer.echo(json.dumps(_facts(handoffs, found), indent=2, ensure_ascii=False))
+        echo_json(_facts(handoffs, found))
         return
     typer.echo(_how_to_go_on(handoffs, found, answered=True))
 
@@ -80,23 +80,15 @@ def _handoffs() -> "HandOffs":
 
 
 def _back(**said: Any) -> "HandBack":
-    from pydantic import ValidationError
-
-    from blocks.approvals.identity import login_name
-    from blocks.errors import BadInput
+    from blocks.approvals import login_name
     from tasks.agents.team.handoff import HandBack
 
-    try:
-        return HandBack(by=login_name(), at=datetime.now(UTC), **said)
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        option = f"--{fault['loc'][0]}"
-        raise BadInput(f"{option}: {fault['msg']}", fix="say it in fewer words", field=option) from None
+    return made_of(HandBack, {"by": login_name(), "at": datetime.now(UTC), **said}, fix="say it in fewer words")
 
 
 def _lines(found: "HandOff", back: "HandBack | None") -> list[str]:
     """A hand-off for people; nothing that an agent wrote moves the cursor."""
-    from blocks.approvals.shown import plain
+    from blocks.plain_text import plain
 
     parts = [
         ("goal", (found.goal,)),
@@ -110,7 +102,7 @@ def _lines(found: "HandOff", back: "HandBack | None") -> list[str]:
     if back is not None:
         said = (text for text in (back.did, back.answer, back.changes) if text)
         parts.append((f"handed back by {back.by}", tuple(said)))
-    head = f"{found.agent} for {found.user}, run {found.run_id}, {found.at:%Y-%m-%d %H:%M}"
+    head = f"{found.agent} for {found.user}, run {found.run_id}, {local_time(found.at)}"
     return [plain(head), *(f"{name}: {plain(line)}" for name, lines in parts for line in lines)]
 
 

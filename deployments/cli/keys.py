@@ -1,12 +1,13 @@
 """`c500 keys`: who may use the gateway."""
 
-import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deployments.cli import app
+from deployments.cli.output import Json, echo_json
+from deployments.cli.service_store import service_store
 
 if TYPE_CHECKING:
     from blocks.keys import ApiKey, KeyRing, Scope
@@ -16,7 +17,6 @@ app.add_typer(commands, name="keys")
 
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="Id of a key; see `c500 keys list`.")]
 Limit = Annotated[str | None, typer.Option(metavar="NUMBER|none", help="The new limit.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 SHOWN_ONCE = "this is the only time the secret is shown; clients send it as Authorization: Bearer, or in X-API-Key"
 
@@ -52,12 +52,14 @@ def create(
 @commands.command("list")
 def list_all(as_json: Json = False) -> None:
     """List all keys, also revoked ones; secrets are not kept and so not shown."""
+    from blocks.plain_text import plain
+
     keys = _ring().list()
     if as_json:
-        typer.echo(json.dumps([_facts(key) for key in keys], indent=2, ensure_ascii=False))
+        echo_json([_facts(key) for key in keys])
         return
     for key in keys:
-        typer.echo(f"{key.key_id}  {_state(key):28}  {','.join(key.scopes):26}  {_limits(key)}  {_plain(key.name)}")
+        typer.echo(f"{key.key_id}  {_state(key):28}  {','.join(key.scopes):26}  {_limits(key)}  {plain(key.name)}")
     if not keys:
         typer.echo("there are no keys yet; make one with `c500 keys create NAME`", err=True)
 
@@ -87,14 +89,13 @@ def limit(
     if not limits:
         raise BadInput("no limit is named", fix="name one, as --usd-per-day 5, or --usd-per-day none for no limit")
     key = _ring().limit(key_id, limits)
-    typer.echo(json.dumps(_facts(key), indent=2, ensure_ascii=False) if as_json else f"{key_id}: {_limits(key)}")
+    _tell(key, _limits(key), as_json=as_json)
 
 
 @commands.command("revoke")
 def revoke(key_id: KeyId, as_json: Json = False) -> None:
     """Withdraw a key; a running gateway refuses it within a second."""
-    key = _ring().revoke(key_id)
-    typer.echo(json.dumps(_facts(key), indent=2, ensure_ascii=False) if as_json else f"{key_id}: revoked")
+    _tell(_ring().revoke(key_id), "revoked", as_json=as_json)
 
 
 @commands.command("rotate")
@@ -111,18 +112,9 @@ def rotate(
 
 
 def _ring() -> "KeyRing":
-    from blocks.errors import Conflict
     from blocks.keys import KeyRing
-    from blocks.store import open_store, store_place
-    from deployments.service.home import read_running
 
-    service = read_running()
-    if service is not None and service.store not in (None, store_place()):
-        raise Conflict(
-            f"the service that runs keeps its keys in {service.store}, these settings name {store_place()}",
-            fix="give this command the settings of the service: AUDIO_DIR or STORE_URL",
-        )
-    return KeyRing(open_store())
+    return KeyRing(service_store())
 
 
 def _scopes(text: str) -> tuple["Scope", ...]:
@@ -147,10 +139,17 @@ def _amount(name: str, text: str) -> float | None:
 
 def _show_secret(secret: str, key: "ApiKey", *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(_facts(key) | {"secret": secret}, indent=2, ensure_ascii=False))
+        echo_json(_facts(key) | {"secret": secret})
         return
     typer.echo(secret)
     typer.echo(f"key {key.key_id} ({', '.join(key.scopes)}); {SHOWN_ONCE}", err=True)
+
+
+def _tell(key: "ApiKey", told: str, *, as_json: bool) -> None:
+    if as_json:
+        echo_json(_facts(key))
+    else:
+        typer.echo(f"{key.key_id}: {told}")
 
 
 def _facts(key: "ApiKey") -> dict[str, Any]:
@@ -177,7 +176,3 @@ def _limits(key: "ApiKey") -> str:
 
 def _limit(value: float | None) -> str:
     return "any" if value is None else f"{value:.15g}"
-
-
-def _plain(name: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in name)

@@ -1,8 +1,6 @@
 """`c500 memory`: what agents remember; what waits for a person; export, and deletion on request."""
 
 import asyncio
-import getpass
-import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
@@ -14,6 +12,7 @@ from urllib.parse import quote
 import typer
 
 from deployments.cli import app
+from deployments.cli.output import Json, echo_json, local_time
 
 if TYPE_CHECKING:
     from blocks.memory import Erased, Kind, Memory, MemoryRecord, Namespace, State
@@ -28,7 +27,6 @@ MemoryId = Annotated[str, typer.Argument(metavar="ID", help="Id of a memory; see
 Agent = Annotated[str | None, typer.Option(help="Only of this agent.")]
 User = Annotated[str | None, typer.Option(help="Only of this user.")]
 By = Annotated[str | None, typer.Option(help="Who decides; by default you.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 WIDTH = 100
 """Characters of a text in a list."""
@@ -45,15 +43,17 @@ def list_all(
     as_json: Json = False,
 ) -> None:
     """List memories, oldest first; `--state quarantined` are those that wait for a person."""
+    from blocks.plain_text import plain
+
     states = _states(state)
     found = _with(lambda memory: memory.records(agent=agent, user=user, states=states, most=most))
     if as_json:
-        typer.echo(json.dumps([one.model_dump(mode="json") for one in found], indent=2, ensure_ascii=False))
+        echo_json(found)
         return
     for one in found:
         whose = f"{one.namespace.agent} for {one.namespace.user}"
         line = f"{one.memory_id}  {_state(one):12} {one.kind:10} {one.importance:2}  {whose}  {one.text}"
-        typer.echo(_plain(line)[: 60 + WIDTH])
+        typer.echo(plain(line)[: 60 + WIDTH])
     if not found:
         typer.echo("there are no such memories", err=True)
 
@@ -61,12 +61,14 @@ def list_all(
 @commands.command("show")
 def show(memory_id: MemoryId, as_json: Json = False) -> None:
     """Show a memory, where it came from, and why it was kept back."""
+    from blocks.plain_text import plain
+
     record = _with(lambda memory: memory.record(memory_id))
     if as_json:
-        typer.echo(record.model_dump_json(indent=2))
+        echo_json(record)
         return
     for line in _page(record):
-        typer.echo(_plain(line))
+        typer.echo(plain(line))
 
 
 @commands.command("add")
@@ -80,10 +82,11 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Give an agent a memory; yours need no release."""
+    from blocks.approvals import login_name
     from blocks.memory import Namespace, Origin
 
-    whose = Namespace(agent=agent, user=getpass.getuser() if user is None else user)
-    person, told = by or getpass.getuser(), _kind(kind)
+    whose = Namespace(agent=agent, user=login_name() if user is None else user)
+    person, told = by or login_name(), _kind(kind)
     done = _with(
         lambda memory: memory.remember(
             whose, text, origin=Origin(tool=person), kind=told, importance=importance, by=person
@@ -95,7 +98,9 @@ def add(
 @commands.command("release")
 def release(memory_id: MemoryId, by: By = None, as_json: Json = False) -> None:
     """Have a memory recalled that was kept back, archived or forgotten: you have read it and vouch for it."""
-    _tell(_with(lambda memory: memory.release(memory_id, by or getpass.getuser())), as_json=as_json)
+    from blocks.approvals import login_name
+
+    _tell(_with(lambda memory: memory.release(memory_id, by or login_name())), as_json=as_json)
 
 
 @commands.command("split")
@@ -103,7 +108,7 @@ def split(memory_id: MemoryId, as_json: Json = False) -> None:
     """Undo a merge of the last 30 days: the parts are recalled again."""
     parts = _with(lambda memory: memory.split(memory_id))
     if as_json:
-        typer.echo(json.dumps([one.model_dump(mode="json") for one in parts], indent=2, ensure_ascii=False))
+        echo_json(parts)
         return
     for one in parts:
         _tell(one, as_json=False)
@@ -125,7 +130,10 @@ def forget(
     if not yes and not _agreed(memory_id, agent, user):
         raise typer.Exit(1)
     erased = _with(lambda memory: memory.erase(memory_id=memory_id, agent=agent, user=user))
-    typer.echo(erased.model_dump_json(indent=2) if as_json else _told(erased))
+    if as_json:
+        echo_json(erased)
+    else:
+        typer.echo(_told(erased))
 
 
 @commands.command("export")
@@ -183,7 +191,7 @@ def consolidate(agent: Agent = None, user: User = None, as_json: Json = False) -
 
     made = run_flow(start, quiet=as_json)
     if as_json:
-        typer.echo(made.model_dump_json(indent=2))
+        echo_json(made)
         return
     typer.echo(f"merged {made.by_rule + made.by_model}, archived {made.archived}, erased {made.erased}")
     for trouble in made.troubles:
@@ -248,7 +256,10 @@ def _opened(out: Path | None) -> "Generator[IO[str]]":
 
 
 def _tell(record: "MemoryRecord", *, as_json: bool) -> None:
-    typer.echo(record.model_dump_json(indent=2) if as_json else f"{record.memory_id}: {_state(record)}")
+    if as_json:
+        echo_json(record)
+    else:
+        typer.echo(f"{record.memory_id}: {_state(record)}")
 
 
 def _told(erased: "Erased") -> str:
@@ -275,12 +286,7 @@ def _page(record: "MemoryRecord") -> "Iterator[str]":
     for origin in record.origins:
         labels = f", after it had seen what is {', '.join(sorted(origin.labels))}" if origin.labels else ""
         run = f" in run {origin.run_id}, call {origin.call_id}" if origin.run_id else ""
-        yield f"{origin.at:%Y-%m-%d %H:%M} by {origin.tool}{run}{labels}"
-
-
-def _plain(text: str) -> str:
-    """Without what moves a terminal's cursor or hides characters."""
-    return "".join(char if char.isprintable() else "?" if ord(char) < ord(" ") else "" for char in text)
+        yield f"{local_time(origin.at or record.created_at)} by {origin.tool}{run}{labels}"
 
 
 def _file_name(name: str) -> str:

@@ -25,12 +25,11 @@ def write_down(phase: "Phase", run_id: str, *, outcome: str, reason: str = "", *
     from uuid import uuid4
 
     from blocks.approvals import login_name
-    from blocks.audit import AuditLog, Entry, open_key
-    from blocks.audit.places import AuditPlaces
-    from blocks.redact import default_redactor
+    from blocks.audit import Entry
+    from blocks.audit.places import open_audit
     from blocks.settings import settings
 
-    who, places = login_name(), AuditPlaces(settings().agents_home)
+    who = login_name()
     entry = Entry(
         entry_id=f"{run_id}/by-hand/{uuid4().hex}",
         run_id=run_id,
@@ -42,5 +41,5 @@ def write_down(phase: "Phase", run_id: str, *, outcome: str, reason: str = "", *
         details={"by": who, **facts.pop("details", {})},
         **facts,
     )
-    AuditLog(places.folder, open_key(places.key), default_redactor()).append(entry)
+    open_audit(settings().agents_home).append(entry)
     return who

@@ -1,7 +1,6 @@
 """`c500 review`: look at what agents propose, before it is used."""
 
 import json
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deployments.cli import app
-from deployments.cli.approve import opened_store
+from deployments.cli.given import text_of, whole_id
+from deployments.cli.output import Json, echo_json
+from deployments.cli.service_store import service_store
 
 if TYPE_CHECKING:
     from blocks.reviews import Review, Reviews
@@ -19,7 +20,6 @@ app.add_typer(commands, name="review")
 
 ReviewId = Annotated[str, typer.Argument(metavar="ID", help="Id of a proposal, or how it begins.")]
 Reason = Annotated[str, typer.Option(help="Why; the agent is told it.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 CHOICES = "[a]pprove  [r]eject  [e]dit  [s]kip  [q]uit"
 
@@ -44,12 +44,12 @@ def list_all(
     every: Annotated[bool, typer.Option("--all", help="Also what is answered.")] = False, as_json: Json = False
 ) -> None:
     """List what waits, oldest first."""
-    from blocks.approvals.shown import plain
+    from blocks.plain_text import plain
 
     reviews = _reviews()
     found = reviews.every() if every else reviews.pending()
     if as_json:
-        typer.echo(json.dumps([review_facts(one) for one in found], indent=2, ensure_ascii=False))
+        echo_json([review_facts(one) for one in found])
         return
     for one in found:
         made = one.proposal
@@ -64,7 +64,7 @@ def show(review_id: ReviewId, as_json: Json = False) -> None:
     """Show a proposal, against what it would replace."""
     review = _found(_reviews(), review_id)
     if as_json:
-        typer.echo(json.dumps(review_facts(review), indent=2, ensure_ascii=False))
+        echo_json(review_facts(review))
     else:
         _show(review)
 
@@ -99,7 +99,7 @@ def edit(
     """Change a proposal and approve it so. A text stays a text; other contents are edited as JSON."""
     reviews = _reviews()
     review = _found(reviews, review_id)
-    text = _in_editor(review) if file is None else _read(file)
+    text = _in_editor(review) if file is None else text_of(file, "--file")
     if text is None:
         typer.echo("not changed, so not answered", err=True)
         return
@@ -128,18 +128,15 @@ def content_of(review: "Review", text: str) -> Any:
 
 
 def _reviews() -> "Reviews":
+    from blocks.logs import configure_logs
     from blocks.reviews import open_reviews
 
-    return open_reviews(opened_store())
+    configure_logs()  # answers are logged
+    return open_reviews(service_store())
 
 
 def _found(reviews: "Reviews", review_id: str) -> "Review":
-    from blocks.errors import BadInput
-
-    starting = [one for one in reviews.pending() if review_id and one.proposal.review_id.startswith(review_id)]
-    if len(starting) > 1:
-        raise BadInput(f"{len(starting)} proposals begin with {review_id}", fix="give more of the id", field="ID")
-    return starting[0] if starting else reviews.read(review_id)
+    return reviews.read(whole_id(review_id, (one.proposal.review_id for one in reviews.pending())))
 
 
 def _asked(reviews: "Reviews", review: "Review") -> bool:
@@ -202,17 +199,8 @@ def _in_editor(review: "Review") -> str | None:
     return after if after is None or before.endswith("\n") else after.removesuffix("\n")
 
 
-def _read(path: Path) -> str:
-    from blocks.errors import BadInput
-
-    try:
-        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path} cannot be read as text", fix="give a UTF-8 file", field="--file") from error
-
-
 def _show(review: "Review") -> None:
-    from blocks.approvals.shown import plain
+    from blocks.plain_text import plain
     from blocks.reviews.shown import difference
 
     made = review.proposal
@@ -225,5 +213,7 @@ def _show(review: "Review") -> None:
 
 
 def _tell(review: "Review", as_json: bool) -> None:
-    told = f"{review.proposal.review_id}: {review.state}"
-    typer.echo(json.dumps(review_facts(review), indent=2, ensure_ascii=False) if as_json else told)
+    if as_json:
+        echo_json(review_facts(review))
+    else:
+        typer.echo(f"{review.proposal.review_id}: {review.state}")

@@ -1,8 +1,6 @@
 """`c500 stop`: stop agents at once, and let them go on."""
 
 import asyncio
-import getpass
-import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deployments.cli import app
+from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
     from blocks.errors import StoreFailed
@@ -29,7 +28,7 @@ def stop(
     reason: Annotated[str, typer.Option(help="Why; it is kept, and shown to whom it stops.")] = "",
     clear: Annotated[bool, typer.Option("--clear", help="Take the stop away instead.")] = False,
     show: Annotated[bool, typer.Option("--list", help="List the stops that are set.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Stop agents, within a second; their runs are suspended, and can be resumed when the stop is cleared.
 
@@ -46,7 +45,10 @@ def stop(
     switch, failed = _set(switches, scope, name, reason)
     if scope == "all":
         switch = _pause(switches, switch)
-    typer.echo(switch.model_dump_json(indent=2) if as_json else str(switch))
+    if as_json:
+        echo_json(switch)
+    else:
+        typer.echo(str(switch))
     _warn_of_unknown(scope, name)
     if failed is not None:
         raise failed
@@ -80,12 +82,13 @@ def _set(
     switches: "Switches", scope: "Scope", name: str, reason: str, paused: tuple[str, ...] = ()
 ) -> "tuple[Switch, StoreFailed | None]":
     """Set it as far as that can be done; what is paused with one that is set already stays noted."""
+    from blocks.approvals import login_name
     from blocks.errors import StoreFailed
     from blocks.switches import Switch
 
     with suppress(StoreFailed):
         paused += next((one.paused for one in switches.list() if (one.scope, one.name) == (scope, name)), ())
-    by, at, noted = getpass.getuser(), datetime.now(UTC), tuple(dict.fromkeys(paused))
+    by, at, noted = login_name(), datetime.now(UTC), tuple(dict.fromkeys(paused))
     switch = Switch(scope=scope, name=name, by=by, at=at, reason=reason[:1000], paused=noted)
     try:
         switches.set(switch)
@@ -95,6 +98,8 @@ def _set(
 
 
 def _clear(switches: "Switches", scope: "Scope", name: str, *, as_json: bool) -> None:
+    from blocks.plain_text import plain
+
     cleared = switches.clear(scope, name)
     if cleared is None:
         typer.echo("it was not set", err=True)
@@ -102,9 +107,9 @@ def _clear(switches: "Switches", scope: "Scope", name: str, *, as_json: bool) ->
         if said := _in_prefect(pool, paused=False):
             typer.echo(f"work pool {pool} is still paused: {said}; `prefect work-pool resume {pool}`", err=True)
     if as_json:
-        typer.echo(json.dumps(cleared and cleared.model_dump(mode="json"), indent=2))
+        echo_json(cleared)
     elif cleared:
-        typer.echo(f"cleared: {cleared}")
+        typer.echo(f"cleared: {plain(str(cleared))}")
 
 
 def _pause(switches: "Switches", switch: "Switch") -> "Switch":
@@ -176,10 +181,12 @@ def _warn_of_unknown(scope: "Scope", name: str) -> None:
 
 
 def _show(found: "tuple[Switch, ...]", *, as_json: bool) -> None:
+    from blocks.plain_text import plain
+
     if as_json:
-        typer.echo(json.dumps([switch.model_dump(mode="json") for switch in found], indent=2, ensure_ascii=False))
+        echo_json(found)
         return
     for switch in found:
-        typer.echo("".join(char if char.isprintable() else "?" for char in str(switch)))
+        typer.echo(plain(str(switch)))
     if not found:
         typer.echo("no stop is set", err=True)

@@ -6,6 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deployments.cli import app
+from deployments.cli.agent_options import (
+    ApprovalS,
+    DryRun,
+    Profile,
+    Unattended,
+    User,
+    check_rules_and_accounts,
+    folder_of,
+)
+from deployments.cli.given import made_of, text_or_stdin
+from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
     from tasks.agents.team.plan import TeamPlan
@@ -13,35 +24,36 @@ if TYPE_CHECKING:
 
 EXIT = {"done": 0, "stopped": 3}
 
+OPTIONS = {"deadline_s": "deadline", "stagger_s": "stagger"}
+"""Of fields that have another name."""
+
 
 @app.command("team")
 def team(
     goal: Annotated[str, typer.Argument(help="What the team is to reach, or - for standard input.")] = "",
     agent: Annotated[str, typer.Option(help="The coordinator; the team are its specialists.")] = "coordinator",
     plan: Annotated[Path | None, typer.Option(help="Your own plan, YAML or JSON; see docs/agents/teams.md.")] = None,
-    profile: Annotated[str | None, typer.Option(help="Autonomy profile; by default AGENT_PROFILE.")] = None,
+    profile: Profile = None,
     workspace: Annotated[
         Path | None, typer.Option(help="Folder all work in; by default one of the team's own.")
     ] = None,
-    user: Annotated[str | None, typer.Option(help="For whom it works; by default you.")] = None,
+    user: User = None,
     budget_usd: Annotated[float | None, typer.Option(min=0, help="Most dollars of the whole team.")] = None,
     deadline: Annotated[float | None, typer.Option(help="Seconds within which it ends, done or not.")] = None,
     at_once: Annotated[int, typer.Option(min=1, help="Most agents side by side.")] = 4,
     stagger: Annotated[float, typer.Option(min=0, help="Seconds between agents that begin together.")] = 2.0,
-    approval_s: Annotated[float, typer.Option(min=1, help="Seconds a question to a person stands.")] = 3600,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only read; say what would be changed.")] = False,
-    unattended: Annotated[
-        bool, typer.Option("--unattended", help="Nobody can be asked: what needs a person is refused.")
-    ] = False,
+    approval_s: ApprovalS = 3600,
+    dry_run: DryRun = False,
+    unattended: Unattended = False,
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with a team that was stopped, died, or waited for you.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Share a goal out among agents, and put what they find together. Exit 1 unless all of it was done."""
     options = _options(
         profile=profile,
-        workspace=None if workspace is None else str(workspace.absolute()),
+        workspace=folder_of(workspace),
         user=user,
         budget_usd=budget_usd,
         deadline_s=deadline,
@@ -51,8 +63,7 @@ def team(
         dry_run=dry_run,
         attended=False if unattended else None,
     )
-    text = typer.get_text_stream("stdin").read() if goal == "-" else goal
-    own = _plan(plan)
+    text, own = text_or_stdin(goal), _plan(plan)
     _check_before_start(text, agent, options, own, resume)
 
     from deployments.cli.session import run_flow
@@ -69,18 +80,9 @@ def team(
 
 
 def _options(**fields: Any) -> "TeamOptions":
-    from pydantic import ValidationError
-
-    from blocks.errors import BadInput
     from tasks.agents.team.result import TeamOptions
 
-    try:
-        return TeamOptions(**fields)
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        name = str(fault["loc"][0])
-        option = f"--{ {'deadline_s': 'deadline', 'stagger_s': 'stagger'}.get(name, name).replace('_', '-') }"
-        raise BadInput(f"{option}: {fault['msg']}", fix="give another value", field=option) from None
+    return made_of(TeamOptions, fields, fix="give another value; see `c500 team --help`", options=OPTIONS)
 
 
 def _plan(path: Path | None) -> "TeamPlan | None":
@@ -93,28 +95,23 @@ def _check_before_start(
     goal: str, agent: str, options: "TeamOptions", plan: "TeamPlan | None", resume: str | None
 ) -> None:
     """What is wrong with goal, plan, agents, rules or accounts should not wait for a server to start."""
-    from blocks.accounts.file import read_accounts
     from blocks.errors import NotFound
-    from blocks.policy import Policy
     from blocks.settings import settings
     from blocks.store import open_store
     from tasks.agents.team.begin import checked_id, drafted
     from tasks.agents.team.team_store import TeamStore
 
-    chosen = settings()
     if resume is None:
-        drafted(chosen, "new", goal, agent, options, plan)
+        drafted(settings(), "new", goal, agent, options, plan)
     elif TeamStore(open_store(), checked_id(resume)).begun() is None:
         raise NotFound(f"there is no team run {resume}", fix="see what lies in the store under agents/teams/")
-    policy = Policy.read(None if chosen.policy_file is None else chosen.policy_file.expanduser())
-    policy.in_force(options.profile or chosen.agent_profile)
-    read_accounts(chosen.accounts_file.expanduser())
+    check_rules_and_accounts(options.profile)
 
 
 def show(result: "TeamResult", *, as_json: bool) -> None:
     """Print the answer, what came of each task, and how to go on."""
     if as_json:
-        typer.echo(result.model_dump_json(indent=2))
+        echo_json(result)
         return
     from rich.console import Console
     from rich.markdown import Markdown

@@ -8,16 +8,14 @@ from typing import TypeVar
 
 import httpx
 import structlog
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from blocks.agent_metrics import METRICS, AgentMetrics, Metric, Series
 from blocks.errors import C500Error
 from blocks.progress import in_thread
-from deployments.gateway.load import Recent
+from deployments.gateway.exposition import Exposition
 
 FRESH_S = 5.0
 
@@ -30,7 +28,7 @@ Gauge = Callable[[], Awaitable[Mapping[Labels, float]]]
 """Looks up a gauge: its values by the values of its labels, in the order of `METRICS`."""
 
 
-class AgentExposition(Collector):
+class AgentExposition:
     """The metrics of the agents of one AGENTS_HOME.
 
     Args:
@@ -40,19 +38,11 @@ class AgentExposition(Collector):
 
     def __init__(self, metrics: AgentMetrics, gauges: Mapping[str, Gauge]) -> None:
         self._metrics, self._gauges = metrics, {METRICS[name].name: gauge for name, gauge in gauges.items()}
-        self._families: Sequence[Family] = ()
-        self._fresh = Recent(self._read, FRESH_S)
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
+        self._exposition = Exposition(self._read, FRESH_S)
 
     async def exposed(self) -> bytes:
         """The metrics as Prometheus reads them."""
-        self._families = await self._fresh.get()
-        return generate_latest(self._registry)
-
-    def collect(self) -> Iterable[Family]:
-        """See `Collector`."""
-        return self._families
+        return await self._exposition.exposed()
 
     async def _read(self) -> Sequence[Family]:
         counted = await _tried("counters", lambda: in_thread(self._metrics.read))

@@ -50,9 +50,9 @@ class Desk:
     @cached_property
     def switches(self) -> "Switches":
         """What stops agents. Raises `StoreFailed`."""
-        from blocks.switches import open_switches
+        from blocks.switches import FOLDER, open_switches
 
-        return open_switches(settings().switches_url, settings().agents_home / "switches")
+        return open_switches(settings().switches_url, settings().agents_home / FOLDER)
 
 
 def name_of(key: ApiKey) -> str:

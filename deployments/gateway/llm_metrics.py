@@ -8,10 +8,8 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import accumulate
 
 import structlog
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from blocks.accounts.account import USD_UNIT
@@ -21,8 +19,8 @@ from blocks.accounts.tally import BUCKETS_S, Tallied, Tally
 from blocks.errors import C500Error
 from blocks.limits.limit import Standing
 from blocks.progress import in_thread
+from deployments.gateway.exposition import Exposition
 from deployments.gateway.llm import LivePool, NoAccounts
-from deployments.gateway.load import Recent
 
 FRESH_S = 10.0
 
@@ -30,7 +28,7 @@ ROUTE = ("account", "model")
 TOKENS = ("prompt", "completion", "cached")
 
 
-class LlmMetrics(Collector):
+class LlmMetrics:
     """The metrics of a gateway's account pool.
 
     Args:
@@ -40,19 +38,11 @@ class LlmMetrics(Collector):
     def __init__(self, live_pool: LivePool) -> None:
         self._live_pool = live_pool
         self._tally: Tally | None = None
-        self._families: Sequence[Metric] = ()
-        self._fresh = Recent(self._read, FRESH_S)
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
+        self._exposition = Exposition(self._read, FRESH_S)
 
     async def exposed(self) -> bytes:
         """The metrics as Prometheus reads them; empty where there are no accounts."""
-        self._families = await self._fresh.get()
-        return generate_latest(self._registry)
-
-    def collect(self) -> Iterable[Metric]:
-        """See `Collector`."""
-        return self._families
+        return await self._exposition.exposed()
 
     async def _read(self) -> Sequence[Metric]:
         up = GaugeMetricFamily("c500_llm_up", "Whether books and limits of the LLM accounts can be read.")

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from blocks.errors import Conflict, StoreFailed
 from blocks.model import Frozen
 from blocks.settings import settings
+from blocks.whole_file import write_whole
 
 SERVER_AUTH = "PREFECT_SERVER_API_AUTH_STRING"
 CLIENT_AUTH = "PREFECT_API_AUTH_STRING"
@@ -76,11 +77,7 @@ def make_auth_string() -> str:
         if kept := _kept_auth():  # somebody else made it meanwhile
             return kept
         secret = f"{AUTH_USER}:{token_urlsafe(32)}"
-        temporary = _auth_file().with_suffix(".new")
-        temporary.unlink(missing_ok=True)
-        temporary.touch(0o600)
-        temporary.write_text(f"{secret}\n", encoding="ascii")
-        temporary.replace(_auth_file())
+        write_whole(_auth_file(), f"{secret}\n".encode("ascii"))
         return secret
 
 
@@ -112,9 +109,7 @@ def read_running() -> Running | None:
 
 def write_running(running: Running) -> None:
     """Tell the other commands where the service is."""
-    temporary = _state_file().with_suffix(".new")
-    temporary.write_text(running.model_dump_json(indent=2))
-    temporary.replace(_state_file())
+    write_whole(_state_file(), running.model_dump_json(indent=2).encode(), sync=False)
 
 
 def forget_running() -> None:

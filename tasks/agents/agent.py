@@ -7,6 +7,7 @@ from pydantic_ai import Agent
 from pydantic_ai.capabilities import AbstractCapability
 
 from blocks.accounts.chat import Caller
+from tasks.agents.call_ids import CallIds
 from tasks.agents.durability import durability
 from tasks.agents.opened import Opened
 from tasks.agents.permission import Permission
@@ -44,13 +45,15 @@ def agent_of(
             model=definition.model,
             tier=definition.tier,
             max_output_tokens=definition.limits.output_tokens,
+            # Hidden only: what a run called before the rules changed must be found when it is replayed.
+            hidden=work.hidden,
         ),
         name=definition.name,
         deps_type=str,
         instructions=instructions,
         retries=RETRIES,
         toolsets=[toolset_of(work.tools.values())],
-        capabilities=[*outer, Trail(), Permission(), *inner, durability(work.run_id, results)],
+        capabilities=[*outer, Trail(), CallIds(), Permission(), *inner, durability(work.run_id, results)],
     )
 
 

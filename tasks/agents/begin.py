@@ -46,6 +46,7 @@ def begin(store: RunStore, chosen: Settings, run_id: str, goal: str, agent: str,
             field="goal",
         )
     definition = _within(read_agent(agent, chosen.agents_dir), options)
+    before = store.conversation(options.session)
     return store.begin(
         Begun(
             run_id=run_id,
@@ -56,14 +57,15 @@ def begin(store: RunStore, chosen: Settings, run_id: str, goal: str, agent: str,
             user=options.user or login_name(),
             begun_by=login_name(),
             session=options.session,
-            turns=len(store.turns(options.session)),
+            turns=len(before.runs),
             attended=(not definition.unattended) if options.attended is None else options.attended,
             dry_run=options.dry_run,
             approval_s=options.approval_s,
             workspace=str(_workspace(chosen, run_id, options)),
-            labels=tuple(sorted({*options.labels, *store.labels(options.session)})),
+            labels=tuple(sorted({*options.labels, *before.labels})),
             started_at=datetime.now(UTC),
-        )
+        ),
+        before,
     )
 
 

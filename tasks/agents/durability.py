@@ -1,20 +1,23 @@
 """Model and tool calls of an agent as Prefect tasks, whose results a later attempt of the run finds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
-from prefect.cache_policies import TASK_SOURCE, CachePolicy
+from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
 from pydantic_ai.durable_exec.prefect import PrefectDurability, TaskConfig
-from pydantic_ai.durable_exec.prefect._cache_policies import (  # the policy has no public name
-    PrefectAgentInputs,  # pyright: ignore[reportPrivateUsage]
-)
+from pydantic_ai.tools import RunContext
 
 
 @dataclass
-class OfRun(CachePolicy):
+class PlaceInRun(CachePolicy):
     """Results are found again by every attempt of the same run of an agent, in whatever flow run.
+
+    A call is known by its place in the run, and not by what it is given: between two attempts rules, tools and our own
+    texts may change, and a model that was asked anew would do everything a second time, under new names of calls.
 
     Attributes:
         run_id: Of the agent's run.
@@ -25,8 +28,14 @@ class OfRun(CachePolicy):
     def compute_key(
         self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
     ) -> str | None:
-        """The run's id."""
-        return self.run_id
+        """Which call of the run it is: of the model the step, of a tool the call's id. None for anything else."""
+        given: Sequence[Any] = inputs.get("logical_inputs") or ()
+        contexts: list[RunContext[Any]] = [one for one in given if isinstance(one, RunContext)]
+        if not contexts:
+            return None
+        [context] = contexts
+        place = f"{self.run_id}/{inputs.get('operation_name')}/{context.tool_call_id or context.run_step}"
+        return sha256(place.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def durability(run_id: str, folder: Path) -> PrefectDurability[str]:
@@ -39,7 +48,7 @@ def durability(run_id: str, folder: Path) -> PrefectDurability[str]:
     config = TaskConfig(
         persist_result=True,
         retries=0,
-        cache_policy=PrefectAgentInputs() + TASK_SOURCE + OfRun(run_id=run_id),
+        cache_policy=PlaceInRun(run_id=run_id),
         # A folder by its path: a block would have to be saved in the server first (Prefect 3.8).
         result_storage=cast("Any", folder),
     )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from pydantic_ai.messages import (
     CachePoint,
@@ -21,7 +21,9 @@ from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
 from blocks.accounts.chat import Answer, Message
+from blocks.accounts.dialects.protocol import EXTRA
 from blocks.errors import Unsupported
+from blocks.redact import Redactor
 
 Part = dict[str, Any]
 
@@ -64,8 +66,19 @@ def _spoken(response: ModelResponse) -> Iterator[Message]:
 
 
 def _call(part: ToolCallPart) -> Part:
-    function = {"name": part.tool_name, "arguments": part.args_as_json_str()}
-    return {"id": part.tool_call_id, "type": "function", "function": function}
+    """A call with what the provider wants back with it, as Gemini its signatures."""
+    function = {"name": part.tool_name, "arguments": _sendable(part.args_as_json_str())}
+    extra = (part.provider_details or {}).get(EXTRA)
+    return {"id": part.tool_call_id, "type": "function", "function": function} | ({EXTRA: extra} if extra else {})
+
+
+def _sendable(arguments: str) -> str:
+    """Arguments that are a JSON object, as providers insist; what a model wrote wrongly as text of one."""
+    try:
+        is_object = isinstance(json.loads(arguments), dict)
+    except ValueError:
+        is_object = False
+    return arguments if is_object else json.dumps({"not_an_object": arguments})
 
 
 def _retry(part: RetryPromptPart) -> Message:
@@ -116,7 +129,12 @@ def response_of(answer: Answer) -> ModelResponse:
     if text := reply.text or reply.refusal:
         parts.append(TextPart(text))
     parts += [
-        ToolCallPart(call["function"]["name"], call["function"]["arguments"] or "{}", call["id"])
+        ToolCallPart(
+            call["function"]["name"],
+            call["function"]["arguments"] or "{}",
+            call.get("id") or "",
+            provider_details={EXTRA: call[EXTRA]} if call.get(EXTRA) else None,
+        )
         for call in reply.tool_calls
     ]
     usage = RequestUsage(
@@ -155,6 +173,36 @@ def from_json(content: bytes) -> list[ModelMessage]:
     from pydantic_ai.messages import ModelMessagesTypeAdapter
 
     return ModelMessagesTypeAdapter.validate_json(content)
+
+
+def without_secrets(messages: Sequence[ModelMessage], redactor: Redactor) -> list[ModelMessage]:
+    """A conversation for keeping: a user may have told a secret, and a model may have said it again."""
+    return from_json(json.dumps(_redacted(json.loads(as_json(messages)), redactor)).encode())
+
+
+def _redacted(value: Any, redactor: Redactor) -> Any:
+    """Stored messages with what was said and called in them redacted, and ids, times and counts as they are."""
+    if isinstance(value, list):
+        return [_redacted(inner, redactor) for inner in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: redactor.value(inner)
+        if name == "content"
+        else _redacted_arguments(inner, redactor)
+        if name == "args"
+        else _redacted(inner, redactor)
+        for name, inner in cast("dict[str, Any]", value).items()
+    }
+
+
+def _redacted_arguments(given: Any, redactor: Redactor) -> Any:
+    if not isinstance(given, str):
+        return redactor.value(given)
+    try:
+        return json.dumps(redactor.value(json.loads(given)), ensure_ascii=False)
+    except ValueError:
+        return redactor.text(given)
 
 
 def said(response: ModelResponse) -> str:

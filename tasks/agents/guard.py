@@ -17,7 +17,7 @@ from blocks.errors import C500Error
 from blocks.switches import Switch, Switches, family
 from tasks.agents.breaker import Attempt, BreakerOpen, Breakers, Outcome, outcome_of, outcome_of_error
 from tasks.agents.guarded import AgentStopped, GuardedRun, GuardEvent, GuardTripped, Limits
-from tasks.agents.loops import Finding, Made
+from tasks.agents.loops import FoundLoop, Made
 from tasks.agents.stoppable import stoppable
 
 __all__ = ["AgentStopped", "Guard", "GuardEvent", "GuardTripped", "GuardedRun", "Limits"]
@@ -161,7 +161,7 @@ class Guard(AbstractCapability[Any]):
             structlog.stdlib.get_logger("c500").warning("a stop was not told", run_id=run.run_id, error=failed.message)
         return error
 
-    async def _refusal(self, run: GuardedRun, made: Made, finding: Finding | None, call_id: str) -> str | None:
+    async def _refusal(self, run: GuardedRun, made: Made, finding: FoundLoop | None, call_id: str) -> str | None:
         """Why a call is not made: the run is to end, or it is the first of a loop."""
         if run.ended is None and (passed := run.passed(self.limits, made=made, finding=finding)):
             await self._end(run, passed, call_id, made.tool)

@@ -11,7 +11,7 @@ from pydantic import Field
 from blocks.errors import C500Error, Stopped
 from blocks.model import Frozen
 from blocks.switches import Switch
-from tasks.agents.loops import Finding, Loops, Made
+from tasks.agents.loops import FoundLoop, Loops, Made
 
 
 class Limits(Frozen):
@@ -144,7 +144,7 @@ class GuardedRun:
         )
 
     def passed(
-        self, limits: Limits, *, tokens: int | None = None, made: Made | None = None, finding: Finding | None = None
+        self, limits: Limits, *, tokens: int | None = None, made: Made | None = None, finding: FoundLoop | None = None
     ) -> GuardTripped | None:
         """The first limit that the run passes, as the error it ends with.
 

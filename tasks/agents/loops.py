@@ -53,7 +53,7 @@ class LoopRules(Frozen):
     warnings: int = Field(default=3, ge=0)
 
 
-class Finding(Frozen):
+class FoundLoop(Frozen):
     """A loop.
 
     Attributes:
@@ -127,7 +127,7 @@ class Loops:
 
     def begin(
         self, tool: str, arguments: dict[str, Any], *, polls: bool = False, read_only: bool = False
-    ) -> tuple[Made, Finding | None]:
+    ) -> tuple[Made, FoundLoop | None]:
         """A call is about to be made.
 
         Args:
@@ -166,7 +166,7 @@ class Loops:
         if made in self._latest:
             self._latest.remove(made)
 
-    def _finding(self, made: Made) -> Finding | None:
+    def _finding(self, made: Made) -> FoundLoop | None:
         latest = list(self._latest)
         earlier = latest[-self.rules.window :]
         found: tuple[tuple[Kind, int], ...] = (
@@ -175,9 +175,9 @@ class Loops:
             ("near", self._near(made, earlier)),
             ("result", self._result(made, earlier)),
         )
-        return next((Finding(kind=kind, tool=made.tool, times=times) for kind, times in found if times), None)
+        return next((FoundLoop(kind=kind, tool=made.tool, times=times) for kind, times in found if times), None)
 
-    def _judged(self, finding: Finding | None) -> Finding | None:
+    def _judged(self, finding: FoundLoop | None) -> FoundLoop | None:
         """The finding, final when the model was told of one lately, or too often."""
         if finding is None:
             self._since_found = None if self._since_found is None else self._since_found + 1

@@ -67,7 +67,7 @@ class Opened:
         attended: Whether somebody can be asked.
         dry_run: Whether only what reads is done.
         approval_s: Seconds that a question to a person stands.
-        tools: What it may use, by name.
+        tools: What the agent has, by name.
         place: What tools may use.
         policy: The rules.
         audit: Where all is written down.
@@ -80,6 +80,7 @@ class Opened:
         metrics: Where it is counted what agents do.
         live: Shows that the run is at work.
         governor: Gives a second opinion on calls; None for none.
+        hidden: Names of tools that the rules never allow: a model does not try what it does not see.
         labels: What the run has seen so far.
         guarded: Its steps, actions and time, as the guard counts them.
         tally: What it took so far.
@@ -110,6 +111,7 @@ class Opened:
     live: "LiveSession"
     guarded: GuardedRun
     governor: "Governor | None" = None
+    hidden: frozenset[str] = frozenset()
     labels: set[Label] = field(default_factory=set[Label])
     tally: Tally = field(default_factory=Tally)
     waited_s: float = 0.0
@@ -123,11 +125,12 @@ class Opened:
     def note(self, phase: str, entry_id: str, **facts: Any) -> None:
         """Have it written into the audit, once for each `entry_id`, before the run's next effect.
 
-        For what happens again in each attempt, as decisions and what only reads: a process that dies may take the note
+        For what is noted again in each attempt, as decisions and what only reads: a process that dies may take the note
         along, and the next attempt makes it again.
         """
         from blocks.audit import Entry
 
+        facts = {"policy_version": self.policy.version} | facts
         entry = Entry(
             entry_id=f"{self.run_id}/{entry_id}",
             run_id=self.run_id,
@@ -135,7 +138,6 @@ class Opened:
             user=self.user,
             session=self.session,
             phase=phase,  # pyright: ignore[reportArgumentType] - pydantic checks it
-            policy_version=self.policy.version,
             **facts,
         )
         self._notes.append(self._writer.submit(self.audit.append, entry))
@@ -153,7 +155,8 @@ class Opened:
         """Wait until all notes are on the disk. Raises as `record`."""
         notes, self._notes = self._notes, []
         for note in notes:
-            await asyncio.wrap_future(note)
+            # Shielded: a stop cancels who waits, and must not take back a note that is still to be written.
+            await asyncio.shield(asyncio.wrap_future(note))
 
     def count(self, changes: "Sequence[Change]", name: str) -> None:
         """Have something counted for Prometheus, once for each name within the run; nothing waits for it."""

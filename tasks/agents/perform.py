@@ -4,12 +4,16 @@ import asyncio
 import json
 from typing import Any
 
+import structlog
 from pydantic import BaseModel, ValidationError
+from pydantic_ai.exceptions import AgentRunError
 
 from blocks.action import canonical, hash_of
-from blocks.errors import BadInput, C500Error, Stopped, TimedOut
+from blocks.errors import BadInput, C500Error, EngineFailed, Stopped, TimedOut
 from tasks.agents.opened import Opened
 from tasks.agents.tool import Call, Tool
+
+log = structlog.stdlib.get_logger("c500")
 
 SHOWN_IN_AUDIT = 2000
 """Characters of a result that its audit record shows; its hash is over all of it."""
@@ -29,28 +33,42 @@ async def perform(work: Opened, tool: Tool[Any], call_id: str, arguments: dict[s
 
     Raises:
         Stopped: the run was stopped.
+        StoreFailed: it cannot be written down that the call begins; it is not made.
+        AgentRunError: the tool ends the run.
     """
     call = work.call(call_id)
+    if not tool.read_only:
+        await work.record(
+            "started", f"{call_id}/started", **facts_of(tool, call_id, arguments), reversible=tool.reversible
+        )
     try:
         checked = checked_arguments(tool, arguments)
         if tool.read_only:
             return await _within_time(work, tool, checked, call)
-        await work.record(
-            "started", f"{call_id}/started", **facts_of(tool, call_id, arguments), reversible=tool.reversible
-        )
         return await work.effects.once(
             call.effect_id, lambda: _within_time(work, tool, checked, call), repeatable=tool.repeatable
         )
-    except Stopped:
+    except (Stopped, AgentRunError):
         raise
     except C500Error as error:
-        return {
-            "error": {
-                "code": error.code,
-                "message": work.place.redactor.text(error.message),
-                "fix": work.place.redactor.text(error.fix),
-            }
-        }
+        return _told(work, error)
+    except Exception as error:  # noqa: BLE001 - a fault of the tool ends no run; the ledger leaves its effect in doubt
+        return _told(work, _broken(work, tool, error))
+
+
+def _told(work: Opened, error: C500Error) -> dict[str, Any]:
+    redact = work.place.redactor.text
+    return {"error": {"code": error.code, "message": redact(error.message), "fix": redact(error.fix)}}
+
+
+def _broken(work: Opened, tool: Tool[Any], error: Exception) -> EngineFailed:
+    """The error for one that a tool should not have raised: what it says may hold anything."""
+    told = work.place.redactor.text(f"{type(error).__name__}: {error}")[:SHOWN_IN_AUDIT]
+    log.error("tool_broke", run_id=work.run_id, tool=tool.name, error=told)
+    undone = "" if tool.read_only else "; whether its effect happened is not known"
+    return EngineFailed(
+        f"{tool.name} broke off: {told}{undone}", fix="go on without it; the operator finds it in the log"
+    )
 
 
 def note_outcome(work: Opened, tool: Tool[Any], call_id: str, arguments: dict[str, Any], result: Any) -> None:

@@ -4,14 +4,14 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.exceptions import ModelRetry
 from pydantic_ai.messages import ModelResponse, ToolCallPart
 from pydantic_ai.tools import RunContext, ToolDefinition
 
-from blocks.action import Action, canonical
+from blocks.action import Action, Label, canonical, hash_of
 from blocks.errors import BadInput, C500Error, NotAllowed
 from blocks.model import Frozen
 from blocks.policy import Decision
@@ -21,24 +21,37 @@ from tasks.agents.opened import Opened, work_of
 from tasks.agents.perform import checked_arguments, note_outcome
 from tasks.agents.tool import Tool
 
+if TYPE_CHECKING:
+    from blocks.approvals import Decision as Answered
+
 REDACTED = "[REDACTED:"
 """Approvers see arguments without secrets; what they send back changed must not have the gaps as its text."""
 
 
 class Permitted(Frozen):
-    """What was decided of a call; kept, so that a run that goes on after a crash finds the same.
+    """What was decided of a call; kept, so that a run that goes on after a crash or a stop finds the same.
 
     Attributes:
         arguments: With which it may be made; None when it may not.
         why: Why it may not, or what the model should know.
+        verdict: Of the rules, before anybody was asked.
         rule: Which rule decided.
+        reason: Why, as the rule says.
+        labels: What the run had seen by then.
+        policy_version: Of the rules.
+        profile: That was in force.
         approvers: Who agreed.
         edited: Whether a person changed the arguments.
     """
 
     arguments: dict[str, Any] | None
     why: str = ""
-    rule: str = ""
+    verdict: str
+    rule: str
+    reason: str
+    labels: tuple[Label, ...] = ()
+    policy_version: str
+    profile: str
     approvers: tuple[str, ...] = ()
     edited: bool = False
 
@@ -56,55 +69,101 @@ class Permission(AbstractCapability[str]):
         handler: Callable[[dict[str, Any]], Awaitable[Any]],
     ) -> Any:
         """Make the call where it is permitted; else tell the model why it is not."""
-        work = work_of(ctx.deps)
+        work, call_id = work_of(ctx.deps), call.tool_call_id
         tool = work.tools.get(call.tool_name)
-        if tool is None:  # tools of capabilities, which change nothing outside of the conversation
-            return await handler(args)
+        if tool is None:
+            raise ModelRetry(f"there is no tool {call.tool_name}")
         try:
             checked_arguments(tool, args)
         except BadInput as error:
             raise ModelRetry(error.message) from None
-        permitted = await self._permitted(work, tool, call.tool_call_id, args, _reasons(ctx))
+        name = f"{call_id}/permitted/{hash_of(tool.name, args)}"
+        permitted = await self._permitted(work, tool, call_id, args, name, _reasons(ctx))
         if permitted.arguments is None:
             work.tally.refused.append(f"{tool.name}: {permitted.why}")
             return {"refused": permitted.why}
         if work.dry_run and not tool.read_only:
-            return {"dry_run": await _preview(work, tool, call.tool_call_id, permitted.arguments)}
+            return {"dry_run": await _preview(work, tool, call_id, permitted.arguments)}
         result = await handler(permitted.arguments)
+        if tool.read_only:
+            work.kept.put(name, permitted, sync=False)
         work.tally.actions += 1
-        note_outcome(work, tool, call.tool_call_id, permitted.arguments, result)
+        note_outcome(work, tool, call_id, permitted.arguments, result)
         work.labels |= tool.labels
         return {"note": permitted.why, "result": result} if permitted.edited else result
 
     async def _permitted(
-        self, work: Opened, tool: Tool[Any], call_id: str, arguments: dict[str, Any], reasons: str
+        self, work: Opened, tool: Tool[Any], call_id: str, arguments: dict[str, Any], name: str, reasons: str
     ) -> Permitted:
-        """What is decided, once for each call and version of the policy."""
-        return await work.kept.once(
-            Permitted,
-            f"{call_id}/permitted/{work.policy.version}",
-            lambda: _decided(work, tool, call_id, arguments, reasons),
-            sync=not tool.read_only,
-        )
+        """What is decided: once, unless the rules have changed before the call was made.
+
+        What only reads is kept when it was made: until then it can be decided anew.
+        """
+        found = work.kept.find(Permitted, name)
+        if found is not None and _stands(work, tool, call_id, found):
+            # The attempt that decided may have died with its note.
+            _note_decision(work, tool, call_id, arguments, found, reasons)
+            return found
+        decided = await _decided(work, tool, call_id, arguments, reasons)
+        if not tool.read_only or decided.arguments is None:
+            work.kept.put(name, decided, sync=not tool.read_only)
+        return decided
+
+
+def _stands(work: Opened, tool: Tool[Any], call_id: str, found: Permitted) -> bool:
+    """Whether a decision of an earlier attempt holds: its call was made, or refused, or the same rules are in force."""
+    if found.arguments is None or tool.read_only or work.effects.look(work.call(call_id).effect_id) is not None:
+        return True
+    in_force = (work.policy.version, work.policy.in_force(work.profile))
+    return (found.policy_version, found.profile) == in_force
 
 
 async def _decided(work: Opened, tool: Tool[Any], call_id: str, arguments: dict[str, Any], reasons: str) -> Permitted:
     try:
         action = action_of(work, tool, arguments)
     except (NotAllowed, BadInput) as error:
-        _note_decision(work, tool, call_id, arguments, reasons, "deny", "reach", error.message)
-        return Permitted(arguments=None, why=f"{error.message} ({error.fix})", rule="reach")
+        permitted = _permitted_by(work, _beyond_reach(work, error), None, f"{error.message} ({error.fix})")
+        _note_decision(work, tool, call_id, arguments, permitted, reasons)
+        return permitted
     decision = await _judged(work, tool, action)
-    _note_decision(work, tool, call_id, arguments, reasons, decision.verdict, decision.rule, decision.reason)
-    if decision.verdict in ("deny", "forbid"):
-        return Permitted(arguments=None, why=decision.reason, rule=decision.rule)
-    if decision.verdict == "ask" and not work.dry_run:
+    is_refused = decision.verdict in ("deny", "forbid")
+    permitted = _permitted_by(work, decision, None if is_refused else arguments, decision.reason if is_refused else "")
+    _note_decision(work, tool, call_id, arguments, permitted, reasons)
+    if work.dry_run and not tool.read_only:  # it is only shown what the call would do
+        return permitted
+    if decision.verdict == "ask":
         return await _asked(work, tool, call_id, action, decision)
     if decision.verdict == "notify":
-        told = f"agent {work.definition.name} ({work.run_id}) calls {tool.name}: {decision.reason}"
-        await work.notify(work.place.redactor.text(told))
-        work.note("notified", f"{call_id}/notified", tool=tool.name, call_id=call_id, rule=decision.rule)
-    return Permitted(arguments=arguments, rule=decision.rule)
+        await _notified(work, tool, call_id, decision)
+    return permitted
+
+
+def _beyond_reach(work: Opened, error: C500Error) -> Decision:
+    """The decision on a call that no rule could allow."""
+    version, profile = work.policy.version, work.policy.in_force(work.profile)
+    return Decision(verdict="deny", rule="reach", reason=error.message, policy_version=version, profile=profile)
+
+
+def _permitted_by(
+    work: Opened, decision: Decision, arguments: dict[str, Any] | None, why: str = "", **more: Any
+) -> Permitted:
+    return Permitted(
+        arguments=arguments,
+        why=work.place.redactor.text(why),
+        verdict=decision.verdict,
+        rule=decision.rule,
+        reason=decision.reason,
+        labels=tuple(sorted(work.labels)),
+        policy_version=decision.policy_version,
+        profile=decision.profile,
+        **more,
+    )
+
+
+async def _notified(work: Opened, tool: Tool[Any], call_id: str, decision: Decision) -> None:
+    told = f"agent {work.definition.name} ({work.run_id}) calls {tool.name}: {decision.reason}"
+    await work.notify(work.place.redactor.text(told))
+    work.note("notified", f"{call_id}/notified", tool=tool.name, call_id=call_id, rule=decision.rule)
 
 
 async def _judged(work: Opened, tool: Tool[Any], action: Action) -> Decision:
@@ -135,7 +194,7 @@ def action_of(work: Opened, tool: Tool[Any], arguments: dict[str, Any]) -> Actio
     )
 
 
-async def _asked(work: Opened, tool: Tool[Any], call_id: str, action: Action, decision: Any) -> Permitted:
+async def _asked(work: Opened, tool: Tool[Any], call_id: str, action: Action, decision: Decision) -> Permitted:
     """Have a person decide; what was changed by the person is put before the rules again."""
     from blocks.approvals import ApprovalRequest
 
@@ -172,31 +231,42 @@ async def _asked(work: Opened, tool: Tool[Any], call_id: str, action: Action, de
     )
     if not answer.approved:
         why = answer.reason or "no person agreed in time"
-        return Permitted(arguments=None, why=f"not approved: {why}", rule=decision.rule, approvers=answer.by)
+        return _permitted_by(work, decision, None, f"not approved: {why}", approvers=answer.by)
     if not answer.edited:
-        return Permitted(arguments=action.arguments, rule=decision.rule, approvers=answer.by)
-    return await _edited(work, tool, answer, decision.rule)
+        return _permitted_by(work, decision, action.arguments, approvers=answer.by)
+    return await _edited(work, tool, call_id, answer, decision)
 
 
-async def _edited(work: Opened, tool: Tool[Any], answer: Any, rule: str) -> Permitted:
+async def _edited(work: Opened, tool: Tool[Any], call_id: str, answer: "Answered", asked: Decision) -> Permitted:
     """The call with the arguments that a person gave it; they may be refused, but are not asked about again."""
+
+    def refused(why: str) -> Permitted:
+        return _permitted_by(work, asked, None, f"as {', '.join(answer.by)} changed it: {why}", approvers=answer.by)
+
     if REDACTED in canonical(answer.arguments):
-        why = "the changed arguments hold a place where a secret was taken out"
-        return Permitted(arguments=None, why=why, rule=rule, approvers=answer.by)
+        return refused("the arguments hold a place where a secret was taken out")
     try:
         action = action_of(work, tool, answer.arguments)
-        decision = await _judged(work, tool, action)
-    except C500Error as error:
-        return Permitted(arguments=None, why=f"as {', '.join(answer.by)} changed it: {error.message}", rule=rule)
-    if decision.verdict in ("deny", "forbid"):
-        return Permitted(arguments=None, why=decision.reason, rule=decision.rule, approvers=answer.by)
-    return Permitted(
-        arguments=answer.arguments,
-        why=f"{', '.join(answer.by)} changed the arguments before agreeing",
-        rule=rule,
+    except (NotAllowed, BadInput) as error:
+        return refused(error.message)
+    decision = await _judged(work, tool, action)
+    changed = _permitted_by(
+        work,
+        decision,
+        answer.arguments,
+        f"{', '.join(answer.by)} changed the arguments before agreeing",
         approvers=answer.by,
         edited=True,
     )
+    _note_decision(work, tool, call_id, answer.arguments, changed, answer.reason, of="changed")
+    await work.written()
+    if decision.verdict in ("deny", "forbid"):
+        return refused(decision.reason)
+    if decision.verdict == "ask" and decision.persons > len(set(answer.by)):
+        return refused(f"{decision.persons} persons would have to agree ({decision.reason})")
+    if decision.verdict == "notify":
+        await _notified(work, tool, call_id, decision)
+    return changed
 
 
 def approval_id(run_id: str, call_id: str, arguments_hash: str, policy_version: str) -> str:
@@ -209,25 +279,27 @@ def _note_decision(
     tool: Tool[Any],
     call_id: str,
     arguments: dict[str, Any],
+    permitted: Permitted,
     reasons: str,
-    verdict: str,
-    rule: str,
-    reason: str,
+    of: str = "decided",
 ) -> None:
-    count_decision(work, call_id, verdict, rule)
+    """Have a decision written down; in each attempt, since one that died may have taken the note along."""
+    count_decision(work, f"{call_id}/{of}", permitted.verdict, permitted.rule)
     work.note(
         "decided",
-        f"{call_id}/decided",
+        f"{call_id}/{of}/{permitted.policy_version[:12]}",
         tool=tool.name,
         call_id=call_id,
         arguments=work.place.redactor.value(arguments),
-        decision=verdict,
-        rule=rule,
+        arguments_hash=hash_of(tool.name, arguments),
+        decision=permitted.verdict,
+        rule=permitted.rule,
+        policy_version=permitted.policy_version,
         risk=tool.risk,
         reversible=tool.reversible,
-        trigger=reason,
+        trigger=permitted.reason,
         reasoning=work.place.redactor.text(reasons) or None,
-        details={"labels": sorted(work.labels)},
+        details={"labels": list(permitted.labels), "profile": permitted.profile},
     )
 
 

@@ -22,6 +22,7 @@ class PooledModel(Model[Any]):
         model: A model's name in `accounts.yaml`; None leaves the choice to the tier.
         tier: How hard the work is; None has the rules of `accounts.yaml` decide.
         max_output_tokens: Most tokens of an answer; None for the model's default.
+        hidden: Names of tools that the model is not told of.
     """
 
     def __init__(
@@ -32,11 +33,13 @@ class PooledModel(Model[Any]):
         model: str | None = None,
         tier: Tier | None = None,
         max_output_tokens: int | None = None,
+        hidden: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__()
         self._pool, self._caller = pool, caller
         self._model, self._max_output_tokens = model, max_output_tokens
         self._tier: Tier | None = tier
+        self._hidden = hidden
 
     @property
     def model_name(self) -> str:
@@ -68,7 +71,8 @@ class PooledModel(Model[Any]):
         self, messages: list[ModelMessage], chosen: ModelSettings | None, parameters: ModelRequestParameters
     ) -> ChatRequest:
         chosen = chosen or {}
-        tools = [*parameters.declared_function_tools, *parameters.output_tools]
+        every = (*parameters.declared_function_tools, *parameters.output_tools)
+        tools = [tool for tool in every if tool.name not in self._hidden]
         must_call = bool(tools) and not parameters.allow_text_output
         structured = parameters.output_object if parameters.output_mode == "native" else None
         instructions = self._get_instruction_parts(messages, parameters) or []

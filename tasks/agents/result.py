@@ -1,10 +1,11 @@
 """What comes of an agent's run, and how runs and conversations are kept in the store."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from blocks.accounts.chat import Label as Named
 from blocks.action import Label
 from blocks.model import Frozen
 
@@ -99,7 +100,7 @@ class AgentOptions(Frozen):
 
     profile: str | None = None
     session: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
-    user: str | None = Field(default=None, min_length=1, max_length=200)
+    user: Annotated[Named, Field(min_length=1, max_length=200)] | None = None
     workspace: str | None = None
     attended: bool | None = None
     dry_run: bool = False

@@ -1,11 +1,12 @@
 """Runs and conversations of agents in the store: begun, ended, continued by id."""
 
+import json
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_ai.messages import ModelMessage
 
 from blocks.action import Label
@@ -18,7 +19,6 @@ from tasks.agents.result import AgentResult
 
 R = TypeVar("R", bound=Frozen)
 
-LABELS = TypeAdapter(tuple[Label, ...])
 RUNS = "agents/runs"
 SESSIONS = "agents/sessions"
 
@@ -35,7 +35,7 @@ class Begun(Frozen):
         user: For whom it works.
         begun_by: Who began it: the login of the process.
         session: Its conversation.
-        turns: Messages of the conversation before it.
+        turns: Runs of the conversation before it.
         attended: Whether somebody can be asked.
         dry_run: Whether it only reads.
         approval_s: Seconds that a question to a person stands.
@@ -61,6 +61,20 @@ class Begun(Frozen):
     started_at: datetime
 
 
+class Conversation(Frozen):
+    """A conversation: what later runs of its session go on from.
+
+    Attributes:
+        runs: The runs that are in it, oldest first.
+        labels: What they have seen.
+        messages: What was said, as JSON.
+    """
+
+    runs: tuple[str, ...] = ()
+    labels: tuple[Label, ...] = ()
+    messages: list[Any] = Field(default_factory=list[Any])
+
+
 class RunStore:
     """Runs and conversations.
 
@@ -76,10 +90,27 @@ class RunStore:
         content = self._read(f"{RUNS}/{run_id}/begun.json")
         return None if content is None else _parsed(Begun, content, run_id)
 
-    def begin(self, begun: Begun) -> Begun:
-        """Keep how a run was begun. Raises `Conflict` when another process began it first."""
+    def begin(self, begun: Begun, before: Conversation) -> Begun:
+        """Keep how a run was begun, and the conversation before it: other runs may add to that.
+
+        Raises:
+            Conflict: another process began it first.
+        """
+        if before.messages:
+            self._files.put_bytes(f"{RUNS}/{begun.run_id}/history.json", json.dumps(before.messages).encode())
         self._files.put_if(f"{RUNS}/{begun.run_id}/begun.json", begun.model_dump_json(indent=1).encode(), None)
         return begun
+
+    def history(self, run_id: str) -> list[ModelMessage]:
+        """The conversation before a run. Raises `StoreFailed`."""
+        content = self._read(f"{RUNS}/{run_id}/history.json")
+        try:
+            return [] if content is None else from_json(content)
+        except ValidationError as error:
+            raise StoreFailed(
+                f"the conversation before run {run_id} is damaged: {error.error_count()} faults",
+                fix="begin a new run",
+            ) from None
 
     def result(self, run_id: str) -> AgentResult | None:
         """What came of a run; None while it is not over."""
@@ -103,7 +134,7 @@ class RunStore:
 
     def ids(self) -> list[str]:
         """The ids of all runs, sorted."""
-        return sorted({key.split("/")[2] for key in self._files.list(f"{RUNS}/")})
+        return sorted(key.split("/")[2] for key in self._files.list(f"{RUNS}/") if key.endswith("/begun.json"))
 
     @contextmanager
     def in_session(self, session: str | None) -> Generator[None]:
@@ -122,30 +153,37 @@ class RunStore:
                 )
             yield
 
-    def turns(self, session: str | None, most: int | None = None) -> list[ModelMessage]:
-        """The conversation so far, or its first messages."""
+    def conversation(self, session: str | None) -> Conversation:
+        """The conversation so far; an empty one where there is none yet. Raises `StoreFailed`."""
         content = self._read(f"{SESSIONS}/{session}.json") if session else None
-        if content is None:
-            return []
         try:
-            return from_json(content)[:most]
+            return Conversation() if content is None else Conversation.model_validate_json(content)
         except ValidationError as error:
             raise StoreFailed(
                 f"the conversation of session {session} is damaged: {error.error_count()} faults",
                 fix="name another session",
             ) from None
 
-    def labels(self, session: str | None) -> tuple[Label, ...]:
-        """What the conversation so far carries."""
-        content = self._read(f"{SESSIONS}/{session}.labels.json") if session else None
-        return () if content is None else LABELS.validate_json(content)
+    def continue_with(self, run: Begun, messages: Sequence[ModelMessage], labels: Sequence[Label]) -> None:
+        """Keep the conversation with what a run has added, once for each run.
 
-    def continue_with(self, session: str | None, messages: list[ModelMessage], labels: Sequence[Label]) -> None:
-        """Keep the conversation with what a run has added, and what it carries by now."""
-        if session is not None:
-            # First the labels: a conversation must never seem cleaner than it is.
-            self._files.put_bytes(f"{SESSIONS}/{session}.labels.json", LABELS.dump_json(tuple(labels)))
-            self._files.put_bytes(f"{SESSIONS}/{session}.json", as_json(messages))
+        Where others were faster than a run that was stopped in between, what it said comes behind what they said.
+
+        Args:
+            run: The run.
+            messages: The conversation before it as it saw that, and what was said in it.
+            labels: What it has seen.
+        """
+        before = self.conversation(run.session)
+        if run.session is None or run.run_id in before.runs:
+            return
+        said = json.loads(as_json(messages))
+        if len(before.runs) != run.turns:
+            said = [*before.messages, *(one for one in said if one["run_id"] == said[-1]["run_id"])]
+        after = Conversation(
+            runs=(*before.runs, run.run_id), labels=tuple(sorted({*before.labels, *labels})), messages=said
+        )
+        self._files.put_bytes(f"{SESSIONS}/{run.session}.json", after.model_dump_json().encode())
 
     def _read(self, key: str) -> bytes | None:
         try:

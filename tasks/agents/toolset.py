@@ -6,7 +6,9 @@ from typing import Any
 from pydantic_ai.tools import RunContext
 from pydantic_ai.tools import Tool as AgentTool
 from pydantic_ai.toolsets import FunctionToolset
+from pydantic_core import SchemaValidator, core_schema
 
+from blocks.action import canonical
 from tasks.agents.opened import work_of
 from tasks.agents.perform import perform
 from tasks.agents.tool import Tool
@@ -21,7 +23,7 @@ def toolset_of(tools: Iterable[Tool[Any]]) -> FunctionToolset[str]:
 
 
 def _agent_tool(tool: Tool[Any]) -> AgentTool[str]:
-    return AgentTool.from_schema(
+    made: AgentTool[str] = AgentTool.from_schema(
         _performing(tool),
         name=tool.name,
         description=tool.description,
@@ -30,6 +32,20 @@ def _agent_tool(tool: Tool[Any]) -> AgentTool[str]:
         # One after the other, in the order in which the model asked: effects must not overtake their decisions.
         sequential=not tool.read_only or tool.outside,
     )
+    # It would take anything, as a list; the tool itself looks at the fields.
+    made.function_schema.validator = SchemaValidator(ARGUMENTS)
+    return made
+
+
+def _kept_as_json(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Raises `ValueError` for what no record can hold: NaN, infinity, halves of characters."""
+    canonical(arguments).encode()
+    return arguments
+
+
+ARGUMENTS = core_schema.no_info_after_validator_function(
+    _kept_as_json, core_schema.dict_schema(core_schema.str_schema(), core_schema.any_schema())
+)
 
 
 def _performing(tool: Tool[Any]) -> Callable[..., Awaitable[Any]]:

@@ -1,10 +1,10 @@
 """Opening all that a run works with: rules, audit, sandbox, workspace, accounts, tools."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from blocks.accounts.open import open_pool
 from blocks.action import Action, Touched
@@ -66,7 +66,8 @@ async def working(run: Begun, chosen: Settings, ask: Ask, notify: Notify) -> Asy
             attended=run.attended,
             dry_run=run.dry_run or policy.dry_run(run.profile),
             approval_s=run.approval_s,
-            tools=visible(policy, run.profile, tools),
+            tools=tools,
+            hidden=hidden_of(policy, run.profile, tools),
             place=place,
             policy=policy,
             audit=open_audit(private_folder(chosen.agents_home), place.redactor),
@@ -85,7 +86,7 @@ async def working(run: Begun, chosen: Settings, ask: Ask, notify: Notify) -> Asy
         try:
             yield work
         finally:
-            work.close()
+            await asyncio.to_thread(work.close)
 
 
 def governor_of(chosen: Settings) -> Governor | None:
@@ -127,10 +128,10 @@ async def remembering() -> AsyncGenerator[Memory]:
         memory.close()
 
 
-def visible(policy: Policy, profile: str, tools: Mapping[str, Any]) -> dict[str, Any]:
-    """Tools without those that the rules never allow: a model does not try what it does not see."""
-    seen = set(policy.visible(tuple(tools), profile))
-    return {name: tool for name, tool in tools.items() if name in seen}
+def hidden_of(policy: Policy, profile: str, tools: Iterable[str]) -> frozenset[str]:
+    """The tools that the rules never allow, by name."""
+    names = frozenset(tools)
+    return names.difference(policy.visible(names, profile))
 
 
 def place_of(run: Begun, chosen: Settings, policy: Policy) -> Place:

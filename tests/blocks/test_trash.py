@@ -150,6 +150,23 @@ def test_only_what_is_old_is_purged(workspace: Workspace, trash: Trash, monkeypa
     assert trash.list() == (new,)
 
 
+def test_what_cannot_be_deleted_keeps_nothing_else_from_it(workspace: Workspace, tmp_path: Path) -> None:
+    trash = Trash(tmp_path / "trash")
+    stuck, other = trash.put(workspace, "folder"), trash.put(workspace, "file")
+    path = tmp_path / "trash" / stuck.trash_id / "content" / "deep" / "inner"
+    if subprocess.run(["chattr", "+i", path], capture_output=True).returncode:
+        pytest.skip("files cannot be made immutable here")
+    try:
+        with pytest.raises((NotAllowed, StoreFailed)):
+            trash.purge(-1)
+        assert other.trash_id not in left(tmp_path)
+        Trash(tmp_path / "trash")  # opens all the same
+    finally:
+        subprocess.run(["chattr", "-i", path], check=True)
+    assert [one.trash_id for one in Trash(tmp_path / "trash").purge(-1)] in ([stuck.trash_id], [])
+    assert left(tmp_path) == []
+
+
 def test_folders_that_were_made_read_only_are_purged(workspace: Workspace, tmp_path: Path) -> None:
     # Root may write anywhere, unless it gives that up.
     (workspace.root / "folder" / "deep").chmod(0o555)

@@ -1,7 +1,6 @@
 """`c500 stop`: agents are stopped at once, and go on when the stop is cleared."""
 
 import asyncio
-import getpass
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from redis import Redis
 from typer.testing import CliRunner
 
 import deployments.cli.stop
+from blocks.approvals import login_name
 from blocks.errors import BadInput, StoreFailed
 from blocks.settings import settings
 from blocks.switches import FileSwitches, Switch, open_switches
@@ -38,10 +38,10 @@ def test_all_agents_are_stopped_and_it_is_kept_who_did_it_when_and_why() -> None
     told = stop("--all", "--reason", "it deploys again and again")
     assert told.exit_code == 0, told.output
     [switch] = files().list()
-    assert (switch.scope, switch.by, switch.reason) == ("all", getpass.getuser(), "it deploys again and again")
+    assert (switch.scope, switch.by, switch.reason) == ("all", login_name(), "it deploys again and again")
     assert switch.at
     assert begun <= switch.at <= datetime.now(UTC)
-    assert told.stdout.startswith(f"all agents stopped by {getpass.getuser()} at ")
+    assert told.stdout.startswith(f"all agents stopped by {login_name()} at ")
 
 
 @pytest.mark.parametrize(("option", "scope"), [("--agent", "agent"), ("--run", "run")])
@@ -69,7 +69,7 @@ def test_stops_are_listed_for_people_and_for_programs() -> None:
     (settings().agents_home / "switches" / "all").touch()
     lines = stop("--list").stdout.splitlines()
     assert lines[0].startswith("all agents stopped by ")
-    assert lines[1].endswith(": why?[31m")
+    assert lines[1].endswith(r": why\x1b[31m")
     assert [one["scope"] for one in json.loads(stop("--list", "--json").stdout)] == ["all", "run"]
 
 

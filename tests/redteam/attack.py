@@ -1,9 +1,9 @@
 """Runs of an agent under attack: all of it is the real thing but the model, and in `call` the flow around it."""
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,14 +15,14 @@ from blocks.settings import settings
 from blocks.store import open_store
 from flows import agent
 from tasks.agents.opened import Opened
-from tasks.agents.result import AgentOptions, AgentResult
+from tasks.agents.result import AgentOptions, AgentResult, AgentTrouble
 from tasks.agents.runs import Begun, RunStore
 from tasks.agents.tools import commands, web
 from tasks.agents.working import hosts_of, working
 from tests.redteam.case import RunCase, Turn
 from tests.redteam.obedient import Obedient, ObedientPool
 from tests.redteam.people import People
-from tests.redteam.world import NAME, World, remember
+from tests.redteam.world import NAME, World, remember, serve_mcp
 
 WORDS = (
     *("alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliett", "kilo", "lima"),
@@ -84,7 +84,10 @@ async def attacked(case: RunCase, world: World, patch: pytest.MonkeyPatch) -> En
     (world.folder / "accounts.yaml").write_text(ACCOUNTS)
     await remember(world, case)
     if case.session:
-        await _run(case, world, case.session, EARLIER, patch)
+        earlier = case.model_copy(update={"user": case.session_of or case.user})
+        serve_mcp(case.mcp[:1], world)
+        await _run(earlier, world, case.session, EARLIER, patch)
+    serve_mcp(case.mcp[1:], world)
     with clock_off(case.clock_s, patch):
         return await _run(case, world, case.turns, RUN, patch)
 
@@ -105,16 +108,30 @@ async def _run(
             yield work
 
     goal, options = world.filled(case.goal), options_of(case, world)
+    error: C500Error | None = None
     with patch.context() as now:
         now.setattr("flows.agent._at_work", at_work)
-        with suppress(C500Error):  # what came of it lies in the store all the same
+        try:
             if case.driver == "run":
                 await agent.run_agent(goal, NAME, options, run_id=run_id)
             else:
                 await agent._run(run_id, goal, NAME, options)
+        except C500Error as raised:  # what came of a run lies in the store all the same
+            error = raised
     result = RunStore(open_store()).result(run_id)
-    assert result is not None, "the run was not begun, or has no end"
+    if result is None:
+        assert error is not None, "the run has no end"
+        result = refused(case, error)
     return Ended(model, people, result, told)
+
+
+def refused(case: RunCase, error: C500Error) -> AgentResult:
+    """The end of a run that was not begun."""
+    trouble = AgentTrouble(code=error.code, message=error.message, fix=error.fix)
+    now = datetime.now(UTC)
+    return AgentResult(
+        run_id=RUN, agent=NAME, goal=case.goal, status="failed", profile=case.profile, trouble=trouble, ended_at=now
+    )
 
 
 def prepare(work: Opened, run: Begun, case: RunCase, world: World, model: Obedient, accounts: Accounts) -> None:

@@ -1,6 +1,7 @@
 """Runs at once on one budget, against a simulated provider that counts what it charges."""
 
 import asyncio
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,8 +24,6 @@ from tasks.agents.runs import RunStore
 from tests.fakes.llm.agent_model import agent_model
 from tests.redteam.case import BudgetCase
 
-import time
-
 
 async def spent(case: BudgetCase, folder: Path, patch: pytest.MonkeyPatch) -> tuple[float, list[AgentResult]]:
     """What the provider charged in dollars, and how each run ended."""
@@ -45,6 +44,9 @@ async def spent(case: BudgetCase, folder: Path, patch: pytest.MonkeyPatch) -> tu
         return model.charged_usd, [one for one in results if one is not None]
 
 
+LONGEST_S = 30.0
+"""A run that waits for a budget instead of ending at it is a failure, and no reason to wait for a day."""
+
 WORDS = ("pump", "valve", "filter", "motor", "belt", "gauge")
 
 
@@ -61,7 +63,8 @@ async def _run(case: BudgetCase, number: int, workspace: Path) -> None:
         budget_usd=case.budget_usd,
     )
     with suppress(C500Error):  # its end lies in the store
-        await agent._run(_run_id(number), "Look at the pump.", "reader", options)  # noqa: SLF001 - without Prefect
+        async with asyncio.timeout(LONGEST_S):
+            await agent._run(_run_id(number), "Look at the pump.", "reader", options)
 
 
 async def _rivals(case: BudgetCase) -> None:

@@ -163,6 +163,7 @@ class Expected(Frozen):
         unsent: Texts that no web server was asked for.
         changed: What is otherwise in the workspace afterwards, by name; None where it is gone. Everything else is as it
             was, and so is all that lies outside of it.
+        unshown: Texts that do not stand so in what the Prefect UI shows of the run.
         shows: Nothing came of it though every call was made: texts of a `done` record, as the sandbox's refusal.
         status: How the run ended; None for any way.
     """
@@ -175,6 +176,7 @@ class Expected(Frozen):
     unsent: tuple[str, ...] = ()
     knows: bool = False
     changed: dict[str, str | None] = {}
+    unshown: tuple[str, ...] = ()
     shows: tuple[str, ...] = ()
     status: str | None = None
 
@@ -206,11 +208,13 @@ class RunCase(Case):
         memory: What is remembered.
         web: Pages of a web server on loopback, by path; the agent may read them.
         prometheus: Labels of the series that a Prometheus on loopback answers with.
+        mcp: What an MCP server says of its tool `add`: in the earlier run of the session, and now.
         database: Statements that make an SQLite database, which the agent may read as `shop`.
         environment: Variables of our own process.
         policy: The operator's own rules.
         profile, attended, goal, user, budget_usd: Of the run.
         session: Turns of an earlier run in the same session.
+        session_of: For whom that run was; None for the same user.
         incident: When the profile `incident` was put in force and until when, in seconds from now.
         clock_s: The machine's clock is set so many seconds off.
         limits: Of the agent.
@@ -234,6 +238,7 @@ class RunCase(Case):
     memory: tuple[Remembered, ...] = ()
     web: dict[str, Page] = {}
     prometheus: tuple[Texts, ...] = ()
+    mcp: tuple[str, ...] = ()
     database: tuple[str, ...] = ()
     environment: Texts = {}
     policy: dict[str, Any] = {}
@@ -243,6 +248,7 @@ class RunCase(Case):
     user: str = "ann"
     budget_usd: float | None = None
     session: tuple[Annotated[Turn, BeforeValidator(_turn)], ...] = ()
+    session_of: str | None = None
     incident: tuple[float, float] | None = None
     clock_s: float = 0
     limits: dict[str, Any] = {}
@@ -261,7 +267,8 @@ class RunCase(Case):
         if ends == "asked" and not any(one.phase in ("asked", "answered") for one in records):
             raise ValueError("a case that ends asked names the record of the question")
         unheard = bool(self.expected.told) and any(one.phase == "model_call" and one.has for one in records)
-        if ends == "blocked" and not (unheard or self.expected.shows or any(one.is_block for one in records)):
+        harmless = unheard or self.expected.shows or self.expected.unshown or self.expected.status == "failed"
+        if ends == "blocked" and not (harmless or any(one.is_block for one in records)):
             raise ValueError("a case that ends blocked names the record of that, or what the call shows")
         return self
 

@@ -3,9 +3,11 @@
 import json
 from base64 import b64decode
 from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from blocks.action import canonical
 from blocks.audit import open_key, verify
 from blocks.audit.entry import Entry
 from blocks.audit.places import open_audit
@@ -65,23 +67,26 @@ def _is_on_record(case: RunCase, world: World, entries: list[Entry]) -> None:
         assert one.most is None or _count(one, entries) <= one.most, f"too often: {_shown(one)}\n{told}"
     for one in case.expected.never:
         assert not _count(one, entries), f"on record: {_shown(one)}\n{told}"
-    refused = {one.call_id for one in entries if one.decision in ("deny", "forbid")} | _unanswered(entries)
-    done = {one.call_id for one in entries if one.phase in ("started", "done")}
-    assert not (both := (refused - {None}) & done), f"refused, and done all the same: {both}\n{told}"
+    both = _refused(entries) & {_call(one) for one in entries if one.phase in ("started", "done")}
+    assert not both, f"refused, and done all the same: {both}\n{told}"
 
 
-def _unanswered(entries: Iterable[Entry]) -> set[str | None]:
-    """Calls that were asked about, and to which nobody agreed."""
-    every = list(entries)
-    agreed = {one.call_id for one in every if one.phase == "answered" and one.outcome == "approved"}
-    return {one.call_id for one in every if one.phase == "asked"} - agreed
+def _call(entry: Entry) -> tuple[str | None, ...]:
+    return entry.run_id, entry.call_id, entry.tool
+
+
+def _refused(entries: Sequence[Entry]) -> set[tuple[str | None, ...]]:
+    """Calls that were refused, or that were asked about and to which nobody agreed."""
+    denied = {_call(one) for one in entries if one.decision in ("deny", "forbid") and one.call_id is not None}
+    asked = {_call(one) for one in entries if one.phase == "asked"}
+    return denied | asked - {_call(one) for one in entries if one.phase == "answered" and one.outcome == "approved"}
 
 
 def _count(wanted: Wanted, entries: Iterable[Entry]) -> int:
     fields = wanted.model_dump(exclude_none=True, exclude={"has", "most"})
     return sum(
         all(getattr(entry, name) == value for name, value in fields.items())
-        and (wanted.has is None or wanted.has in _line(entry, whole=True))
+        and (wanted.has is None or wanted.has in _texts(entry))
         for entry in entries
     )
 
@@ -90,15 +95,20 @@ def _shown(wanted: Wanted) -> str:
     return str(wanted.model_dump(exclude_none=True))
 
 
-def _line(entry: Entry, *, whole: bool = False) -> str:
-    text = str(entry.model_dump(exclude_none=True, exclude={"policy_version", "run_id", "user"}))
-    return text if whole else text[:600]
+def _texts(entry: Entry) -> str:
+    told = (entry.outcome, entry.trigger, entry.reasoning, canonical(entry.arguments), canonical(entry.details))
+    return "\n".join(text for text in told if text)
+
+
+def _line(entry: Entry) -> str:
+    shown = {"phase", "tool", "arguments", "decision", "rule", "trigger", "outcome", "approvers"}
+    return str(entry.model_dump(exclude_defaults=True, include=shown))[:600]
 
 
 def _nothing_changed(before: State, after: State, allowed: dict[str, str | None]) -> None:
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     folders = {name for name in changed if _is_folder(before.get(name)) and _is_folder(after.get(name))}
-    names = {f"workspace/{name}" for name in allowed}
+    names = {name for name in changed for one in allowed if fnmatchcase(name, f"workspace/{one}")}
     assert changed - folders <= names, f"changed: {sorted(changed - folders)}"
     for name, text in allowed.items():
         found = after.get(f"workspace/{name}")
@@ -122,6 +132,7 @@ def _nothing_leaked(case: RunCase, world: World, ended: Ended) -> None:
         "the model's prompts": "" if case.expected.knows else ended.model.read,
         "the audit": _content(world.home / "audit"),
         "what Prefect keeps of calls": _content(world.home / "results"),
+        "the memory": _content(world.home / "memory"),
         "the approvals": _content(world.folder / "store" / "approvals"),
         "the result": ended.result.model_dump_json(),
         "what the web server was asked": "\n".join(world.web.asked),

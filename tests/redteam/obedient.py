@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,16 +19,16 @@ Message = dict[str, Any]
 
 def texts_of(message: Message) -> Iterator[str]:
     """All texts of a message, of whatever stands in it as JSON too."""
-    content = message.get("content") or ""
-    try:
-        yield from _strings(json.loads(content))
-    except ValueError:
-        yield content
+    yield from _strings(message.get("content") or "")
 
 
 def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
+        for line in (value, *value.splitlines()):
+            with suppress(ValueError):
+                if line.startswith(("{", "[")):
+                    yield from _strings(json.loads(line))
     elif isinstance(value, dict):
         for name, inner in value.items():
             yield name

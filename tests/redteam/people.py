@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from blocks.action import hash_of
-from blocks.approvals import Approvals, Decision, open_approvals
+from blocks.approvals import Approvals, Decision, login_name, open_approvals
 from blocks.approvals.request import ApprovalRequest
 from blocks.approvals.request import Vote as Cast
 from blocks.approvals.seal import Seal
@@ -65,7 +65,7 @@ class People:
         try:
             approvals.vote(
                 request.approval_id,
-                by=fill(vote.by),
+                by=fill(vote.by).replace("<login>", login_name()),
                 verdict=vote.says,
                 channel=vote.channel,
                 now=now,

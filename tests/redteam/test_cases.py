@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.artifacts import Artifact
 
 from blocks.settings import settings
 from tests.redteam import audits, budgets
@@ -37,7 +38,11 @@ async def test_a_run_under_attack(case: RunCase, tmp_path: Path, monkeypatch: py
 async def test_a_flow_under_attack(case: RunCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with built(case, tmp_path, monkeypatch) as world:
         before = world.state()
-        judge(case, world, before, await attacked(case, world, monkeypatch))
+        ended = await attacked(case, world, monkeypatch)
+        judge(case, world, before, ended)
+        shown = await Artifact.aget(f"agent-{ended.result.run_id}")
+        assert shown is not None
+        assert not [text for text in case.expected.unshown if text in str(shown.data)], shown.data
 
 
 @of("budget")

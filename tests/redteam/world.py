@@ -4,7 +4,8 @@ import os
 import re
 import sqlite3
 import subprocess
-from collections.abc import Generator
+import sys
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -178,13 +179,13 @@ def _write_rules(world: World, case: RunCase) -> None:
         world.web.pages |= {path: Page(**world.filled(page.model_dump())) for path, page in case.web.items()}
     (world.folder / "policy.yaml").write_text(yaml.safe_dump(rules))
     (world.folder / "definitions").mkdir()
-    limits = yaml.safe_dump({"limits": case.limits}) if case.limits else ""
-    (world.folder / "definitions" / f"{NAME}.yaml").write_text(AGENT + limits)
+    more = ({"limits": case.limits} if case.limits else {}) | ({"mcp": ["fake"]} if case.mcp else {})
+    (world.folder / "definitions" / f"{NAME}.yaml").write_text(AGENT + (yaml.safe_dump(more) if more else ""))
     if case.database:
         file = sqlite3.connect(world.folder / "shop.db")
         file.executescript(";".join(world.filled(case.database)))
         file.close()
-        (world.folder / "databases.yaml").write_text("shop:\n  url: sqlite:///shop.db\n")
+        (world.folder / "databases.yaml").write_text("databases:\n  shop:\n    url: sqlite:///shop.db\n")
 
 
 def _set(world: World, case: RunCase, patch: pytest.MonkeyPatch) -> None:
@@ -194,10 +195,12 @@ def _set(world: World, case: RunCase, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("AGENTS_DIR", str(world.folder / "definitions"))
     if case.policy or case.web:
         patch.setenv("POLICY_FILE", str(world.folder / "policy.yaml"))
+    if case.mcp:
+        patch.setenv("MCP_FILE", str(world.folder / "mcp.yaml"))
     if case.database:
         patch.setenv("DATABASES_FILE", str(world.folder / "databases.yaml"))
     if case.prometheus:
-        world.web.pages["/api/v1/query"] = prometheus_page(world.filled(case.prometheus))
+        world.web.pages.setdefault("/api/v1/query", prometheus_page(world.filled(case.prometheus)))
         patch.setenv("PROMETHEUS_URL", f"http://{world.web.place}")
     settings.cache_clear()
     if case.no_sandbox:
@@ -206,6 +209,16 @@ def _set(world: World, case: RunCase, patch: pytest.MonkeyPatch) -> None:
         now = datetime.now(UTC)
         begins, ends = (now + timedelta(seconds=one) for one in case.incident)
         activate(world.home / "policy", "ann", "it burns", until=ends, now=begins)
+
+
+def serve_mcp(said: Sequence[str], world: World) -> None:
+    """Have an MCP server that says this of its tool `add`."""
+    if not said:
+        return
+    (world.folder / "said.txt").write_text(world.filled(said[0]))
+    command = [sys.executable, "-m", "tests.fakes.mcp_server", str(world.folder / "said.txt")]
+    server = {"command": command, "env": {"PYTHONPATH": os.environ["PYTHONPATH"]}}
+    (world.folder / "mcp.yaml").write_text(yaml.safe_dump({"servers": {"fake": server}}))
 
 
 def _no_bubblewrap(_readable: tuple[Path, ...]) -> Sandbox:

@@ -1,6 +1,6 @@
 """Where the stories of the book happen again: a workspace, an operator's agents and rules, a model that obeys."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,13 +35,20 @@ class House:
         """The accounts file."""
         return self.folder / "accounts.yaml"
 
-    def agent(self, name: str, *tools: str, context: Mapping[str, str] | None = None, **facts: Any) -> str:
+    def agent(
+        self,
+        name: str,
+        *tools: str,
+        context: Mapping[str, str] | None = None,
+        more_context: Sequence[str] = (),
+        **facts: Any,
+    ) -> str:
         """Write an agent's file, and the files that it always sees; gives its name."""
         folder = self.folder / "definitions"
         content = {"description": name, "role": f"You are {name}.", "remembers": False, "tools": [*tools], **facts}
         for file, text in (context or {}).items():
             (folder / file).write_text(text)
-            content.setdefault("context", []).append(file)
+        content["context"] = [*(context or {}), *more_context]
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
         return name
 

@@ -4,7 +4,7 @@ import random
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,9 @@ from tests.stories.house import House, allow
 
 GOAL = "See whether our services are well, and open tickets for what is not."
 CREATE, QUEUE = "mcp_tickets_create_ticket", "mcp_tickets_ticket_queue"
+TRUSTED = allow("tickets", CREATE, QUEUE)
 BOUNDLESS = {"steps": 10_000, "actions": 10_000, "same_action": 10_000, "polls": 10_000, "tokens": None}
+"""Limits of an operator who does not want the agent to be held up."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,12 @@ def system(served: TicketSystem, house: House) -> TicketSystem:
     tools = {"ticket_queue": {"risk": "low", "read_only": True, "outside": False}}
     server = {"url": served.url, "usual": usual, "tools": tools}
     (house.folder / "mcp.yaml").write_text(yaml.safe_dump({"servers": {"tickets": server}}))
-    house.agent("watcher", mcp=["tickets"], limits=BOUNDLESS)
     return served
+
+
+def watcher(house: House, **limits: Any) -> str:
+    """Write the agent of the book, without limits but these."""
+    return house.agent("watcher", mcp=["tickets"], limits=BOUNDLESS | limits)
 
 
 def as_in_the_book(asked: Asked) -> Any:
@@ -86,10 +92,15 @@ def as_in_the_book(asked: Asked) -> Any:
 
 
 def worried(asked: Asked) -> Any:
-    """With other words each time, and without looking."""
+    """It opens tickets with other words each time, and without looking."""
+    if turn_of(asked) > MOST_TURNS:
+        return "That is enough."
     words = random.Random(turn_of(asked)).sample(WORDS.split(), 12)
     return calls((CREATE, {"title": " ".join(words[:4]), "text": " ".join(words) * 3}))
 
+
+MOST_TURNS = 400
+"""Then even this model ends, so that a test fails and does not hang."""
 
 WORDS = (
     "probe pool quota queue timeout cache replica certificate token gateway memory startup schema client leader disk "
@@ -99,16 +110,51 @@ WORDS = (
 
 async def test_with_the_shipped_rules_no_ticket_is_opened_without_a_person(house: House, system: TicketSystem) -> None:
     with agent_model(house.accounts, as_in_the_book):
-        result = await house.run(GOAL, "watcher")
-    print("RESULT", system.tickets, result.status, house.rules_that_decided(result.run_id))
+        result = await house.run(GOAL, watcher(house))
     assert system.tickets == 1
+    assert result.status == "limited"
+    assert "unattended" in house.rules_that_decided(result.run_id)
 
 
-@pytest.mark.parametrize(("loop", "most"), [(as_in_the_book, 4), (worried, 6)])
-async def test_a_watcher_that_may_open_tickets_is_ended_after_a_few(
-    house: House, system: TicketSystem, loop: Callable[[Asked], Any], most: int
+async def test_a_watcher_that_may_open_tickets_is_ended_after_a_few(house: House, system: TicketSystem) -> None:
+    house.rules(TRUSTED)
+    with agent_model(house.accounts, as_in_the_book):
+        result = await house.run(GOAL, watcher(house))
+    assert 2 <= system.tickets <= 4
+    assert (result.status, result.trouble and result.trouble.code) == ("limited", "GUARD_TRIPPED")
+    assert "guard:loop" in house.rules_that_decided(result.run_id)
+
+
+@pytest.mark.parametrize("actions", [12, pytest.param(312, marks=pytest.mark.soak)])
+async def test_tickets_that_all_differ_are_ended_by_the_limit_of_actions(
+    house: House, system: TicketSystem, actions: int
 ) -> None:
-    house.rules(allow("tickets", CREATE, QUEUE))
-    with agent_model(house.accounts, loop):
-        result = await house.run(GOAL, "watcher")
-    print("RESULT", system.tickets, result.status, result.usage, house.rules_that_decided(result.run_id))
+    house.rules(TRUSTED)
+    with agent_model(house.accounts, worried):
+        result = await house.run(GOAL, watcher(house, actions=actions))
+    assert 2 <= system.tickets <= 1 + actions
+    assert (result.status, result.trouble and result.trouble.code) == ("limited", "GUARD_TRIPPED")
+
+
+async def test_tickets_that_all_differ_are_ended_by_the_budget_of_the_run(house: House, system: TicketSystem) -> None:
+    house.rules(TRUSTED)
+    with agent_model(house.accounts, worried) as model:
+        result = await house.run(GOAL, watcher(house), budget_usd=0.05)
+        charged_usd = model.charged_usd
+    assert charged_usd <= 0.05
+    assert 2 <= system.tickets <= 30
+    assert (result.status, result.trouble and result.trouble.code) == ("limited", "BUDGET_EXCEEDED")
+
+
+@pytest.mark.parametrize("starts", [5, pytest.param(288, marks=pytest.mark.soak)])
+async def test_a_watcher_that_starts_every_five_minutes_spends_the_budget_of_its_user_and_no_more(
+    house: House, system: TicketSystem, starts: int
+) -> None:
+    house.rules(TRUSTED)
+    with agent_model(house.accounts, as_in_the_book, budgets={"user": {"usd": 0.06}}) as model:
+        results = [await house.run(GOAL, watcher(house)) for _ in range(starts)]
+        charged_usd = model.charged_usd
+    assert charged_usd <= 0.06
+    assert 2 <= system.tickets <= 1 + 3 * 3
+    assert results[-1].trouble is not None
+    assert (results[-1].trouble.code, results[-1].usage.actions) == ("BUDGET_EXCEEDED", 0)

@@ -1,11 +1,11 @@
 """Beginning a team's run: who coordinates, who is in it, under which rules; fixed then for all its attempts."""
 
-import getpass
 import re
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from blocks.approvals import login_name
 from blocks.errors import BadInput, TooLarge
 from blocks.settings import Settings
 from tasks.agents.definition import read_agent
@@ -77,7 +77,7 @@ def drafted(
         specialists={name: read_agent(name, chosen.agents_dir).description for name in coordinator.specialists},
         options=options,
         plan=plan,
-        user=options.user or getpass.getuser(),
+        user=options.user or login_name(),
         workspace=_workspace(chosen, run_id, options),
         started_at=datetime.now(UTC),
     )

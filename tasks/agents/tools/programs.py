@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from blocks.errors import EngineFailed, TimedOut
-from blocks.sandbox.output import Kept
+from blocks.sandbox.output import BoundedOutput
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CHUNK_BYTES = 1 << 16
@@ -71,7 +71,7 @@ async def run_program(
         raise EngineFailed(
             f"{name} cannot be started: {error.strerror}", fix="ask the operator to repair it"
         ) from error
-    out, err = Kept(output_bytes), Kept(output_bytes)
+    out, err = BoundedOutput(output_bytes), BoundedOutput(output_bytes)
     try:
         async with asyncio.timeout(timeout_s):
             await asyncio.gather(_fed(process, stdin), _read(process.stdout, out), _read(process.stderr, err))
@@ -95,7 +95,7 @@ async def _fed(process: asyncio.subprocess.Process, content: bytes) -> None:
         await stdin.wait_closed()
 
 
-async def _read(stream: asyncio.StreamReader | None, kept: Kept) -> None:
+async def _read(stream: asyncio.StreamReader | None, kept: BoundedOutput) -> None:
     while stream is not None and (chunk := await stream.read(CHUNK_BYTES)):
         kept.add(chunk)
 

@@ -10,9 +10,9 @@ from pydantic import AwareDatetime, Field
 
 from blocks.errors import BadInput, EngineFailed, EngineUnavailable, NotAllowed, TimedOut
 from blocks.model import Frozen
+from blocks.plain_text import cut, visible
 from blocks.web_address import web_address
 from tasks.agents.tool import Call, Tool
-from tasks.agents.tools.plain_text import cut, visible
 from tasks.agents.tools.web.call import WebAnswer, WebLimits, WebRequest, call_web
 
 TIMEOUT_S = 20.0

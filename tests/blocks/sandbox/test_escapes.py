@@ -73,6 +73,7 @@ async def test_nothing_of_our_environment_gets_in(
     assert "MINE=yes" in done.stdout
     assert "s3cret" not in done.stdout
     assert "/root" not in done.stdout
+    assert str(Path.cwd()) not in done.stdout
 
 
 async def test_no_open_file_gets_in(bubblewrap: Sandbox, workspace: Path) -> None:
@@ -209,6 +210,50 @@ open(".git/HEAD", "w")
     assert sorted(path.name for path in (workspace / ".git").iterdir()) == ["HEAD", "config", "hooks"]
     assert not list((workspace / ".git" / "hooks").iterdir()) and not list((workspace / ".trash").iterdir())
     assert (workspace / ".git" / "config").read_text() == "[core]\n"
+
+
+async def test_what_git_runs_is_kept_in_repositories_of_folders_too(bubblewrap: Sandbox, workspace: Path) -> None:
+    for place in ("one", "group/two"):
+        (workspace / place / ".git" / "hooks").mkdir(parents=True)
+        (workspace / place / ".git" / "config").write_text("[core]\n")
+    script = """
+for place in ("one", "group/two"):
+    for name in ("hooks/pre-commit", "config", "HEAD"):
+        try:
+            open(f"{place}/.git/{name}", "a")
+            print("written", place, name)
+        except OSError:
+            pass
+"""
+    done = await python(bubblewrap, workspace, script)
+    assert done.stdout.splitlines() == ["written one HEAD", "written group/two HEAD"]
+
+
+async def test_many_folders_and_repositories_do_not_keep_a_program_from_starting(
+    bubblewrap: Sandbox, workspace: Path
+) -> None:
+    for number in range(30):
+        (workspace / f"{number:03}" / ".git" / "hooks").mkdir(parents=True)
+    script = """
+import os
+refused = 0
+for number in range(30):
+    try:
+        open(f"{number:03}/.git/hooks/x", "w")
+    except OSError:
+        refused += 1
+print(refused, sorted(os.listdir("/proc/self/fd")))
+"""
+    done = await python(bubblewrap, workspace, script)
+    assert done.stdout == "20 ['0', '1', '2', '3']\n"
+
+
+async def test_a_folder_that_is_a_link_is_not_looked_into(bubblewrap: Sandbox, workspace: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside" / ".git").mkdir(parents=True)
+    (tmp_path / "outside" / ".git" / "config").write_text("s3cret")
+    (workspace / "link").symlink_to(tmp_path / "outside")
+    done = await shell(bubblewrap, workspace, "cat link/.git/config; ls -R")
+    assert "s3cret" not in done.stdout
 
 
 async def test_links_in_place_of_what_is_kept_are_not_followed(

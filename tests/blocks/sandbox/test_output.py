@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.sandbox.output import Kept
+from blocks.sandbox.output import BoundedOutput
 
 CHUNKS = st.lists(st.binary(max_size=40).map(lambda chunk: bytes(byte % 26 + 97 for byte in chunk)), max_size=20)
 
 
 @given(CHUNKS, st.integers(min_value=0, max_value=60))
 def test_the_beginning_and_the_end_are_kept(chunks: list[bytes], most: int) -> None:
-    kept, whole = Kept(most), b"".join(chunks).decode()
+    kept, whole = BoundedOutput(most), b"".join(chunks).decode()
     for chunk in chunks:
         kept.add(chunk)
     if len(whole) <= most:
@@ -23,7 +23,7 @@ def test_the_beginning_and_the_end_are_kept(chunks: list[bytes], most: int) -> N
 
 
 def test_memory_does_not_grow_with_the_stream() -> None:
-    kept = Kept(1000)
+    kept = BoundedOutput(1000)
     for _ in range(1000):
         kept.add(b"x" * 5000)
     assert len(kept._head) + len(kept._tail) <= 2000

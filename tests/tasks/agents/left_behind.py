@@ -12,7 +12,7 @@ from blocks.store import LocalFiles
 from tasks.agents.begin import begin
 from tasks.agents.definition import AgentDefinition, read_agent
 from tasks.agents.result import AgentOptions, AgentResult, AgentTrouble, Status
-from tasks.agents.runs import Begun, RunStore
+from tasks.agents.runs import Begun, Conversation, RunStore
 from tasks.agents.sweep import discard_workspaces, remove_folders, retire_runs
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
@@ -38,9 +38,9 @@ class Dated(RunStore):
         super().__init__(files)
         self._started_at = started_at
 
-    def begin(self, begun: Begun) -> Begun:
+    def begin(self, begun: Begun, before: Conversation) -> Begun:
         """Keep a run as begun then."""
-        return super().begin(begun.model_copy(update={"started_at": self._started_at}))
+        return super().begin(begun.model_copy(update={"started_at": self._started_at}), before)
 
 
 @dataclass

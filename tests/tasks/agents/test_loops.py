@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.agents.loops import Finding, LoopRules, Loops
+from tasks.agents.loops import FoundLoop, LoopRules, Loops
 
 Step = tuple[str, dict[str, Any], Any]
 """A tool, its arguments, and what it gives back."""
@@ -19,9 +19,9 @@ Step = tuple[str, dict[str, Any], Any]
 PLAN = "the disk of db-3 is nearly full, so the old archives under /var/backups are moved away"
 
 
-def findings(steps: Iterable[Step], *, loops: Loops | None = None, **facts: Any) -> list[Finding | None]:
+def findings(steps: Iterable[Step], *, loops: Loops | None = None, **facts: Any) -> list[FoundLoop | None]:
     """What is found at each step, one after the other; what is found is not made."""
-    loops, found = loops or Loops(), list[Finding | None]()
+    loops, found = loops or Loops(), list[FoundLoop | None]()
     for tool, arguments, result in steps:
         made, finding = loops.begin(tool, arguments, **facts)
         found.append(finding)
@@ -32,7 +32,7 @@ def findings(steps: Iterable[Step], *, loops: Loops | None = None, **facts: Any)
     return found
 
 
-def first(found: Iterable[Finding | None]) -> tuple[int, str] | None:
+def first(found: Iterable[FoundLoop | None]) -> tuple[int, str] | None:
     """At which step the first loop was found, from 1, and of which kind."""
     return next(((number, one.kind) for number, one in enumerate(found, 1) if one), None)
 
@@ -213,7 +213,7 @@ def test_asking_for_a_state_again_and_again_is_the_use_of_some_tools() -> None:
 
 
 def test_polls_do_not_hide_a_cycle_of_what_changes_something() -> None:
-    loops, found = Loops(), list[Finding | None]()
+    loops, found = Loops(), list[FoundLoop | None]()
     for _ in range(3):
         found += findings([("restart", {"service": "api"}, "restarted")], loops=loops)
         found += findings([("state", {"service": "api"}, "down")], loops=loops, polls=True)

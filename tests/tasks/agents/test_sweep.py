@@ -87,7 +87,9 @@ def test_a_run_that_a_process_is_at_is_left_alone(left: LeftBehind) -> None:
 def test_the_workspace_of_a_conversation_stays(left: LeftBehind) -> None:
     left.run(A, begun=40, ended=39, session="notes")
     left.run(B, begun=40, ended=39, session=C)
-    left.store.continue_with(C, [], ())
+    begun = left.store.begun(B)
+    assert begun is not None
+    left.store.continue_with(begun, [], ())
     left.run(C, begun=40, ended=39)
     gone = left.sweep()
     assert gone["retired"].count == 3

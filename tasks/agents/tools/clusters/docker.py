@@ -9,8 +9,8 @@ from pydantic import Field, StringConstraints
 from blocks.action import Risk, Touched
 from blocks.errors import C500Error, EngineFailed, EngineUnavailable, NotAllowed, NotFound
 from blocks.model import Frozen
+from blocks.plain_text import cut
 from tasks.agents.tool import Call, Tool
-from tasks.agents.tools.plain_text import cut
 from tasks.agents.tools.programs import Ran, run_program
 
 TIMEOUT_S = 45.0

@@ -9,8 +9,8 @@ from pydantic import Field, StringConstraints
 from blocks.action import Touched
 from blocks.errors import C500Error, EngineFailed, EngineUnavailable, NotAllowed, NotFound, TimedOut
 from blocks.model import Frozen
+from blocks.plain_text import cut
 from tasks.agents.tool import Call, Place, Tool
-from tasks.agents.tools.plain_text import cut
 from tasks.agents.tools.programs import Ran, run_program
 
 TIMEOUT_S = 45.0

@@ -3,10 +3,10 @@
 from typing import Any
 
 from blocks.action import Touched
+from blocks.plain_text import cut
 from tasks.agents.tool import Call, Place, Tool
 from tasks.agents.tools.clusters.kubernetes import Cluster, KubectlApply, KubectlRolloutRestart, KubectlScale
 from tasks.agents.tools.clusters.manifests import checked_manifest
-from tasks.agents.tools.plain_text import cut
 
 DIFFERENT = 1
 """Exit code of `kubectl diff` where something would change."""

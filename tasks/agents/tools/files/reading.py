@@ -11,13 +11,13 @@ from pydantic import Field, StringConstraints, model_validator
 from blocks.action import Touched
 from blocks.errors import BadInput
 from blocks.model import Frozen
+from blocks.plain_text import cut
 from blocks.progress import in_thread
 from blocks.sandbox import Limits
 from blocks.workspace import Entry, Workspace, is_protected
 from tasks.agents.tool import Call, Place, Tool
 from tasks.agents.tools.boxed import run_reading
 from tasks.agents.tools.files.slices import first_and_last, from_line, part
-from tasks.agents.tools.plain_text import cut
 
 USUAL_BYTES = 12_000
 MOST_BYTES = 16_000

@@ -8,12 +8,12 @@ from pydantic import Field
 from blocks.action import Touched
 from blocks.errors import BadInput, Conflict, NotFound
 from blocks.model import Frozen
+from blocks.plain_text import cut
 from blocks.progress import in_thread
 from blocks.workspace import Workspace
 from tasks.agents.tool import Call, Place, Tool
 from tasks.agents.tools.files.reading import PathName
 from tasks.agents.tools.files.versions import Versions, digest
-from tasks.agents.tools.plain_text import cut
 
 MOST_CHARS = 1_000_000
 DIFF_LINES = 3000

@@ -16,11 +16,11 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from blocks.errors import BadInput, C500Error, EngineFailed, NotAllowed, NotFound
+from blocks.plain_text import cut
 from blocks.progress import in_thread
 from blocks.sandbox import Completed, Limits
 from tasks.agents.tool import Place
 from tasks.agents.tools.boxed import checked, run_reading
-from tasks.agents.tools.plain_text import cut
 
 OUTPUT_BYTES = 15_000
 LIMITS = Limits(wall_s=60, cpu_s=60, output_bytes=OUTPUT_BYTES)

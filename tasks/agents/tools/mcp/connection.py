@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks.errors import C500Error, EngineFailed, EngineUnavailable, TimedOut
+from blocks.plain_text import cut, visible
 from blocks.secret_reference import secret_at
 from tasks.agents.tools.mcp.file import McpServer
-from tasks.agents.tools.plain_text import cut, visible
 from tasks.agents.tools.programs import PATH
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from blocks.action import hash_of
-from blocks.errors import NotFound, StoreFailed
+from blocks.errors import Conflict, NotFound, StoreFailed
 from blocks.model import Frozen
 from blocks.whole_file import write_whole
 
@@ -81,29 +81,47 @@ class Pins:
             if (found := {name: pin.seen for name, pin in pins.items() if pin.seen is not None})
         }
 
-    def accept(self, server: str, tool: str | None = None) -> list[str]:
-        """Accept what a server says now.
+    def waiting_of(self, server: str, tool: str | None = None) -> dict[str, Said]:
+        """What a server says of its tools that nobody accepted yet.
 
         Args:
             server: Its name.
             tool: One of its tools; None for all that wait.
 
+        Raises:
+            NotFound: nothing waits there.
+            StoreFailed: the file cannot be read.
+        """
+        said = self.waiting().get(server, {})
+        if not (found := {name: one for name, one in said.items() if tool in (None, name)}):
+            what = f"tool {tool!r} of MCP server {server!r}" if tool else f"tool of MCP server {server!r}"
+            raise NotFound(f"no {what} waits to be accepted", fix="start an agent that uses it, then look again")
+        return found
+
+    def accept(self, server: str, said: Mapping[str, Said]) -> list[str]:
+        """Accept what a server says of tools, and nothing that it has said since somebody looked.
+
+        Args:
+            server: Its name.
+            said: What was looked at, by tool; see `waiting_of`.
+
         Returns:
             The tools that were accepted.
 
         Raises:
-            NotFound: nothing waits there.
+            Conflict: it says something else by now; then none is accepted.
             StoreFailed: the file cannot be read or written.
         """
         with self._changing() as servers:
             pins = servers.get(server, {})
-            accepted = [name for name, pin in pins.items() if pin.seen is not None and (tool is None or name == tool)]
-            if not accepted:
-                what = f"tool {tool!r} of MCP server {server!r}" if tool else f"tool of MCP server {server!r}"
-                raise NotFound(f"no {what} waits to be accepted", fix="start an agent that uses it, then look again")
-            for name in accepted:
-                pins[name] = Pin(accepted=hash_of(name, pins[name].seen))
-            return accepted
+            for name, one in said.items():
+                if name not in pins or pins[name].seen != one:
+                    raise Conflict(
+                        f"MCP server {server!r} says something else of {name!r} by now, or it was accepted meanwhile",
+                        fix="look at it again",
+                    )
+                pins[name] = Pin(accepted=hash_of(name, one))
+            return list(said)
 
     @contextmanager
     def _changing(self) -> Generator[dict[str, dict[str, Pin]]]:

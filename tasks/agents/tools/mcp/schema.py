@@ -8,7 +8,7 @@ from pydantic_core import CoreSchema
 from blocks.action import canonical
 from blocks.errors import Unsupported
 from blocks.language.validation import problems_of, schema_problems
-from tasks.agents.tools.plain_text import cut, visible
+from blocks.plain_text import cut, visible
 
 MOST_SCHEMA_CHARS = 20_000
 MOST_ARGUMENT_CHARS = 100_000

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks.errors import C500Error, Unsupported
+from blocks.plain_text import cut, visible
 from tasks.agents.tool import Call, Tool
 from tasks.agents.tools.mcp.connection import McpConnection
 from tasks.agents.tools.mcp.file import McpServers
 from tasks.agents.tools.mcp.pins import Pins, Said
 from tasks.agents.tools.mcp.schema import McpArguments, arguments_of
-from tasks.agents.tools.plain_text import cut, visible
 
 if TYPE_CHECKING:
     import mcp
@@ -98,7 +98,8 @@ def offered(connection: McpConnection, said: list[Said], pins: Pins, offer: McpO
         try:
             if name in changed:
                 raise Unsupported(
-                    "what the server says of it is new or changed", fix="look at it, then accept it if it is right"
+                    "what the server says of it is new or changed",
+                    fix="see it with `c500 agents mcp list`; if it is right, `c500 agents mcp accept` it",
                 )
             yield _tool(connection, one)
         except Unsupported as error:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urljoin
 
-from tasks.agents.tools.plain_text import visible
+from blocks.plain_text import visible
 
 UNSEEN = {"script", "style", "noscript", "template", "svg", "math", "iframe", "object", "head", "select", "canvas"}
 BLOCKS = {

@@ -9,10 +9,10 @@ from pydantic import Field, field_validator
 from blocks.action import Touched
 from blocks.errors import Unsupported
 from blocks.model import Frozen
+from blocks.plain_text import decoded, visible
 from blocks.progress import in_thread
 from blocks.web_address import check_literal, web_address
 from tasks.agents.tool import Call, Place, Tool
-from tasks.agents.tools.plain_text import decoded, visible
 from tasks.agents.tools.web.call import WebAnswer, WebLimits, WebRequest, call_web
 from tasks.agents.tools.web.html_text import page_text
 

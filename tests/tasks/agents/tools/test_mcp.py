@@ -109,9 +109,9 @@ async def test_a_changed_description_is_not_offered_until_it_is_accepted(hand: H
         assert set(offer.absent) == {"calc/add", "calc/leak"} and "changed" in offer.absent["calc/add"]
     pins = pins_of(state)
     assert "evil.example" in pins.waiting()["calc"]["add"]["description"]
-    assert pins.accept("calc", "leak") == ["leak"]
+    assert pins.accept("calc", pins.waiting_of("calc", "leak")) == ["leak"]
     with pytest.raises(NotFound):
-        pins.accept("calc", "leak")
+        pins.waiting_of("calc", "leak")
     async with mcp_tools(one, state) as offer:
         assert [tool.name for tool in offer.tools] == ["mcp_calc_leak"]
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from blocks.errors import BadInput, StoreFailed, Unsupported
+from blocks.errors import BadInput, Conflict, StoreFailed, Unsupported
 from tasks.agents.tools.mcp import read_mcp
 from tasks.agents.tools.mcp.file import McpServer
 from tasks.agents.tools.mcp.pins import Pins
@@ -86,6 +86,20 @@ def test_a_change_that_is_taken_back_is_no_change(tmp_path: Path) -> None:
     pins.hold("a", {"x": said("x")})
     pins.hold("a", {"x": said("x", "else")})
     assert pins.hold("a", {"x": said("x")}) == set() and pins.waiting() == {}
+
+
+def test_what_is_accepted_is_what_somebody_looked_at(tmp_path: Path) -> None:
+    pins = Pins(tmp_path / "pins.json")
+    pins.hold("a", {"x": said("x"), "y": said("y")})
+    pins.hold("a", {"x": said("x", "else"), "y": said("y", "else")})
+    looked_at = pins.waiting_of("a")
+    assert pins.waiting_of("a", "y") == {"y": said("y", "else")}
+    pins.hold("a", {"x": said("x", "else"), "y": said("y", "evil")})
+    with pytest.raises(Conflict, match="'y' by now"):
+        pins.accept("a", looked_at)
+    assert set(pins.waiting_of("a")) == {"x", "y"}
+    assert pins.accept("a", pins.waiting_of("a", "x")) == ["x"]
+    assert pins.hold("a", {"x": said("x", "else"), "y": said("y")}) == set()
 
 
 def test_a_tool_that_was_away_is_still_known(tmp_path: Path) -> None:

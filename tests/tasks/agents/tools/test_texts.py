@@ -1,10 +1,10 @@
-"""Texts from outside as a person would see them."""
+"""Pages of the web as a reader would see them."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.agents.tools.plain_text import cut, decoded, visible
+from blocks.plain_text import visible
 from tasks.agents.tools.web.html_text import page_text
 
 URL = "https://example.com/a/"
@@ -47,31 +47,3 @@ def test_broken_pages_are_read_in_time(part: str) -> None:
 def test_any_page_gives_a_text(html: str) -> None:
     title, text = page_text(html, URL)
     assert visible(title + text) == title + text
-
-
-def test_what_only_a_model_reads_is_taken_out() -> None:
-    hidden = "".join(chr(0xE0000 + ord(letter)) for letter in "obey")
-    assert visible(f"a{hidden}b\u200b\u202ec\x1b[31m\r\nd\te") == "abc[31m\nd\te"
-    assert visible("tiếng Việt, 中文, 🙂 and �") == "tiếng Việt, 中文, 🙂 and �"
-
-
-@pytest.mark.parametrize(
-    ("content", "charset", "text"),
-    [
-        ("é".encode("latin-1"), "latin-1", "é"),
-        ("é".encode(), None, "é"),
-        ("é".encode(), "no-such-charset", "é"),
-        ("é".encode(), "zip", "é"),
-        ("é".encode(), "punycode", "é"),
-        ("é".encode(), "utf\0", "é"),
-        (b"\xff", "utf-8", "�"),
-        ("日本".encode("shift_jis"), "Shift_JIS", "日本"),
-    ],
-)
-def test_bytes_are_read_in_their_charset(content: bytes, charset: str | None, text: str) -> None:
-    assert decoded(content, charset) == text
-
-
-def test_long_texts_are_cut_and_said_to_be() -> None:
-    assert cut("abc", 3) == "abc"
-    assert cut("abcd", 3) == "abc… (1 characters left out)"

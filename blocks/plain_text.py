@@ -1,7 +1,12 @@
-"""Text from outside as a person would see it: nothing in it that only a model reads."""
+"""Text from outside as people see it: nothing in it that only a model reads, or that moves a terminal's cursor."""
 
 import codecs
+import json
 import re
+from typing import Any
+
+MOST_CHARS = 4000
+"""Of something long on a page for people."""
 
 INVISIBLE = re.compile(
     "["
@@ -17,8 +22,23 @@ SLOW_CODECS = {"punycode", "idna", "utf-7", "unicode_escape", "raw_unicode_escap
 
 
 def visible(text: str) -> str:
-    """The text without characters that nobody sees; line ends become line feeds."""
+    """For models: the text without characters that nobody sees; line ends become line feeds."""
     return INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def plain(text: str) -> str:
+    """For people: the text with everything that is not printed written as an escape; line breaks too."""
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def json_lines(value: Any) -> str:
+    """JSON over several lines, with nothing in it that a terminal or a reader's eye would take for something else."""
+    return "\n".join(plain(line) for line in json.dumps(value, indent=2, ensure_ascii=False).split("\n"))
+
+
+def cut(text: str, most_chars: int = MOST_CHARS) -> str:
+    """The text, or its beginning and how much was left out."""
+    return text if len(text) <= most_chars else f"{text[:most_chars]}… ({len(text) - most_chars} characters left out)"
 
 
 def decoded(content: bytes, charset: str | None) -> str:
@@ -32,6 +52,5 @@ def decoded(content: bytes, charset: str | None) -> str:
     return content.decode("utf-8", "replace")
 
 
-def cut(text: str, most_chars: int) -> str:
-    """The text, or its beginning and how much was left out."""
-    return text if len(text) <= most_chars else f"{text[:most_chars]}… ({len(text) - most_chars} characters left out)"
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
