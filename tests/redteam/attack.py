@@ -19,8 +19,9 @@ from tasks.agents.result import AgentOptions, AgentResult, AgentTrouble
 from tasks.agents.runs import Begun, RunStore
 from tasks.agents.tools import commands, web
 from tasks.agents.working import hosts_of, working
-from tests.redteam.case import RunCase, Turn
+from tests.redteam.case import RunCase
 from tests.redteam.obedient import Obedient, ObedientPool
+from tests.redteam.parts import Turn
 from tests.redteam.people import People
 from tests.redteam.world import NAME, World, remember, serve_mcp
 
@@ -73,8 +74,9 @@ def options_of(case: RunCase, world: World) -> AgentOptions:
 
 ACCOUNTS = """\
 accounts:
-  - {name: red, provider: openai, key: none, base_url: "http://127.0.0.1:9/v1", models: {obedient: {context_tokens: 200000,
-      max_output_tokens: 4000, price: {input_usd: 1, output_usd: 1}, tiers: [simple, moderate, complex, critical]}}}
+  - {name: red, provider: openai, key: none, base_url: "http://127.0.0.1:9/v1", models: {obedient: {
+      context_tokens: 200000, max_output_tokens: 4000, price: {input_usd: 1, output_usd: 1},
+      tiers: [simple, moderate, complex, critical]}}}
 """
 """Nobody listens there: the model's place is taken by ours."""
 
@@ -92,9 +94,7 @@ async def attacked(case: RunCase, world: World, patch: pytest.MonkeyPatch) -> En
         return await _run(case, world, case.turns, RUN, patch)
 
 
-async def _run(
-    case: RunCase, world: World, turns: Sequence[Turn], run_id: str, patch: pytest.MonkeyPatch
-) -> Ended:
+async def _run(case: RunCase, world: World, turns: Sequence[Turn], run_id: str, patch: pytest.MonkeyPatch) -> Ended:
     """Have the flow run, or all of it but Prefect, with our model and our people."""
     model, people, told = Obedient(turns_of(case, world, turns)), People(case, world), list[str]()
 
@@ -157,6 +157,10 @@ class Shifted(datetime):
         return datetime.now(tz) + cls.by
 
 
+CLOCKS = ("tasks.agents.permission", "tasks.agents.working", "blocks.policy.policy", "tests.redteam.people")
+"""Modules that look at the time of a run."""
+
+
 @contextmanager
 def clock_off(seconds: float, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """Have the machine's clock off by so much, wherever a run looks at it."""
@@ -165,6 +169,6 @@ def clock_off(seconds: float, patch: pytest.MonkeyPatch) -> Iterator[None]:
         return
     patch.setattr(Shifted, "by", timedelta(seconds=seconds))
     with patch.context() as now:
-        for module in ("tasks.agents.permission", "tasks.agents.working", "blocks.policy.policy", "tests.redteam.people"):
+        for module in CLOCKS:
             now.setattr(f"{module}.datetime", Shifted)
         yield

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from blocks.audit import Anchors, AuditLog, Entry, Head, Verdict, open_key, verify
 from blocks.audit.chain import line_of, sealed

@@ -6,179 +6,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, TypeAdapter, model_validator
 
-from blocks.approvals.request import Channel
-from blocks.audit.entry import Phase
 from blocks.audit.verdict import FaultKind
 from blocks.model import Frozen
 from blocks.yaml_file import read_yaml
+from tests.redteam.parts import Expected, Page, Remembered, Turn, Vote, Wanted, turn_of
 
 FOLDER = Path(__file__).parent / "cases"
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Texts = dict[str, str]
-
-
-def _text(value: Any) -> Any:
-    """A text that YAML took for something else, as `yes` or `12`, is a mistake in the file."""
-    if not isinstance(value, str):
-        raise ValueError("write it in quotes")
-    return value
-
-
-class Call(Frozen):
-    """A tool call that the model makes; `<n>` in its arguments is the number of the round, `<word>` a word of its own.
-
-    Attributes:
-        tool: Which.
-        given: Its arguments.
-        call_id: The provider's id of it; None for one of its own.
-    """
-
-    tool: str
-    given: dict[str, Any] = {}
-    call_id: str | None = None
-
-
-def _turn(value: Any) -> Any:
-    if value == "obey":
-        return {"obeys": True}
-    if isinstance(value, list):
-        return {"calls": value}
-    return {"calls": [value]} if isinstance(value, dict) and "tool" in value else value
-
-
-class Turn(Frozen):
-    """What the model does when it is asked: a call, a list of calls, `obey`, or something to `say`.
-
-    Attributes:
-        calls: Tools that it calls.
-        obeys: It does what it was told last by whatever it has read: a line `CALL tool {arguments}`.
-        say: It ends with these words.
-    """
-
-    calls: tuple[Call, ...] = ()
-    obeys: bool = False
-    say: str = ""
-
-
-class Page(Frozen):
-    """What a web server on loopback answers.
-
-    Attributes:
-        body: The answer.
-        kind: Its media type.
-        status: HTTP status.
-        location: Where it redirects to.
-        encoding: What it says that the body is packed with.
-    """
-
-    body: str = ""
-    kind: str = "text/html; charset=utf-8"
-    status: int = 200
-    location: str | None = None
-    encoding: str | None = None
-
-
-class Remembered(Frozen):
-    """A memory that was written before the run.
-
-    Attributes:
-        text: What it says.
-        by: The person who wrote it; None for an earlier run of the agent.
-        untrusted: Whether that run had seen untrusted material.
-        user: Whose it is; None for the user of the run.
-    """
-
-    text: str
-    by: str | None = None
-    untrusted: bool = False
-    user: str | None = None
-
-
-class Vote(Frozen):
-    """Somebody answers a question of the run.
-
-    Attributes:
-        by: Who.
-        says: What.
-        channel: How.
-        after_s: Seconds after it was asked; negative where the clock was set back.
-        given: Arguments instead of those asked about.
-        hash_of: The answer is about a call with these arguments.
-        question: To which of the run's questions, from 1.
-        refused: Code of the error with which it is not counted; None where it is.
-    """
-
-    by: str
-    says: Literal["approve", "deny"] = "approve"
-    channel: Channel = "cli"
-    after_s: float = 1
-    given: dict[str, Any] | None = None
-    hash_of: dict[str, Any] | None = None
-    question: int = 1
-    refused: str | None = None
-
-
-class Wanted(Frozen):
-    """A record of the audit that must be there, or must not. What is not said is any.
-
-    Attributes:
-        phase: What happened.
-        tool, decision, rule, outcome, approvers: As in `blocks.audit.Entry`.
-        has: A text that is in the record.
-        most: How many there may be; None for any number.
-    """
-
-    phase: Phase
-    tool: str | None = None
-    decision: str | None = None
-    rule: str | None = None
-    outcome: str | None = None
-    approvers: tuple[str, ...] | None = None
-    has: str | None = None
-    most: int | None = None
-
-    @property
-    def is_block(self) -> bool:
-        """Whether it tells that something was kept from happening."""
-        refused = self.decision in ("deny", "forbid")
-        ended = self.phase == "run_ended" and self.outcome in ("limited", "failed")
-        return refused or ended or self.phase in ("failed", "stopped") or (self.phase == "answered" and not self.is_yes)
-
-    @property
-    def is_yes(self) -> bool:
-        """Whether it tells that a person agreed."""
-        return self.outcome in ("approved", "counted")
-
-
-class Expected(Frozen):
-    """How an attack ends.
-
-    Attributes:
-        ends: `blocked`: it came to nothing. `asked`: a person has to agree, and did not.
-        records: Records of the audit.
-        never: Records that are not there.
-        told: Texts that the model read.
-        untold: Texts that it never read.
-        knows: Whether the model may know the secrets, since the user told it.
-        unsent: Texts that no web server was asked for.
-        changed: What is otherwise in the workspace afterwards, by name; None where it is gone. Everything else is as it
-            was, and so is all that lies outside of it.
-        unshown: Texts that do not stand so in what the Prefect UI shows of the run.
-        shows: Nothing came of it though every call was made: texts of a `done` record, as the sandbox's refusal.
-        status: How the run ended; None for any way.
-    """
-
-    ends: Literal["blocked", "asked"]
-    records: tuple[Wanted, ...] = ()
-    never: tuple[Wanted, ...] = ()
-    told: tuple[str, ...] = ()
-    untold: tuple[str, ...] = ()
-    unsent: tuple[str, ...] = ()
-    knows: bool = False
-    changed: dict[str, str | None] = {}
-    unshown: tuple[str, ...] = ()
-    shows: tuple[str, ...] = ()
-    status: str | None = None
+Turns = tuple[Annotated[Turn, BeforeValidator(turn_of)], ...]
 
 
 class Case(Frozen):
@@ -191,7 +27,7 @@ class Case(Frozen):
     """
 
     id: Id
-    about: Annotated[str, BeforeValidator(_text)]
+    about: str
     heavy: bool = False
 
 
@@ -229,34 +65,34 @@ class RunCase(Case):
     """
 
     driver: Literal["call", "run"] = "call"
-    workspace: Texts = {}
-    outside: Texts = {}
-    links: Texts = {}
-    hard_links: Texts = {}
+    workspace: Texts = Field(default_factory=dict)
+    outside: Texts = Field(default_factory=dict)
+    links: Texts = Field(default_factory=dict)
+    hard_links: Texts = Field(default_factory=dict)
     pipes: tuple[str, ...] = ()
-    git: Texts = {}
+    git: Texts = Field(default_factory=dict)
     memory: tuple[Remembered, ...] = ()
-    web: dict[str, Page] = {}
+    web: dict[str, Page] = Field(default_factory=dict)
     prometheus: tuple[Texts, ...] = ()
     mcp: tuple[str, ...] = ()
     database: tuple[str, ...] = ()
-    environment: Texts = {}
-    policy: dict[str, Any] = {}
+    environment: Texts = Field(default_factory=dict)
+    policy: dict[str, Any] = Field(default_factory=dict)
     profile: str = "production"
     attended: bool = False
     goal: str = "Look after the service."
     user: str = "ann"
     budget_usd: float | None = None
-    session: tuple[Annotated[Turn, BeforeValidator(_turn)], ...] = ()
+    session: Turns = ()
     session_of: str | None = None
     incident: tuple[float, float] | None = None
     clock_s: float = 0
-    limits: dict[str, Any] = {}
-    sandbox: dict[str, Any] = {}
-    turns: tuple[Annotated[Turn, BeforeValidator(_turn)], ...]
+    limits: dict[str, Any] = Field(default_factory=dict)
+    sandbox: dict[str, Any] = Field(default_factory=dict)
+    turns: Turns
     times: int = Field(default=1, ge=1, le=50)
     people: tuple[Vote, ...] = ()
-    meanwhile: Texts = {}
+    meanwhile: Texts = Field(default_factory=dict)
     forgery: str | None = None
     no_sandbox: bool = False
     expected: Expected
@@ -296,7 +132,7 @@ class BudgetCase(Case):
     runs: int = Field(default=1, ge=1, le=16)
     steps: int = Field(default=6, ge=1, le=50)
     budget_usd: float | None = None
-    budgets: dict[str, Any] = {}
+    budgets: dict[str, Any] = Field(default_factory=dict)
     rivals: int = Field(default=0, ge=0, le=100)
     users: tuple[str, ...] = ("ann",)
     sessions: bool = False
@@ -322,7 +158,7 @@ class AuditCase(Case):
 
     driver: Literal["audit"]
     attack: str
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = Field(default_factory=dict)
     anchored: bool = False
     goes_on: bool = False
     faults: tuple[FaultKind, ...]

@@ -13,7 +13,8 @@ from blocks.audit.entry import Entry
 from blocks.audit.places import open_audit
 from blocks.settings import settings
 from tests.redteam.attack import Ended
-from tests.redteam.case import RunCase, Wanted
+from tests.redteam.case import RunCase
+from tests.redteam.parts import Wanted
 from tests.redteam.secrets import SECRETS, forms
 from tests.redteam.world import PLACE, World
 
@@ -96,7 +97,14 @@ def _shown(wanted: Wanted) -> str:
 
 
 def _texts(entry: Entry) -> str:
-    told = (entry.outcome, entry.trigger, entry.reasoning, canonical(entry.arguments), canonical(entry.details))
+    told = (
+        entry.call_id,
+        entry.outcome,
+        entry.trigger,
+        entry.reasoning,
+        canonical(entry.arguments),
+        canonical(entry.details),
+    )
     return "\n".join(text for text in told if text)
 
 
@@ -133,6 +141,7 @@ def _nothing_leaked(case: RunCase, world: World, ended: Ended) -> None:
         "the audit": _content(world.home / "audit"),
         "what Prefect keeps of calls": _content(world.home / "results"),
         "the memory": _content(world.home / "memory"),
+        "what the store keeps of the run": "" if case.expected.knows else _content(world.folder / "store" / "agents"),
         "the approvals": _content(world.folder / "store" / "approvals"),
         "the result": ended.result.model_dump_json(),
         "what the web server was asked": "\n".join(world.web.asked),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.redteam.case import Page
+from tests.redteam.parts import Page
 
 READ_S = 0.05
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from blocks.accounts.account import Accounts
 from blocks.accounts.chat import Answer, Caller, ChatReply, ChatRequest
-from tests.redteam.case import Call, Turn
+from tests.redteam.parts import Call, Turn
 
 ORDER = re.compile(r"CALL (\w+) (?=\{)")
 LAST_WORD = "It is done."
@@ -83,7 +83,8 @@ class Obedient:
             self.obeyed += calls
         if not calls:
             return turn.say or LAST_WORD, []
-        return "", [(call.call_id or f"call-{number}-{place}", call.tool, call.given) for place, call in enumerate(calls)]
+        named = ((call.call_id or f"call-{number}-{place}", call) for place, call in enumerate(calls))
+        return "", [(call_id, call.tool, call.given) for call_id, call in named]
 
     def _before(self, messages: Sequence[Message]) -> int:
         """Answers of earlier runs of the session."""

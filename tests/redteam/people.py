@@ -14,7 +14,8 @@ from blocks.approvals.tally import sealed_vote
 from blocks.errors import C500Error
 from blocks.store import open_store
 from blocks.store.files import Files
-from tests.redteam.case import RunCase, Vote
+from tests.redteam.case import RunCase
+from tests.redteam.parts import Vote
 from tests.redteam.world import World
 
 Json = dict[str, Any]

@@ -10,8 +10,9 @@ from prefect.artifacts import Artifact
 from blocks.settings import settings
 from tests.redteam import audits, budgets
 from tests.redteam.attack import attacked
-from tests.redteam.case import AuditCase, BudgetCase, RunCase, Wanted, categories
+from tests.redteam.case import AuditCase, BudgetCase, RunCase, categories
 from tests.redteam.judge import judge, missing, written
+from tests.redteam.parts import Wanted
 from tests.redteam.world import built
 
 needs_sandbox = pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")

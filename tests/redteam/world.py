@@ -21,8 +21,9 @@ from blocks.memory.open import open_memory
 from blocks.policy.activation import activate
 from blocks.sandbox import Sandbox
 from blocks.settings import settings
-from tests.redteam.case import Page, RunCase
+from tests.redteam.case import RunCase
 from tests.redteam.listening import Canary, Served, prometheus_page, serving
+from tests.redteam.parts import Page
 from tests.redteam.secrets import SECRETS
 
 AGENT = """\
@@ -171,7 +172,13 @@ def _commit(world: World, case: RunCase) -> None:
 def _write_rules(world: World, case: RunCase) -> None:
     rules = world.filled(case.policy)
     if case.web:
-        reading = {"id": "page", "verdict": "allow", "reason": "pages", "tools": ["http_get"], "hosts": [world.web.place]}
+        reading = {
+            "id": "page",
+            "verdict": "allow",
+            "reason": "pages",
+            "tools": ["http_get"],
+            "hosts": [world.web.place],
+        }
         rules = rules | {
             "private_hosts": [*rules.get("private_hosts", []), world.web.place],
             "rules": [*rules.get("rules", []), reading],
@@ -234,6 +241,8 @@ async def remember(world: World, case: RunCase) -> None:
         for number, one in enumerate(case.memory):
             seen = frozenset({"untrusted"} if one.untrusted else ())
             origin = Origin(run_id="f" * 16, call_id=f"c{number}", tool="remember", labels=seen)  # type: ignore[arg-type]
-            await memory.remember(Namespace(agent=NAME, user=one.user or case.user), world.filled(one.text), origin=origin, by=one.by)
+            await memory.remember(
+                Namespace(agent=NAME, user=one.user or case.user), world.filled(one.text), origin=origin, by=one.by
+            )
     finally:
         memory.close()

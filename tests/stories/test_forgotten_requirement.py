@@ -1,4 +1,4 @@
-"""Chapter 5: after long analysis an agent has lost the migration's requirements from its context, and breaks the API."""
+"""Chapter 5: after long analysis an agent has lost the requirements of a migration from sight, and breaks the API."""
 
 import random
 from typing import Any
@@ -73,11 +73,6 @@ async def test_requirements_stay_in_sight_however_much_is_read_in_between(house:
         house.change_accounts(model={"context_tokens": CONTEXT_TOKENS, "max_output_tokens": OUTPUT_TOKENS})
         result = await house.run(GOAL, "migrator")
         prompts = [asked for asked in served.script.asked if asked.tools]
-    print("RESULT", model.looked, model.summaries, [(one.prompt_tokens, bool(one.tools), len(one.body["messages"]), one.max_tokens) for one in served.script.asked], result.output, result.trouble)
-    print("RESULT", served.script.asked[-1].prompt[:3000])
-    import json
-    for m in json.loads(next((house.folder / "store").rglob("messages.json")).read_text())[-3:]:
-        print("MSG", json.dumps(m)[:1500])
     assert model.looked == turns
     assert all(one in result.output for one in REQUIREMENTS)
     assert all(one in asked.prompt for asked in prompts for one in REQUIREMENTS)
