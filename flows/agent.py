@@ -45,7 +45,8 @@ async def run_agent(
     Args:
         goal: What it is to reach, in plain words; not looked at when the run was begun before.
         agent: Which agent: one that is shipped, or of AGENTS_DIR; likewise.
-        options: Profile, session, workspace, budget; None for the defaults; likewise.
+        options: Profile, session, workspace, budget; None for the defaults; likewise, but for the budget: a run that
+            goes on may be given another.
         run_id: Of a run to go on with; None for a new one.
 
     Returns:

@@ -1,7 +1,9 @@
 """How a run waits for people, and what is done about requests that wait."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -31,6 +33,9 @@ POLL_S = 2.0
 
 LONGEST_S = 600
 """Seconds after which a sweep is ended that waits for a store or a server; the next one goes on."""
+
+on_asked: ContextVar[Callable[[ApprovalRequest], None] | None] = ContextVar("on_asked", default=None)
+"""Is told of each question that is waited for: a command line shows it to who sits there."""
 
 ASLEEP = timedelta(seconds=60)
 """A run that is still paused so long after its request was decided has no process any more."""
@@ -74,7 +79,10 @@ async def wait_for_decision(request: ApprovalRequest, approvals: Approvals, *, p
     """
     run_id = _own_run()
     request = request.model_copy(update={"flow_run_id": run_id and str(run_id)})
+    await in_thread(approvals.withdraw_others, request, datetime.now(UTC))
     asked = (await in_thread(approvals.ask, request)).request
+    if (tell := on_asked.get()) is not None:
+        tell(asked)
     forms = None if run_id is None else Forms(asked, approvals, run_id)
     is_down = True
     try:

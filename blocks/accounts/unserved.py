@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from blocks.accounts.account import MONEY
+from blocks.accounts.account import MONEY, USD_UNIT
 from blocks.accounts.attempt import Attempt
 from blocks.accounts.failure import ACTIONS, Kind
 from blocks.accounts.routes import Plan
@@ -55,12 +55,18 @@ def unserved(refusal: Refusal, attempt: Attempt, groups: Sequence[Sequence[Plan]
     has_budget = any(key.rsplit("/", 1)[-1] in BUDGETS for key in refusal.keys)
     when = "there will be none" if refusal.wait_s is None else f"there may be some in {refusal.wait_s:.0f} s"
     return (BudgetExceeded if has_budget else LimitReached)(
-        f"{', '.join(refusal.keys)} leaves no room; {when}",
+        f"{', '.join(refusal.keys)} leaves no room; {when}{_needed(groups) if has_budget else ''}",
         fix=_raise(refusal.keys) if has_budget else "try again later, add accounts, or ask for less",
         limits=list(refusal.keys),
         retry_after_s=refusal.wait_s,
         failures=attempt.told,
     )
+
+
+def _needed(groups: Sequence[Sequence[Plan]]) -> str:
+    """What a call has to have in reserve: with the longest answer that it may get."""
+    costs = [plan.cost_units for group in groups for plan in group if plan.cost_units is not None]
+    return f"; a call may cost ${min(costs) / USD_UNIT:.4f}, less with a smaller output limit" if costs else ""
 
 
 def _raise(keys: Sequence[str]) -> str:

@@ -162,6 +162,27 @@ class Approvals:
         """All requests of the store, also decided ones, oldest first; forged and damaged ones are left out."""
         return self._genuine(self._records.ids())
 
+    def withdraw_others(self, request: ApprovalRequest, now: datetime) -> tuple[str, ...]:
+        """End what was asked before about the same call, as under other rules: its answer would change nothing.
+
+        Args:
+            request: The question that stands now.
+            now: The time.
+
+        Returns:
+            The ids of those that were open.
+        """
+        stale = [
+            one.request.approval_id
+            for one in self.pending()
+            if (one.request.run_id, one.request.call_id) == (request.run_id, request.call_id)
+            and one.request.approval_id != request.approval_id
+        ]
+        for approval_id in stale:
+            self._records.change(approval_id, lambda found: self._expired(found, now))
+            self.taken(approval_id)
+        return tuple(stale)
+
     def sweep(self, now: datetime) -> Swept:
         """Deny what is past its time, and forget what is settled."""
         denied: list[str] = []

@@ -7,18 +7,21 @@ class ApprovalClosed(Conflict):
     """It is decided already, or its time is up."""
 
     code = "APPROVAL_CLOSED"
+    exit_code = 3
 
 
 class VotedAlready(Conflict):
     """The same person has said the same before."""
 
     code = "VOTED_ALREADY"
+    exit_code = 3
 
 
 class OtherArguments(Conflict):
     """The answer means arguments that are not on the table."""
 
     code = "OTHER_ARGUMENTS"
+    exit_code = 3
 
 
 class OwnRequest(NotAllowed):

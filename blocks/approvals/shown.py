@@ -2,9 +2,6 @@
 
 from blocks.approvals.request import Approval
 from blocks.approvals.tally import tally
-from blocks.plain_text import cut, json_lines, plain
-
-__all__ = ["cut", "json_lines", "plain", "state_of"]
 
 
 def state_of(approval: Approval) -> str:

@@ -107,7 +107,15 @@ def main() -> None:
 
 def _say_how_it_ended(code: object) -> None:
     if isinstance(code, int) and code in ENDED:
-        typer.echo(f"{ENDED[code]}; run the same command again to go on where it stopped", err=True)
+        typer.echo(f"{ENDED[code]}; {_go_on[-1]} to go on where it stopped", err=True)
+
+
+_go_on = ["run the same command again"]
+
+
+def go_on_with(command: str) -> None:
+    """What to tell somebody who ends this command how it goes on, where that is another command."""
+    _go_on.append(command)
 
 
 def _terminated(*_: object) -> None:

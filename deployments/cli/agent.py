@@ -1,11 +1,12 @@
 """`c500 agent`: have an agent work on a goal; `c500 agents`: which there are, and what their runs came to."""
 
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deployments.cli import app
+from deployments.cli import app, go_on_with
 from deployments.cli.agent_options import (
     ApprovalS,
     DryRun,
@@ -19,6 +20,7 @@ from deployments.cli.given import made_of, text_or_stdin
 from deployments.cli.output import Json, echo_json, local_time
 
 if TYPE_CHECKING:
+    from blocks.approvals import ApprovalRequest
     from tasks.agents.result import AgentOptions, AgentResult
 
 commands = typer.Typer(help="Agents, and what their runs came to.", no_args_is_help=True, rich_markup_mode=None)
@@ -57,6 +59,8 @@ def agent(
     )
     text = text_or_stdin(goal)
     _check_before_start(text, name, options, resume)
+    run_id = resume or token_hex(8)
+    go_on_with(f"run `c500 agent --resume {run_id}`")
     if resume is not None and _resumed_in_prefect(resume):
         typer.echo(f"run {resume} goes on in its worker; follow it with `c500 audit why {resume}`")
         return
@@ -65,8 +69,11 @@ def agent(
 
     def start() -> Any:
         from flows import run_agent
+        from flows.approvals import on_asked
 
-        return run_agent(text, name, options, run_id=resume)
+        on_asked.set(_tell_of_question)
+        typer.echo(f"run {run_id} begins", err=True)
+        return run_agent(text, name, options, run_id=run_id)
 
     result = run_flow(start, quiet=as_json)
     _show(result, as_json=as_json)
@@ -89,6 +96,26 @@ def list_all(as_json: Json = False) -> None:
         typer.echo(f"{one.name:16} {one.description}")
 
 
+@commands.command("check")
+def check(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Which agent; by default all.")] = None,
+) -> None:
+    """Check that what agents name is there: tools, servers, context files, specialists; exit 2 when it is not."""
+    from blocks.settings import settings
+    from tasks.agents.checked import troubles_of
+    from tasks.agents.definition import agent_names
+
+    wrong = False
+    for one in [name] if name else agent_names(settings().agents_dir):
+        troubles = troubles_of(one, settings())
+        wrong = wrong or bool(troubles)
+        typer.echo(f"{one}: {'fine' if not troubles else 'cannot begin'}")
+        for error in troubles:
+            typer.echo(f"  {error.message}\n  fix: {error.fix}", err=True)
+    if wrong:
+        raise typer.Exit(2)
+
+
 @commands.command("runs")
 def runs(as_json: Json = False) -> None:
     """List runs: how they ended, or that they have not."""
@@ -102,7 +129,8 @@ def runs(as_json: Json = False) -> None:
         echo_json(rows)
         return
     for row in rows:
-        begun = f"{row['run_id']}  {row['status']:8} {local_time(row['started_at'])}"
+        when = local_time(row["started_at"]) if row["started_at"] else "?"
+        begun = f"{row['run_id']}  {row['status']:8} {when}"
         typer.echo(plain(f"{begun}  {row['agent']}: {row['goal']}"))
     if not rows:
         typer.echo('no agent has run yet; try `c500 agent --agent reader "what is in my workspace?"`', err=True)
@@ -121,6 +149,18 @@ def result(run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run."
     _show(found, as_json=as_json)
 
 
+def _tell_of_question(request: "ApprovalRequest") -> None:
+    """Say on the terminal that the run waits for a person."""
+    from blocks.plain_text import plain
+
+    until = local_time(request.expires_at)
+    typer.echo(
+        f"waits until {until} for {request.persons} person(s) to agree to {plain(request.tool)} (risk {request.risk}): "
+        f"somebody else runs `c500 approve show {request.approval_id}`",
+        err=True,
+    )
+
+
 def _options(**fields: Any) -> "AgentOptions":
     from tasks.agents.result import AgentOptions
 
@@ -133,11 +173,16 @@ def _check_before_start(goal: str, name: str, options: "AgentOptions", resume: s
     from blocks.settings import settings
     from blocks.store import open_store
     from tasks.agents.definition import read_agent
+    from tasks.agents.retired import refuse_retired
     from tasks.agents.runs import RunStore
 
     if resume is not None:
-        if RunStore(open_store()).begun(resume) is None:
+        files = open_store()
+        if RunStore(files).begun(resume) is None:
             raise NotFound(f"there is no run {resume}", fix="list runs with `c500 agents runs`", field="--resume")
+        if goal:
+            raise BadInput("a run that goes on has its goal", fix="leave the goal out, or --resume", field="goal")
+        refuse_retired(files, resume)
     elif not goal.strip():
         raise BadInput("the agent has no goal", fix="say what it is to reach", field="goal")
     else:
@@ -184,7 +229,12 @@ async def _resume(flow_run_id: str) -> bool:
 
 
 def _row(store: Any, run_id: str) -> dict[str, Any]:
-    begun, ended = store.begun(run_id), store.result(run_id)
+    from blocks.errors import StoreFailed
+
+    try:
+        begun, ended = store.begun(run_id), store.result(run_id)
+    except StoreFailed as error:  # one bad record hides no other
+        return {"run_id": run_id, "status": "damaged", "started_at": None, "agent": "?", "goal": error.message}
     return {
         "run_id": run_id,
         "status": ended.status if ended else "open",

@@ -147,7 +147,7 @@ def _call_facts(call: "Entry | None") -> dict[str, Any]:
 
 
 def _page(effect: "Effect", call: "Entry | None") -> list[str]:
-    from blocks.approvals.shown import cut, json_lines
+    from blocks.plain_text import cut, json_lines
 
     lines = [f"effect   {_plain(effect.effect_id)}: {_state(effect)}", f"began    {effect.begun_at.astimezone():%F %T}"]
     if effect.ended_at is not None:
@@ -176,6 +176,6 @@ def _value(text: str) -> Any:
 
 
 def _plain(text: str) -> str:
-    from blocks.approvals.shown import plain
+    from blocks.plain_text import plain
 
     return plain(text)

@@ -112,7 +112,7 @@ def _counts(activation: "Activation") -> bool:
 
 
 def _line(activation: "Activation") -> str:
-    from blocks.approvals.shown import plain
+    from blocks.plain_text import plain
 
     until, at = activation.until.astimezone(), activation.at.astimezone()
     return (

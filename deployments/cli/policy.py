@@ -156,7 +156,7 @@ def _moment(text: str | None) -> datetime:
 
 
 def _page(found: "Explained") -> list[str]:
-    from blocks.approvals.shown import plain
+    from blocks.plain_text import plain
 
     decision, action = found.decision, found.action
     persons = f", {decision.persons} persons" if decision.persons > 1 else ""

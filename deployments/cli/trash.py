@@ -37,7 +37,7 @@ def restore(
     as_json: Json = False,
 ) -> None:
     """Put something back where it was; what has taken its place there is not overwritten."""
-    from blocks.approvals.shown import plain
+    from blocks.plain_text import plain
 
     trash = _trash()
     restored = trash.restore(_whole_id(trash, trash_id))
@@ -101,7 +101,7 @@ def _json(found: "tuple[Trashed, ...]") -> str:
 
 
 def _line(one: "Trashed") -> str:
-    from blocks.approvals.shown import plain
+    from blocks.plain_text import plain
 
     what = f"{one.kind:6} {one.files:6} files {one.size_bytes:13,} bytes"
     return f"{one.trash_id}  {one.at.astimezone():%Y-%m-%d %H:%M}  {what}  {plain(one.name)}  in {plain(one.root)}"

@@ -16,6 +16,10 @@ from tasks.agents.purse import purse_of
 from tasks.agents.toolset import toolset_of
 from tasks.agents.trail import Trail
 
+CALL_S = 600.0
+"""The longest that a call of the model waits for limits, and takes. A budget that is spent for longer ends the run as
+`limited`, which says so; it can be gone on with when there is money again."""
+
 RETRIES = 5
 """How often in a row the model may call a tool wrongly before the run fails."""
 
@@ -60,4 +64,4 @@ def agent_of(
 def caller_of(work: Opened) -> Caller:
     """For whom the model is called: budgets and books go by it."""
     purse = purse_of(work.run_id, work.definition.limits)
-    return Caller(user=work.user, session=work.session, job=work.run_id, purse=purse)
+    return Caller(user=work.user, session=work.session, job=work.run_id, deadline_s=CALL_S, purse=purse)

@@ -29,14 +29,14 @@ def begin(store: RunStore, chosen: Settings, run_id: str, goal: str, agent: str,
         run_id: Names the run.
         goal: What it is to reach; not looked at when the run was begun before.
         agent: Which agent, likewise.
-        options: How, likewise.
+        options: How, likewise, but for the budget: a run that goes on may be given another.
 
     Raises:
         NotFound, BadInput: there is no such agent, or it is wrong.
         BadInput: there is no goal, or it is too long.
     """
     if (found := store.begun(run_id)) is not None:
-        return found
+        return found if options.budget_usd is None else store.allow_usd(found, options.budget_usd)
     if not goal.strip():
         raise BadInput("the agent has no goal", fix="say what it is to reach", field="goal")
     if len(goal) > LONGEST_GOAL:

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic_ai.capabilities import AbstractCapability
 
 from blocks.settings import Settings
-from blocks.switches import open_switches
+from blocks.switches import FOLDER, open_switches
 from blocks.workspace import Workspace
 from tasks.agents.breaker import FileBreakers
 from tasks.agents.context import TokenLedger, compaction, request_tokens
@@ -70,4 +70,4 @@ def inner_of(work: Opened, definition_folder: Path) -> list[AbstractCapability[s
 
 def switches_folder(chosen: Settings) -> Path:
     """Where an operator may set a stop by making a file."""
-    return private_folder(chosen.agents_home, "switches")
+    return private_folder(chosen.agents_home, FOLDER)

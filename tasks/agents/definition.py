@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, TypeAdapter
+from pydantic import Field, StringConstraints, TypeAdapter, field_serializer
 
 from blocks.accounts.account import Tier
 from blocks.errors import NotFound
@@ -66,6 +66,11 @@ class AgentDefinition(Frozen):
     remembers: bool = True
     unattended: bool = False
 
+    @field_serializer("rules")
+    def _as_written(self, rules: tuple[Rule, ...]) -> list[dict[str, Any]]:
+        """Without what a rule does not say: an empty list of tools is not the same as no word about tools."""
+        return [rule.model_dump(mode="json", exclude_defaults=True) for rule in rules]
+
 
 FORM = TypeAdapter(AgentDefinition)
 
@@ -108,5 +113,8 @@ def agent_names(folder: Path | None = None) -> list[str]:
 
 def _folders(folder: Path | None) -> Iterator[Path]:
     if folder is not None:
-        yield folder.expanduser()
+        own = folder.expanduser()
+        if not own.is_dir():
+            raise NotFound(f"there is no folder {own}", fix="make it, or correct AGENTS_DIR", field="AGENTS_DIR")
+        yield own
     yield SHIPPED

@@ -67,18 +67,9 @@ def _spoken(response: ModelResponse) -> Iterator[Message]:
 
 def _call(part: ToolCallPart) -> Part:
     """A call with what the provider wants back with it, as Gemini its signatures."""
-    function = {"name": part.tool_name, "arguments": _sendable(part.args_as_json_str())}
+    function = {"name": part.tool_name, "arguments": part.args_as_json_str()}
     extra = (part.provider_details or {}).get(EXTRA)
     return {"id": part.tool_call_id, "type": "function", "function": function} | ({EXTRA: extra} if extra else {})
-
-
-def _sendable(arguments: str) -> str:
-    """Arguments that are a JSON object, as providers insist; what a model wrote wrongly as text of one."""
-    try:
-        is_object = isinstance(json.loads(arguments), dict)
-    except ValueError:
-        is_object = False
-    return arguments if is_object else json.dumps({"not_an_object": arguments})
 
 
 def _retry(part: RetryPromptPart) -> Message:

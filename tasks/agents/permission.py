@@ -218,7 +218,9 @@ async def _asked(work: Opened, tool: Tool[Any], call_id: str, action: Action, de
         flow_run_id=None,
     )
     about = {"tool": tool.name, "call_id": call_id, "arguments_hash": action.arguments_hash, "risk": tool.risk}
-    await work.record("asked", f"{call_id}/asked", **about, rule=decision.rule, trigger=decision.reason)
+    await work.record(
+        "asked", f"{call_id}/asked/{request.approval_id}", **about, rule=decision.rule, trigger=decision.reason
+    )
     start = time.monotonic()
     with work.guarded.waiting(), work.live.waiting():
         answer = await work.ask(request)
@@ -226,9 +228,8 @@ async def _asked(work: Opened, tool: Tool[Any], call_id: str, action: Action, de
     work.waited_s += waited_s
     count_approval(work, call_id, tool.risk, approved=answer.approved, waited_s=waited_s)
     outcome = "approved" if answer.approved else "refused"
-    await work.record(
-        "answered", f"{call_id}/answered", **about, outcome=outcome, approvers=answer.by, reasoning=answer.reason
-    )
+    name = f"{call_id}/answered/{request.approval_id}"
+    await work.record("answered", name, **about, outcome=outcome, approvers=answer.by, reasoning=answer.reason)
     if not answer.approved:
         why = answer.reason or "no person agreed in time"
         return _permitted_by(work, decision, None, f"not approved: {why}", approvers=answer.by)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tasks.agents.definition import AgentDefinition
 from tasks.agents.opened import private_folder
 from tasks.agents.tool import Tool
 from tasks.agents.tools import clusters, commands, files, git, handoff, memory, prometheus, reviews, sql, web
-from tasks.agents.tools.mcp import mcp_tools, read_mcp
+from tasks.agents.tools.mcp import McpServers, mcp_tools, read_mcp
 
 log = structlog.stdlib.get_logger("c500")
 
@@ -96,7 +97,9 @@ def chosen_of(tools: Tools, patterns: Iterable[str], known: Iterable[str]) -> di
     every = {*tools, *known}
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in every):
-            raise BadInput(f"there is no tool {pattern}", fix="see the tools in docs/agents/tools.md", field="tools")
+            meant = get_close_matches(pattern, every, n=1)
+            hint = f"did you mean {meant[0]}? " if meant else ""
+            raise BadInput(f"there is no tool {pattern}", fix=f"{hint}docs/agents/tools.md lists them", field="tools")
         chosen |= {name: tool for name, tool in tools.items() if fnmatchcase(name, pattern)}
     return chosen
 
@@ -117,7 +120,7 @@ async def tools_of(
     mine = chosen_of(built_in(chosen, allowed, remembered, sandbox), wanted_of(definition), CONFIGURED)
     async with AsyncExitStack() as stack:
         if definition.mcp:
-            servers = _servers(definition, chosen)
+            servers = servers_of(definition, chosen)
             offer = await stack.enter_async_context(mcp_tools(servers, _state(chosen)))
             for name, why in offer.absent.items():
                 log.warning("mcp_tool_absent", agent=definition.name, tool=name, why=why)
@@ -132,7 +135,8 @@ CONFIGURED = (
 """Tools that are there only where something is installed or set up."""
 
 
-def _servers(definition: AgentDefinition, chosen: Settings) -> Any:
+def servers_of(definition: AgentDefinition, chosen: Settings) -> McpServers:
+    """The MCP servers that an agent uses. Raises `BadInput`: one is not there, or their file is wrong."""
     every = read_mcp(chosen.mcp_file)
     if unknown := [name for name in definition.mcp if name not in every.by_name]:
         raise BadInput(

@@ -101,6 +101,14 @@ class RunStore:
         self._files.put_if(f"{RUNS}/{begun.run_id}/begun.json", begun.model_dump_json(indent=1).encode(), None)
         return begun
 
+    def allow_usd(self, begun: Begun, budget_usd: float) -> Begun:
+        """Give a run that goes on another budget; what it has spent counts."""
+        limits = begun.definition.limits.model_copy(update={"budget_usd": budget_usd})
+        definition = begun.definition.model_copy(update={"limits": limits})
+        changed = begun.model_copy(update={"definition": definition})
+        self._files.put_bytes(f"{RUNS}/{begun.run_id}/begun.json", changed.model_dump_json(indent=1).encode())
+        return changed
+
     def history(self, run_id: str) -> list[ModelMessage]:
         """The conversation before a run. Raises `StoreFailed`."""
         content = self._read(f"{RUNS}/{run_id}/history.json")

@@ -15,6 +15,7 @@ from blocks.errors import Unsupported
 from blocks.memory import Memory
 from blocks.memory.open import open_memory
 from blocks.policy import Policy
+from blocks.policy.open import open_policy
 from blocks.redact import default_redactor
 from blocks.sandbox import Completed, Level, Limits, Sandbox, open_sandbox
 from blocks.settings import Settings
@@ -44,7 +45,7 @@ async def working(run: Begun, chosen: Settings, ask: Ask, notify: Notify) -> Asy
         BadInput: the policy, the accounts, the agent or a file of tools is wrong.
         NotFound: there is no such profile.
     """
-    policy = policy_of(run, chosen)
+    policy = policy_of(run)
     place = place_of(run, chosen, policy)
     kept = Kept(private_folder(chosen.agents_home, "runs", run.run_id))
     async with (
@@ -100,10 +101,9 @@ def guarded_of(run: Begun, kept: Kept) -> GuardedRun:
     return GuardedRun(agent=run.definition.name, run_id=run.run_id, used_s=before.active_s if before else 0.0)
 
 
-def policy_of(run: Begun, chosen: Settings) -> Policy:
+def policy_of(run: Begun) -> Policy:
     """The rules at work for a run. Raises `NotFound` and `BadInput`."""
-    path = None if chosen.policy_file is None else chosen.policy_file.expanduser()
-    policy = Policy.read(path).placed(workspace=Path(run.workspace), state=private_folder(chosen.agents_home, "policy"))
+    policy = open_policy(workspace=Path(run.workspace))
     policy.in_force(run.profile)
     return policy.with_rules(run.definition.rules, f"agent {run.definition.name}")
 

@@ -10,7 +10,7 @@ import pytest
 from blocks.agent_metrics import AgentMetrics
 from blocks.approvals import open_approvals
 from blocks.audit.places import open_audit
-from blocks.errors import BadInput, NotFound, Stopped
+from blocks.errors import BadInput, Conflict, NotFound, Stopped
 from blocks.progress import in_thread
 from blocks.settings import settings
 from blocks.switches import Switch, open_switches
@@ -262,3 +262,52 @@ async def test_what_a_run_did_is_counted_once(accounts: Path, workspace: Path) -
     assert tokens["input"] == result.usage.prompt_tokens
     decided = {one.labels[0]: one.total for one in counted["agent_guard_decisions_total"]}
     assert decided == {"allow": 1, "deny": 1}
+
+
+async def test_a_question_asked_under_other_rules_is_withdrawn(
+    accounts: Path, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a run that was stopped while a person was asked, and rules that were changed since
+    async def stopped() -> None:
+        await until(lambda: in_thread(lambda: bool(open_approvals().pending())))
+        switches.set(Switch(scope="agent", name="operator", by="ann", reason="wait"))
+
+    switches = open_switches("", switches_folder(settings()))
+    run_id = "00000000000000ac"
+    with agent_model(accounts, RISKY, "Made."):
+        with pytest.raises(Stopped):
+            await asyncio.gather(act(workspace, attended=True, run_id=run_id), stopped())
+        [old] = open_approvals().pending()
+        switches.clear("agent", "operator")
+        (tmp_path / "policy.yaml").write_text(
+            "rules:\n  - {id: mine, verdict: ask, tools: [run_command], reason: I want to see it}\n"
+        )
+        monkeypatch.setenv("POLICY_FILE", str(tmp_path / "policy.yaml"))
+        settings.cache_clear()
+        # When the run goes on, and the new question is answered
+
+        async def answered_anew() -> None:
+            def is_new() -> bool:
+                return any(one.request.approval_id != old.request.approval_id for one in open_approvals().pending())
+
+            await until(lambda: in_thread(is_new))
+            await answered("approve")
+
+        result, _ = await asyncio.gather(act(workspace, attended=True, run_id=run_id), answered_anew())
+    # Then only that one was open, and both are in the audit
+    assert result.status == "done"
+    assert phases(run_id).count("asked") == 2
+    with pytest.raises(Conflict):
+        open_approvals().vote(
+            old.request.approval_id, by="ben", verdict="approve", channel="cli", now=datetime.now(UTC)
+        )
+
+
+async def test_a_run_that_spent_its_budget_goes_on_with_a_larger_one(accounts: Path, workspace: Path) -> None:
+    run_id = "00000000000000ad"
+    with agent_model(accounts, [("read_file", {"path": "notes.txt"})], "Done."):
+        first = await act(workspace, run_id=run_id, budget_usd=0.01)
+        second = await act(workspace, run_id=run_id, budget_usd=1.0)
+    assert (first.status, second.status) == ("limited", "done")
+    assert first.trouble is not None
+    assert "$" in first.trouble.message

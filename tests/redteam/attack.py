@@ -1,6 +1,6 @@
 """Runs of an agent under attack: all of it is the real thing but the model, and in `call` the flow around it."""
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -141,7 +141,7 @@ def prepare(work: Opened, run: Begun, case: RunCase, world: World, model: Obedie
     if case.sandbox:
         changed |= {tool.name: tool for tool in commands.tools(Limits.model_validate(case.sandbox))}
     if case.web:
-        limits = web.WebLimits(allowed=hosts_of(run, work.policy), private=(world.web.place,), timeout_s=5)
+        limits = web.WebLimits(allowed=hosts_of(run, work.policy), private=(world.web.place,), timeout_s=2)
         changed |= {tool.name: tool for tool in web.tools(limits)}
     work.tools = {name: tool for name, tool in changed.items() if name in work.tools}
 
@@ -162,7 +162,7 @@ CLOCKS = ("tasks.agents.permission", "tasks.agents.working", "blocks.policy.poli
 
 
 @contextmanager
-def clock_off(seconds: float, patch: pytest.MonkeyPatch) -> Iterator[None]:
+def clock_off(seconds: float, patch: pytest.MonkeyPatch) -> Generator[None]:
     """Have the machine's clock off by so much, wherever a run looks at it."""
     if not seconds:
         yield

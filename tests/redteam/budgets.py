@@ -22,16 +22,21 @@ from tasks.agents.purse import purse_of
 from tasks.agents.result import AgentOptions, AgentResult
 from tasks.agents.runs import RunStore
 from tests.fakes.llm.agent_model import agent_model
+from tests.redteam.attack import WORDS
 from tests.redteam.case import BudgetCase
 
 
 async def spent(case: BudgetCase, folder: Path, patch: pytest.MonkeyPatch) -> tuple[float, list[AgentResult]]:
     """What the provider charged in dollars, and how each run ended."""
-    workspace = folder / "workspace"
+    workspace, definitions = folder / "workspace", folder / "definitions"
     workspace.mkdir()
-    for number in range(case.steps):
-        (workspace / f"{number}.txt").write_text(f"{WORDS[number % len(WORDS)]} {number}\n")
-    turns = [[("read_file", {"path": f"{number}.txt"})] for number in range(case.steps)]
+    definitions.mkdir()
+    (definitions / "watcher.yaml").write_text(AGENT)
+    patch.setenv("AGENTS_DIR", str(definitions))
+    settings.cache_clear()
+    for word in WORDS[: case.steps]:
+        (workspace / f"{word}.txt").write_text(f"{word} is well\n")
+    turns = [[("read_file", {"path": f"{word}.txt"})] for word in WORDS[: case.steps]]
     with agent_model(folder / "accounts.yaml", *turns, "It is done.", budgets=case.budgets) as model:
         if not case.price:
             _forget_price(folder / "accounts.yaml")
@@ -44,10 +49,14 @@ async def spent(case: BudgetCase, folder: Path, patch: pytest.MonkeyPatch) -> tu
         return model.charged_usd, [one for one in results if one is not None]
 
 
-LONGEST_S = 30.0
+AGENT = """\
+description: Looks at the pump.
+role: You look at the pump.
+tools: [read_file]
+limits: {duration_s: 60}
+"""
+LONGEST_S = 75.0
 """A run that waits for a budget instead of ending at it is a failure, and no reason to wait for a day."""
-
-WORDS = ("pump", "valve", "filter", "motor", "belt", "gauge")
 
 
 def _run_id(number: int) -> str:
@@ -64,7 +73,7 @@ async def _run(case: BudgetCase, number: int, workspace: Path) -> None:
     )
     with suppress(C500Error):  # its end lies in the store
         async with asyncio.timeout(LONGEST_S):
-            await agent._run(_run_id(number), "Look at the pump.", "reader", options)
+            await agent._run(_run_id(number), "Look at the pump.", "watcher", options)
 
 
 async def _rivals(case: BudgetCase) -> None:

@@ -130,7 +130,7 @@ class BudgetCase(Case):
 
     driver: Literal["budget"]
     runs: int = Field(default=1, ge=1, le=16)
-    steps: int = Field(default=6, ge=1, le=50)
+    steps: int = Field(default=12, ge=1, le=20)
     budget_usd: float | None = None
     budgets: dict[str, Any] = Field(default_factory=dict)
     rivals: int = Field(default=0, ge=0, le=100)

@@ -149,7 +149,7 @@ class Expected(Frozen):
         unsent: Texts that no web server was asked for.
         changed: What is otherwise in the workspace afterwards, by name; None where it is gone. Everything else is as it
             was, and so is all that lies outside of it.
-        unshown: Texts that do not stand so in what the Prefect UI shows of the run.
+        unshown: Texts that are not in the HTML of what the Prefect UI shows of the run.
         shows: Nothing came of it though every call was made: texts of a `done` record, as the sandbox's refusal.
         status: How the run ended; None for any way.
     """

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 from prefect.artifacts import Artifact
 
 from blocks.settings import settings
@@ -43,7 +44,8 @@ async def test_a_flow_under_attack(case: RunCase, tmp_path: Path, monkeypatch: p
         judge(case, world, before, ended)
         shown = await Artifact.aget(f"agent-{ended.result.run_id}")
         assert shown is not None
-        assert not [text for text in case.expected.unshown if text in str(shown.data)], shown.data
+        page = MarkdownIt().render(str(shown.data))
+        assert not [text for text in case.expected.unshown if text in page], page
 
 
 @of("budget")

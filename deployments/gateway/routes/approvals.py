@@ -58,6 +58,7 @@ class ApprovalDetail(Frozen):
     call_id: str
     agent: str
     requester: str = Field(description="For whom the agent works; may not answer.")
+    begun_by: str | None = Field(description="Who began the run; may not answer either.")
     tool: str
     arguments: dict[str, Any] = Field(description="What it would be called with; secrets are taken out.")
     arguments_hash: str = Field(description="Of the exact arguments; an approval names the hash that it is for.")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from blocks.errors import BadInput, NotFound
-from tasks.agents.definition import agent_names, find_agent, read_agent
+from tasks.agents.definition import AgentDefinition, agent_names, find_agent, read_agent
 
 MINE = """description: Keeps backups.
 role: You keep backups.
@@ -62,3 +62,13 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, line: in
     with pytest.raises(BadInput, match=what) as refusal:
         read_agent("mine", tmp_path)
     assert refusal.value.details["line"] == line
+
+
+def test_an_agent_is_the_same_after_it_was_stored(folder: Path) -> None:
+    mine = read_agent("keeper", folder)
+    assert AgentDefinition.model_validate_json(mine.model_dump_json()) == mine
+
+
+def test_a_folder_of_agents_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="nowhere"):
+        agent_names(tmp_path / "nowhere")

@@ -1,17 +1,19 @@
 """The account pool as a model of pydantic-ai, against the simulator over HTTP."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent
-from pydantic_ai.messages import ModelRequest, ModelResponse, ToolReturnPart, UserPromptPart
+from pydantic_ai.messages import ModelRequest, ModelResponse, TextPart, ToolCallPart, ToolReturnPart, UserPromptPart
 
-from blocks.accounts.chat import Caller
+from blocks.accounts.chat import Answer, Caller, ChatReply
 from blocks.accounts.open import open_pool
 from blocks.errors import BudgetExceeded, Unsupported
 from blocks.limits.limit import Limit
-from tasks.agents.exchange import as_json, chat_messages, from_json
+from blocks.redact import default_redactor
+from tasks.agents.exchange import as_json, chat_messages, from_json, response_of, without_secrets
 from tasks.agents.pooled_model import PooledModel
 from tests.fakes.llm.agent_model import agent_model, calls
 
@@ -96,3 +98,38 @@ def test_a_picture_is_refused() -> None:
 
     with pytest.raises(Unsupported, match="ImageUrl"):
         chat_messages([ModelRequest(parts=[UserPromptPart([ImageUrl("http://localhost/a.png")])])], None)
+
+
+def answered(*calls: dict[str, Any]) -> ModelResponse:
+    reply = ChatReply(tool_calls=calls, finish_reason="tool_calls")
+    return response_of(Answer(reply=reply, model="m", account="a", cost_usd=None, latency_s=0.1))
+
+
+def test_a_call_carries_back_what_its_provider_wants_with_it() -> None:
+    extra = {"google": {"thought_signature": "c2lnbmVk"}}
+    call = {"id": "1", "type": "function", "function": {"name": "look", "arguments": "{}"}, "extra_content": extra}
+    stored = from_json(as_json([answered(call)]))
+    [message] = chat_messages(stored, None)
+    assert message["tool_calls"] == [call]
+
+
+def test_a_call_without_an_id_is_taken() -> None:
+    response = answered({"type": "function", "function": {"name": "look", "arguments": ""}})
+    [call] = response.tool_calls
+    assert call.args_as_dict() == {}
+
+
+def test_a_stored_conversation_holds_no_secret_and_is_read_back() -> None:
+    secret = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+    messages = [
+        ModelRequest(parts=[UserPromptPart(f"Use {secret}.")]),
+        ModelResponse(parts=[TextPart(f"I use {secret}."), ToolCallPart("look", f'{{"at": "{secret}"}}', "1")]),
+        ModelRequest(parts=[ToolReturnPart("look", {"seen": [secret]}, "1")]),
+    ]
+    kept = without_secrets(messages, default_redactor())
+    assert secret.encode() not in as_json(kept)
+    assert [len(message.parts) for message in kept] == [1, 2, 1]
+    [_, call] = kept[1].parts
+    assert isinstance(call, ToolCallPart)
+    assert call.tool_call_id == "1"
+    assert list(call.args_as_dict()) == ["at"]
