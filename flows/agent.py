@@ -143,11 +143,16 @@ def _own_id() -> str:
     return sha256(f"agent/{flow_run.id}".encode()).hexdigest()[:16]
 
 
+def _as_said(text: str) -> str:
+    """A text that is shown and not rendered: a picture in it would call whoever it names when somebody looks."""
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
 async def show(result: AgentResult) -> AgentResult:
     """Show what came of it in the Prefect UI."""
     lines = [f"**{result.status}** · agent {result.agent} · profile {result.profile} · run `{result.run_id}`", ""]
-    lines += [result.output or (result.trouble.message if result.trouble else "")]
-    lines += ["", *(f"- refused: {one}" for one in result.refused)]
+    lines += [_as_said(result.output or (result.trouble.message if result.trouble else ""))]
+    lines += ["", _as_said("\n".join(f"refused: {one}" for one in result.refused))]
     async with only_informing("agent's result"):
         await acreate_markdown_artifact(
             key=f"agent-{result.run_id}", markdown="\n".join(lines), description=result.goal[:200]

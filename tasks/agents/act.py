@@ -9,10 +9,10 @@ from pathlib import Path
 from pydantic_ai import capture_run_messages
 from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.exceptions import AgentRunError, UsageLimitExceeded
-from pydantic_ai.messages import ModelMessage
+from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.usage import UsageLimits
 
-from blocks.errors import BudgetExceeded, C500Error, EngineFailed, Stopped
+from blocks.errors import BudgetExceeded, C500Error, EngineFailed, LimitReached, Stopped
 from tasks.agents.agent import agent_of
 from tasks.agents.opened import Opened, opened
 from tasks.agents.result import AgentResult, AgentTrouble, AgentUsage, Status
@@ -22,7 +22,7 @@ UNBOUNDED = UsageLimits(request_limit=None)
 """The guard and the purse limit a run, also over its attempts."""
 
 LIMITING = ("BUDGET_EXCEEDED", "GUARD_TRIPPED", "LIMIT_REACHED", "HANDED_OFF")
-"""Codes of errors after which a run has not failed: it may be given more, and go on."""
+"""Codes of errors after which a run has not failed: it was ended by what it was given."""
 
 
 @dataclass(kw_only=True)
@@ -31,7 +31,7 @@ class Acted:
 
     Attributes:
         messages: The conversation with the run in it.
-        output: What the agent said at the end.
+        output: What the agent said at the end, as far as it came.
         error: Why it did not get there.
         duration_s: Seconds that this attempt took.
     """
@@ -72,12 +72,23 @@ async def act(
                 run.goal, deps=run.run_id, message_history=list(history) or None, usage_limits=UNBOUNDED
             )
             acted.output, acted.messages = made.output, made.all_messages()
+            acted.error = _cut(made.response)
         except Stopped:
             raise
         except (C500Error, AgentRunError) as error:
             acted.error, acted.messages = as_c500(error), list(said)
     acted.duration_s = time.monotonic() - start
     return acted
+
+
+def _cut(response: ModelResponse) -> LimitReached | None:
+    """The error for a last answer that was cut; it stands as far as it goes."""
+    if response.finish_reason != "length":
+        return None
+    return LimitReached(
+        f"the last answer was cut after {response.usage.output_tokens} tokens",
+        fix="raise output_tokens in the agent's limits, or max_output_tokens of the model in accounts.yaml",
+    )
 
 
 def as_c500(error: C500Error | AgentRunError) -> C500Error:
@@ -117,7 +128,7 @@ def result_of(work: Opened, run: Begun, acted: Acted) -> AgentResult:
         output=work.place.redactor.text(acted.output),
         session=run.session,
         profile=run.profile,
-        dry_run=run.dry_run,
+        dry_run=work.dry_run,
         refused=tuple(tally.refused),
         labels=tuple(sorted(work.labels)),
         trouble=trouble,

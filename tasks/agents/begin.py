@@ -34,6 +34,7 @@ def begin(store: RunStore, chosen: Settings, run_id: str, goal: str, agent: str,
     Raises:
         NotFound, BadInput: there is no such agent, or it is wrong.
         BadInput: there is no goal, or it is too long.
+        NotAllowed: the session is somebody else's.
     """
     if (found := store.begun(run_id)) is not None:
         return found if options.budget_usd is None else store.allow_usd(found, options.budget_usd)
@@ -46,7 +47,8 @@ def begin(store: RunStore, chosen: Settings, run_id: str, goal: str, agent: str,
             field="goal",
         )
     definition = _within(read_agent(agent, chosen.agents_dir), options)
-    before = store.conversation(options.session)
+    user = options.user or login_name()
+    before = store.join(options.session, user)
     return store.begin(
         Begun(
             run_id=run_id,
@@ -54,7 +56,7 @@ def begin(store: RunStore, chosen: Settings, run_id: str, goal: str, agent: str,
             definition=definition,
             folder=str(find_agent(agent, chosen.agents_dir).parent),
             profile=options.profile or chosen.agent_profile,
-            user=options.user or login_name(),
+            user=user,
             begun_by=login_name(),
             session=options.session,
             turns=len(before.runs),

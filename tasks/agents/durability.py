@@ -28,14 +28,25 @@ class PlaceInRun(CachePolicy):
     def compute_key(
         self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
     ) -> str | None:
-        """Which call of the run it is: of the model the step, of a tool the call's id. None for anything else."""
+        """Which call of the run it is: of the model the step, of a tool the call's id. None for anything else.
+
+        Compaction has the same model write a summary within a step; that is kept by itself, see `KeptSummaries`.
+        """
         given: Sequence[Any] = inputs.get("logical_inputs") or ()
         contexts: list[RunContext[Any]] = [one for one in given if isinstance(one, RunContext)]
         if not contexts:
             return None
         [context] = contexts
+        if context.tool_call_id is None and not _is_of(context, given):
+            return None
         place = f"{self.run_id}/{inputs.get('operation_name')}/{context.tool_call_id or context.run_step}"
         return sha256(place.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _is_of(context: RunContext[Any], given: Sequence[Any]) -> bool:
+    """Whether a call of the model has the run's own conversation."""
+    lists = [cast("list[Any]", one) for one in given if isinstance(one, list)]
+    return any(getattr(message, "run_id", None) == context.run_id for messages in lists for message in messages)
 
 
 def durability(run_id: str, folder: Path) -> PrefectDurability[str]:

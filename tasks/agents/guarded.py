@@ -179,5 +179,5 @@ class GuardedRun:
 
 
 def _tripped(message: str, limit: str, value: float, most: float, tool: str | None = None) -> GuardTripped:
-    fix = "look at what it did with `c500 audit show`; raise the limit in the agent's file if it was right to go on"
+    fix = "see `c500 audit show`; if it was right to go on, raise the limit in the agent's file and begin a new run"
     return GuardTripped(message, fix=fix, limit=limit, value=value, most=most, tool=tool)

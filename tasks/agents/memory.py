@@ -102,7 +102,9 @@ class Recollection(AbstractCapability[str]):
             log.warning("memory_unread", run_id=work.run_id, error=error.message)
             return Recollected()
         text, used = memories_text([shown(one.record) for one in found.found], self._most_chars)
-        return Recollected(text=text, labels=found.labels if used else frozenset())
+        # As what the tool `recall` gives: what is remembered of a user must not leave by itself.
+        private: frozenset[Label] = frozenset({"private"})
+        return Recollected(text=text, labels=found.labels | private if used else frozenset())
 
     async def before_model_request(
         self, ctx: RunContext[str], request_context: ModelRequestContext

@@ -57,7 +57,7 @@ class AgentResult(Frozen):
         agent: Which agent.
         goal: What it was to reach.
         status: How it ended.
-        output: What the agent said at the end; empty when it did not get there.
+        output: What the agent said at the end, cut where its trouble says so; empty when it did not get there.
         session: Its conversation, for further runs.
         profile: The autonomy profile.
         dry_run: Whether nothing was changed.

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from pydantic_ai.messages import ModelMessage
 
 from blocks.action import Label
-from blocks.errors import Conflict, NotFound, StoreFailed
+from blocks.errors import Conflict, NotAllowed, NotFound, StoreFailed
 from blocks.model import Frozen
 from blocks.store.files import Files
 from tasks.agents.definition import AgentDefinition
@@ -65,11 +65,13 @@ class Conversation(Frozen):
     """A conversation: what later runs of its session go on from.
 
     Attributes:
+        user: Whose it is: nobody else goes on from it.
         runs: The runs that are in it, oldest first.
         labels: What they have seen.
         messages: What was said, as JSON.
     """
 
+    user: str = ""
     runs: tuple[str, ...] = ()
     labels: tuple[Label, ...] = ()
     messages: list[Any] = Field(default_factory=list[Any])
@@ -172,6 +174,25 @@ class RunStore:
                 fix="name another session",
             ) from None
 
+    def join(self, session: str | None, user: str) -> Conversation:
+        """The conversation so far, for somebody who goes on from it; a new one becomes theirs.
+
+        Raises:
+            NotAllowed: it is somebody else's.
+            StoreFailed: it is damaged.
+        """
+        found = self.conversation(session)
+        if session is None:
+            return found
+        if not found.user:
+            found = found.model_copy(update={"user": user})
+            self._files.put_bytes(f"{SESSIONS}/{session}.json", found.model_dump_json().encode())
+        if found.user != user:
+            raise NotAllowed(
+                f"session {session} is not of {user}", fix="name another session", field="session", session=session
+            )
+        return found
+
     def continue_with(self, run: Begun, messages: Sequence[ModelMessage], labels: Sequence[Label]) -> None:
         """Keep the conversation with what a run has added, once for each run.
 
@@ -189,7 +210,10 @@ class RunStore:
         if len(before.runs) != run.turns:
             said = [*before.messages, *(one for one in said if one["run_id"] == said[-1]["run_id"])]
         after = Conversation(
-            runs=(*before.runs, run.run_id), labels=tuple(sorted({*before.labels, *labels})), messages=said
+            user=run.user,
+            runs=(*before.runs, run.run_id),
+            labels=tuple(sorted({*before.labels, *labels})),
+            messages=said,
         )
         self._files.put_bytes(f"{SESSIONS}/{run.session}.json", after.model_dump_json().encode())
 

@@ -123,6 +123,20 @@ async def test_a_tool_that_breaks_ends_no_run_and_tells_no_secret(
     assert len(in_doubt) == (turn is WRITE)  # whether it happened is for a person to say
 
 
+async def test_an_answer_that_was_cut_is_not_passed_off_as_whole(
+    accounts: Path, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "talker.yaml").write_text("{description: Talks., role: You talk., limits: {output_tokens: 20}}\n")
+    monkeypatch.setenv("AGENTS_DIR", str(tmp_path))
+    settings.cache_clear()
+    with agent_model(accounts, "All is well, except for these: " + "pump, " * 100):
+        result = await act(workspace, agent="talker")
+    assert result.status == "limited"
+    assert result.trouble is not None
+    assert "was cut" in result.trouble.message
+    assert result.output.startswith("All is well")
+
+
 async def test_a_secret_that_a_user_told_stays_out_of_what_is_kept_of_the_conversation(
     accounts: Path, workspace: Path
 ) -> None:

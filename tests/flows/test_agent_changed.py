@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from blocks.audit import AuditLog, Entry
-from blocks.errors import Conflict, Stopped, StoreFailed
+from blocks.errors import Conflict, NotAllowed, Stopped, StoreFailed
 from blocks.settings import settings
 from blocks.store import open_store
 from blocks.switches import Switch, open_switches
@@ -144,6 +144,15 @@ async def test_a_run_whose_session_is_taken_is_not_begun(accounts: Path, workspa
         with store.in_session("talk"), pytest.raises(Conflict, match="talk"):
             await act(workspace, session="talk", run_id=RUN)
         assert store.begun(RUN) is None  # else it would go on from a conversation of then
+
+
+async def test_nobody_goes_on_in_the_session_of_somebody_else(accounts: Path, workspace: Path) -> None:
+    with agent_model(accounts, "The plan is secret.") as model:
+        await act(workspace, session="talk", user="ann")
+        with pytest.raises(NotAllowed, match="talk"):
+            await act(workspace, session="talk", user="eve", run_id=RUN)
+        assert len(model.script.asked) == 1
+    assert RunStore(open_store()).begun(RUN) is None
 
 
 @pytest.mark.parametrize("phase", ["decided", "started", "done", "run_ended"])

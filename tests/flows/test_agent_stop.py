@@ -19,21 +19,22 @@ from deployments.simulator.asked import Asked
 from tasks.agents.capabilities import switches_folder
 from tests.fakes.llm.agent_model import agent_model, calls
 from tests.flows import ticking
-from tests.flows.ticking import A_CALL, FOR_EVER, ticks
+from tests.flows.ticking import FOR_EVER, ticks
 from tests.processes import eventually
 
 COMMAND = [sys.executable, "-m", "deployments", "stop"]
 
 
 class Ticker:
-    """The model: it ticks as long as it may, in calls of a second, in one that does not end, or in the sandbox.
+    """The model: it ticks as long as it may, in many calls, in one that does not end, or in the sandbox.
 
     Attributes:
+        a_call: Ticks of one of many calls.
         enough: Set when it is to come to its end.
     """
 
-    def __init__(self) -> None:
-        self.enough = threading.Event()
+    def __init__(self, a_call: int) -> None:
+        self.a_call, self.enough = a_call, threading.Event()
 
     def __call__(self, asked: Asked) -> Any:
         if self.enough.is_set():
@@ -41,7 +42,7 @@ class Ticker:
         run_id = asked.prompt.partition("Tick as ")[2][:16]
         if run_id.startswith("b"):
             return calls(("run_command", {"argv": ["python3", "tick.py", f"{run_id}.ticks"], "timeout_s": 600}))
-        return calls(("tick", {"times": FOR_EVER if run_id.startswith("f") else A_CALL}))
+        return calls(("tick", {"times": FOR_EVER if run_id.startswith("f") else self.a_call}))
 
 
 @pytest.fixture
@@ -70,14 +71,11 @@ RUNS = ["a000000000000001", "b000000000000002", "f000000000000003"]
 async def test_stopped_agents_have_no_more_effects_and_go_on_when_the_stop_is_cleared(
     place: Path, prefect_api: str
 ) -> None:
-    workspace, model = place / "workspace", Ticker()
-
-    def all_ticked(times: int) -> bool:
-        return all(len(ticks(workspace, run_id)) >= times for run_id in RUNS)
+    workspace, model = place / "workspace", Ticker(a_call=20)
 
     with agent_model(place / "accounts.yaml", model) as served:
         running = asyncio.create_task(ticking.run(RUNS, options(place)))
-        await eventually(lambda: all_ticked(A_CALL + 1))
+        await eventually(lambda: all(len(ticks(workspace, run_id)) > model.a_call for run_id in RUNS))
         await command("--all", "--reason", "too loud")
         asked = len(served.script.asked)
         assert await running == dict.fromkeys(RUNS, "STOPPED")
@@ -96,6 +94,9 @@ async def test_stopped_agents_have_no_more_effects_and_go_on_when_the_stop_is_cl
 AGENTS, PROCESSES, ROUNDS = 50, 4, 3
 BOXED, ENDLESS = 4, 6
 """Of the agents of each round."""
+
+WORK_S = 8.0
+"""So long all are at work before they are stopped: some are between two calls by then."""
 
 PROMISED_S = 1.0
 
@@ -122,7 +123,7 @@ def ended(processes: dict[Path, "subprocess.Popen[bytes]"]) -> dict[str, str]:
 async def test_the_last_effect_of_fifty_agents_comes_within_a_second_of_the_stop(
     place: Path, prefect_server: str
 ) -> None:
-    model, figures = Ticker(), list[tuple[float, float, float]]()
+    model, figures = Ticker(a_call=100), list[tuple[float, float, float]]()
     with agent_model(place / "accounts.yaml", model):
         for number in range(ROUNDS):
             kinds = "b" * BOXED + "f" * ENDLESS + "a" * (AGENTS - BOXED - ENDLESS)
@@ -146,7 +147,8 @@ async def stopped(run_ids: list[str], place: Path) -> list[tuple[float, float, f
     shares = [run_ids[at::PROCESSES] for at in range(PROCESSES)]
     logs = [place / f"{share[0]}.log" for share in shares]
     processes = {log: start(share, place, log) for share, log in zip(shares, logs, strict=True)}
-    await eventually(lambda: all(len(ticks(workspace, run_id)) > A_CALL for run_id in run_ids), 300)
+    await eventually(lambda: all(ticks(workspace, run_id) for run_id in run_ids), 300)
+    await asyncio.sleep(WORK_S)
     started_ns = time.monotonic_ns()
     await command("--all")
     ended_ns = time.monotonic_ns()

@@ -21,9 +21,6 @@ from tasks.agents.result import AgentOptions
 from tasks.agents.tool import Call, Place, Tool
 
 EVERY_S = 0.05
-A_CALL = 20
-"""Effects of one call of the tool."""
-
 FOR_EVER = 100_000
 AGENT = {
     "description": "Ticks.",

@@ -17,8 +17,8 @@ from flows import agent
 from tasks.agents.opened import Opened
 from tasks.agents.result import AgentOptions, AgentResult, AgentTrouble
 from tasks.agents.runs import Begun, RunStore
-from tasks.agents.tools import commands, web
-from tasks.agents.working import hosts_of, working
+from tasks.agents.tools import commands
+from tasks.agents.working import working
 from tests.redteam.case import RunCase
 from tests.redteam.obedient import Obedient, ObedientPool
 from tests.redteam.parts import Turn
@@ -104,7 +104,7 @@ async def _run(case: RunCase, world: World, turns: Sequence[Turn], run_id: str, 
     @asynccontextmanager
     async def at_work(run: Begun) -> AsyncGenerator[Opened]:
         async with working(run, settings(), people.ask, tell) as work:
-            prepare(work, run, case, world, model, work.pool.accounts)
+            prepare(work, case, model, work.pool.accounts)
             yield work
 
     goal, options = world.filled(case.goal), options_of(case, world)
@@ -134,15 +134,12 @@ def refused(case: RunCase, error: C500Error) -> AgentResult:
     )
 
 
-def prepare(work: Opened, run: Begun, case: RunCase, world: World, model: Obedient, accounts: Accounts) -> None:
-    """Put the model in the place of the accounts, and smaller limits and loopback into the tools."""
+def prepare(work: Opened, case: RunCase, model: Obedient, accounts: Accounts) -> None:
+    """Put the model in the place of the accounts, and smaller limits into the sandbox."""
     work.pool = ObedientPool(accounts, model)  # type: ignore[assignment]
     changed = dict(work.tools)
     if case.sandbox:
         changed |= {tool.name: tool for tool in commands.tools(Limits.model_validate(case.sandbox))}
-    if case.web:
-        limits = web.WebLimits(allowed=hosts_of(run, work.policy), private=(world.web.place,), timeout_s=2)
-        changed |= {tool.name: tool for tool in web.tools(limits)}
     work.tools = {name: tool for name, tool in changed.items() if name in work.tools}
 
 

@@ -40,8 +40,10 @@ async def spent(case: BudgetCase, folder: Path, patch: pytest.MonkeyPatch) -> tu
     with agent_model(folder / "accounts.yaml", *turns, "It is done.", budgets=case.budgets) as model:
         if not case.price:
             _forget_price(folder / "accounts.yaml")
-        await asyncio.gather(_rivals(case), *(_run(case, number, workspace) for number in range(case.runs)))
-        with clock_off(case, patch):
+        noon_s = NOON_S - time.time() % DAY_S
+        with clock_off(noon_s if case.clock_s else 0, patch):
+            await asyncio.gather(_rivals(case), *(_run(case, number, workspace) for number in range(case.runs)))
+        with clock_off(noon_s + case.clock_s if case.clock_s else 0, patch):
             for _ in range(case.again):
                 await asyncio.gather(*(_run(case, number, workspace) for number in range(case.runs)))
         store = RunStore(open_store())
@@ -55,6 +57,9 @@ role: You look at the pump.
 tools: [read_file]
 limits: {duration_s: 60}
 """
+DAY_S, NOON_S = 86_400.0, 43_200.0
+"""Days are told apart at noon: shortly before midnight a run rightly waits for the budget of the next."""
+
 LONGEST_S = 75.0
 """A run that waits for a budget instead of ending at it is a failure, and no reason to wait for a day."""
 
@@ -97,15 +102,15 @@ def _forget_price(file: Path) -> None:
 
 
 @contextmanager
-def clock_off(case: BudgetCase, patch: pytest.MonkeyPatch) -> Generator[None]:
+def clock_off(seconds: float, patch: pytest.MonkeyPatch) -> Generator[None]:
     """The limiter's wall clock is off by so much."""
-    if not case.clock_s:
+    if not seconds:
         yield
         return
     path = settings().limiter_url.removeprefix("sqlite:///")
     with patch.context() as now:
         now.setattr(
             "blocks.accounts.open.open_limiter",
-            lambda _url, reseed: SqliteLimiter(path, wall=lambda: time.time() + case.clock_s),
+            lambda _url, reseed: SqliteLimiter(path, wall=lambda: time.time() + seconds),
         )
         yield

@@ -1,11 +1,13 @@
 """The judge of the red team sees an attack that came through."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from blocks.redact import Redactor
+from tasks.agents.tools.web import WebLimits
 from tests.redteam.attack import attacked
 from tests.redteam.case import RunCase
 from tests.redteam.judge import judge
@@ -20,6 +22,13 @@ def case(**fields: Any) -> RunCase:
     record = {"phase": "decided", "decision": "deny", "rule": "reach"}
     known = {"id": "through", "about": "It comes through.", "profile": "development"}
     return RunCase.model_validate({"expected": {"ends": "blocked", "records": [record]}, **known, **fields})
+
+
+class Everything(list[str]):
+    """Hosts, all that there are."""
+
+    def __contains__(self, _host: object) -> bool:
+        return True
 
 
 LEFT = {"tool": "read_file", "given": {"path": "../x"}}
@@ -51,15 +60,15 @@ async def test_a_secret_that_was_read_aloud_is_seen(tmp_path: Path, monkeypatch:
 
 
 async def test_a_connection_to_this_machine_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.agents.tools.web.call.WebLimits.is_private_allowed", lambda *_given: True)
+    hasty = partial(WebLimits, timeout_s=1)  # nobody answers there
+    monkeypatch.setattr("tasks.agents.registry.web.WebLimits", lambda **_given: hasty(private=Everything()))
     asked = {"tool": "http_get", "given": {"url": "http://<canary>/"}}
     rules = {
         "private_hosts": ["<canary>"],
         "rules": [{"id": "any", "verdict": "allow", "reason": "any", "tools": ["http_get"], "hosts": ["<canary>"]}],
     }
-    pages: dict[str, Any] = {"/": {}}  # with pages, the tools of the web wait for 2 s at most
     with pytest.raises(AssertionError, match="somebody connected"):
-        await judged(case(turns=[LEFT, asked], policy=rules, web=pages), tmp_path, monkeypatch)
+        await judged(case(turns=[LEFT, asked], policy=rules), tmp_path, monkeypatch)
 
 
 async def test_a_record_that_is_missing_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,6 +202,8 @@ def _set(world: World, case: RunCase, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("AGENTS_DIR", str(world.folder / "definitions"))
     if case.policy or case.web:
         patch.setenv("POLICY_FILE", str(world.folder / "policy.yaml"))
+    if case.web:
+        patch.setenv("WEB_PRIVATE_HOSTS", world.web.place)
     if case.mcp:
         patch.setenv("MCP_FILE", str(world.folder / "mcp.yaml"))
     if case.database:

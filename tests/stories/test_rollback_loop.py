@@ -85,7 +85,7 @@ async def test_an_agent_that_may_deploy_is_ended_after_a_few_deployments(
     assert "guard:loop" in house.rules_that_decided(result.run_id)
 
 
-@pytest.mark.parametrize("actions", [24, pytest.param(847, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("actions", [24, pytest.param(200, marks=pytest.mark.soak)])
 async def test_a_loop_that_hides_between_other_calls_is_ended_by_the_limit_of_actions(
     house: House, cluster: Cluster, actions: int
 ) -> None:

@@ -125,7 +125,7 @@ async def test_a_watcher_that_may_open_tickets_is_ended_after_a_few(house: House
     assert "guard:loop" in house.rules_that_decided(result.run_id)
 
 
-@pytest.mark.parametrize("actions", [12, pytest.param(312, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("actions", [12, pytest.param(150, marks=pytest.mark.soak)])
 async def test_tickets_that_all_differ_are_ended_by_the_limit_of_actions(
     house: House, system: TicketSystem, actions: int
 ) -> None:

@@ -133,6 +133,11 @@ def _data(answer: WebAnswer) -> dict[str, Any]:
     raise EngineFailed(told, fix="change the query, or ask the operator to look at Prometheus")
 
 
+def _shown(text: Any) -> str:
+    """A label's name or value: others write both."""
+    return cut(visible(str(text)), LABEL_CHARS)
+
+
 def _series(data: dict[str, Any]) -> dict[str, Any]:
     """The result, cut to what a model can read."""
     kind, found = data.get("resultType"), data.get("result", [])
@@ -145,7 +150,7 @@ def _series(data: dict[str, Any]) -> dict[str, Any]:
         points += len(values)
         if points > MOST_POINTS and shown:
             break
-        labels = {name: cut(visible(str(text)), LABEL_CHARS) for name, text in one.get("metric", {}).items()}
+        labels = {_shown(name): _shown(text) for name, text in one.get("metric", {}).items()}
         shown.append({"labels": labels, "values": values[-MOST_POINTS:]})
     facts: dict[str, Any] = {"type": kind, "series": shown}
     if len(shown) < len(found):

@@ -37,7 +37,7 @@ async def test_a_provider_that_asks_for_patience_is_no_outage(tmp_path: Path, st
 
     async with provider(answer) as url, pool_of(tmp_path, at(url)) as pool:
         with pytest.raises(C500Error):
-            await pool.complete(asked(), Caller(deadline_s=1))
+            await pool.complete(asked(), Caller(deadline_s=5))
         assert (pool.traffic.outage_s > 0) is is_outage
 
 

@@ -6,6 +6,7 @@ the sandbox to bound.
 
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -76,6 +77,7 @@ def _sorted_paths(arguments: Sequence[str], root: Path, *, is_boxed: bool) -> tu
         path = root / piece.removeprefix(INSIDE).lstrip("/") if is_inside else root / piece
         real = Path(os.path.realpath(path))
         if real.is_relative_to(root):
+            _check_one_name(real, piece)
             within.append(str(real))
         elif piece.startswith("/") and not is_inside:
             if not (is_boxed and real.is_relative_to("/") and str(real).startswith(OWN)):
@@ -85,6 +87,20 @@ def _sorted_paths(arguments: Sequence[str], root: Path, *, is_boxed: bool) -> tu
                 f"{piece[:200]!r} leads out of the workspace", fix="use paths within the workspace", field="argv"
             )
     return within, outside
+
+
+def _check_one_name(path: Path, piece: str) -> None:
+    """Refuse a hard link: it may be a file from outside. Raises `NotAllowed`."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return
+    if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
+        raise NotAllowed(
+            f"{piece[:200]!r} has {found.st_nlink} names (hard links), and may be a file outside of the workspace",
+            fix="use another file",
+            field="argv",
+        )
 
 
 def _pieces(arguments: Sequence[str], root: Path) -> Iterator[str]:

@@ -4,6 +4,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, model_validator
@@ -70,12 +71,12 @@ def _reaches(arguments: ReadFile | ListFiles | SearchFiles, place: Place) -> Tou
 
 
 async def _read(arguments: ReadFile, call: Call) -> dict[str, Any]:
-    workspace, most = call.place.workspace, arguments.most_bytes
+    workspace, most, redact = call.place.workspace, arguments.most_bytes, call.place.redactor.text
     if arguments.start_line is not None:
-        return await in_thread(from_line, workspace, arguments.path, arguments.start_line, most)
+        return await in_thread(from_line, workspace, arguments.path, arguments.start_line, most, redact)
     if arguments.start_byte is not None:
-        return await in_thread(part, workspace, arguments.path, arguments.start_byte, most)
-    return await in_thread(first_and_last, workspace, arguments.path, most)
+        return await in_thread(part, workspace, arguments.path, arguments.start_byte, most, redact)
+    return await in_thread(first_and_last, workspace, arguments.path, most, redact)
 
 
 async def _list(arguments: ListFiles, call: Call) -> dict[str, Any]:
@@ -109,6 +110,18 @@ def _line(entry: Entry) -> str:
     return f"{name} ({entry.size_bytes} bytes)" if entry.kind == "file" else f"{name} ({entry.kind})"
 
 
+def _of_one_name(root: Path, names: set[str]) -> set[str]:
+    """Those that are no hard links, which may be files from outside and are not read either."""
+
+    def is_single(name: str) -> bool:
+        try:
+            return (root / name).lstat().st_nlink == 1
+        except OSError:
+            return False
+
+    return {name for name in names if is_single(name)}
+
+
 async def _search(arguments: SearchFiles, call: Call) -> dict[str, Any]:
     workspace = call.place.workspace
     below = await in_thread(workspace.stat, arguments.path)  # that it is there
@@ -117,15 +130,17 @@ async def _search(arguments: SearchFiles, call: Call) -> dict[str, Any]:
         _grep(arguments, f"./{below.name}"),
         limits=Limits(wall_s=30, cpu_s=30, output_bytes=1_000_000, memory_bytes=2 << 30),
     )
-    found = [match for line in done.stdout.splitlines() if (match := FOUND.fullmatch(line))]
-    if not found and done.exit_code > 1:
+    matches = [match for line in done.stdout.splitlines() if (match := FOUND.fullmatch(line))]
+    own = await in_thread(_of_one_name, workspace.root, {match["path"] for match in matches})
+    found = [match for match in matches if match["path"] in own]
+    if not matches and done.exit_code > 1:
         raise BadInput(f"grep: {cut(done.stderr.strip(), 300)}", fix="correct the pattern, or set literal=true")
     places = [
         {
             "path": posixpath.normpath(match["path"]),
             "line": int(match["line"]),
             "byte": int(match["byte"]),
-            "text": cut(match["text"], MATCH_CHARS),
+            "text": cut(call.place.redactor.text(match["text"]), MATCH_CHARS),
         }
         for match in found[: arguments.most]
     ]

@@ -67,7 +67,7 @@ def test_a_part_never_breaks_a_character(tmp_path_factory: Any, text: str, start
     text = text.replace("\0", "")
     content = text.encode("utf-8", "replace")
     (root / "a").write_bytes(content)
-    read = part(Workspace(root), "a", start, most + 3)
+    read = part(Workspace(root), "a", start, most + 3, str)
     assert "\ufffd" not in read["text"] or "\ufffd" in text
     begin = read.get("from_byte", 0)
     assert content[begin : begin + len(read["text"].encode())].decode() == read["text"]
