@@ -28,3 +28,8 @@ def _inline(value: Any) -> str:
 def _heading(name: str) -> str:
     words = name.replace("_", " ").strip()
     return words[:1].upper() + words[1:]
+
+
+def inert(markdown: str) -> str:
+    """Markdown without pictures and HTML: what a model wrote must not call somebody when a person looks at it."""
+    return markdown.replace("<", "&lt;").replace("![", "!\\[")

@@ -224,6 +224,9 @@ class Program:
             if not gone.done():
                 return True, f"it took longer than {self._limits.wall_s:g} s"
             return False, None
+        except asyncio.CancelledError:
+            self.kill()  # in this turn of the loop: the next may be late, where it is busy with stopping others
+            raise
         finally:
             await _cancelled([gone])
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from blocks.markdown import inert
 from tasks.agents.team.plan import TeamPlan
 from tasks.agents.team.result import Finding, TaskOutcome, TeamAnswer, TeamResult
 
@@ -82,7 +83,7 @@ def team_markdown(result: TeamResult) -> str:
         f"{used.steps} steps, {used.actions} actions, {used.prompt_tokens} tokens sent, {used.completion_tokens} "
         f"answered, ${used.cost_usd:.6f}, {used.duration_s:.0f} s of work",
     ]
-    return "\n".join(lines).strip() + "\n"
+    return inert("\n".join(lines).strip() + "\n")
 
 
 def _bullets(heading: str, lines: Sequence[str]) -> list[str]:

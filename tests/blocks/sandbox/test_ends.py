@@ -75,6 +75,18 @@ async def test_a_cancelled_run_is_ended_whole(ending: Sandbox, workspace: Path, 
     assert handles() == before
 
 
+async def test_a_cancelled_program_is_killed_though_the_loop_is_busy_with_others(
+    sandbox: Sandbox, workspace: Path, marker: str
+) -> None:
+    run = asyncio.create_task(sandbox.run(["sh", "-c", f"touch started; exec sleep {marker}"], workspace=workspace))
+    await eventually(lambda: (workspace / "started").exists() and running(marker))
+    run.cancel()
+    await asyncio.sleep(0)  # one turn, in which it hears of it; then the loop turns no more
+    until(lambda: not running(marker))  # which holds the loop
+    with pytest.raises(asyncio.CancelledError):
+        await run
+
+
 @pytest.mark.parametrize("turns", [1, 2, 3, 5, 8])
 async def test_a_run_cancelled_as_it_comes_up_never_begins(
     sandbox: Sandbox, workspace: Path, marker: str, turns: int
