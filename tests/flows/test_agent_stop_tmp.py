@@ -105,9 +105,7 @@ def start(run_ids: list[str], place: Path, log: Path) -> "subprocess.Popen[bytes
     """Have these runs ticked in a process of their own."""
     with log.open("wb") as output:
         asked = json.dumps({"run_ids": run_ids, "options": options(place)})
-        return subprocess.Popen(
-            [sys.executable, "/tmp/x/lagwatch.py", asked], stdout=output, stderr=subprocess.STDOUT
-        )
+        return subprocess.Popen([sys.executable, "/tmp/x/lagwatch.py", asked], stdout=output, stderr=subprocess.STDOUT)
 
 
 def ended(processes: dict[Path, "subprocess.Popen[bytes]"]) -> dict[str, str]:
@@ -155,15 +153,25 @@ async def stopped(run_ids: list[str], place: Path) -> list[tuple[float, float, f
     set_ns = (switches_folder(settings()) / "all").stat().st_mtime_ns - (time.time_ns() - time.monotonic_ns())
     assert ended(processes) == dict.fromkeys(run_ids, "STOPPED")
     last = [ticks(workspace, run_id)[-1] for run_id in run_ids]
-    from blocks.redact import Redactor
     from blocks.audit.places import open_audit
+
     records = list(open_audit(settings().agents_home).read())
-    off = (time.time_ns() - time.monotonic_ns())
-    print("ROUND", f"{(ended_ns-set_ns)/1e9:.2f}")
+    off = time.time_ns() - time.monotonic_ns()
+    print("ROUND", f"{(ended_ns - set_ns) / 1e9:.2f}")
     for share in shares:
-        print("KINDS", [(r[0], f"{(ticks(workspace, r)[-1] - set_ns)/1e9:.2f}") for r in share])
+        print("KINDS", [(r[0], f"{(ticks(workspace, r)[-1] - set_ns) / 1e9:.2f}") for r in share])
     for r, at in zip(run_ids, last):
         if (at - set_ns) / 1e9 > 0.35:
-            print("LATE", r, f"{(at-set_ns)/1e9:.2f}", [f"{t:.2f}" for t in [(x - set_ns)/1e9 for x in ticks(workspace, r)][-12:]], [(one.entry.phase, f"{one.at.timestamp() - (set_ns+off)/1e9:.2f}") for one in records if one.entry.run_id == r][-6:])
+            print(
+                "LATE",
+                r,
+                f"{(at - set_ns) / 1e9:.2f}",
+                [f"{t:.2f}" for t in [(x - set_ns) / 1e9 for x in ticks(workspace, r)][-12:]],
+                [
+                    (one.entry.phase, f"{one.at.timestamp() - (set_ns + off) / 1e9:.2f}")
+                    for one in records
+                    if one.entry.run_id == r
+                ][-6:],
+            )
     await command("--clear", "--all")
     return [((at - set_ns) / 1e9, (at - ended_ns) / 1e9, (at - started_ns) / 1e9) for at in last]
