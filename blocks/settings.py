@@ -271,6 +271,18 @@ class Settings(BaseSettings):
     sandbox_readable: str = Field(
         default="", description="more folders that sandboxed programs may read, joined by `:`, as `/opt/tools`"
     )
+    operations_policy_file: Path | None = Field(
+        default=None, description="your own rules for operations flows, on top of the shipped ones"
+    )
+    operations_profile: str = Field(
+        default="production", pattern=r"^[a-z][a-z0-9-]*$", description="profile of operations when a run names none"
+    )
+    operations_channels_file: Path | None = Field(
+        default=None, description="where reports of operations go; the form of the escalation file, first level"
+    )
+    inventory_file: Path = Field(
+        default=HOME / "inventory.yaml", description="hosts that operations look after; docs/operations.md"
+    )
     trash_days: float = Field(default=30, ge=0, description="days that what agents deleted is kept")
     effects_days: float = Field(
         default=90, ge=1, description="days that outcomes of agents' calls are kept, by which a run goes on"

@@ -12,6 +12,7 @@ from blocks.policy.verdict import DEFAULT, VERDICTS
 from blocks.yaml_file import YamlText, parse_yaml, read_yaml
 
 SHIPPED = Path(__file__).with_name("default.yaml")
+OPERATIONS = Path(__file__).with_name("operations.yaml")
 FORM = TypeAdapter(PolicyFile)
 ABSENT = "write one; docs/agents/policy.md shows how"
 
@@ -25,14 +26,25 @@ def shipped() -> PolicyFile:
     return _checked(read_yaml(SHIPPED, fix="install C500 again"), PolicyFile())
 
 
-def read_rules(path: Path) -> PolicyFile:
+@lru_cache(maxsize=1)
+def shipped_for_operations() -> PolicyFile:
+    """The rules of operations flows that come with C500."""
+    return _checked(read_yaml(OPERATIONS, fix="install C500 again"), PolicyFile())
+
+
+def read_rules(path: Path, base: PolicyFile | None = None) -> PolicyFile:
     """The shipped rules with those of a file.
+
+    Args:
+        path: The file.
+        base: What it comes to; None for the rules of agents.
 
     Raises:
         NotFound: there is no such file.
         BadInput: it is no YAML or not of this form; `details["problems"]` has all faults, each with its line.
     """
-    return _joined(shipped(), _checked(read_yaml(path, fix=_fix(str(path)), field="policy", absent=ABSENT), shipped()))
+    base = shipped() if base is None else base
+    return _joined(base, _checked(read_yaml(path, fix=_fix(str(path)), field="policy", absent=ABSENT), base))
 
 
 def parse_rules(text: str, name: str = "policy.yaml") -> PolicyFile:

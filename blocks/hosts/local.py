@@ -1,0 +1,137 @@
+"""This machine as a host."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from blocks.errors import BadInput, NotAllowed, NotFound, TooLarge
+from blocks.hosts.command import PATH, Kept, became, checked_argv, checked_env
+from blocks.hosts.protocol import COMMAND_S, FILE_BYTES, OUTPUT_BYTES, CommandResult
+from blocks.progress import in_thread
+from blocks.whole_file import write_whole
+
+CHUNK = 65_536
+NOT_FOUND, NOT_RUNNABLE, KILLED = 127, 126, 137
+
+
+class LocalHost:
+    """Programs run as our own user, in a session of their own.
+
+    Args:
+        name: As the inventory calls it.
+    """
+
+    def __init__(self, name: str = "local") -> None:
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """As the inventory calls it."""
+        return self._name
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        env: Mapping[str, str] = {},
+        cwd: str | None = None,
+        timeout_s: float = COMMAND_S,
+        become: bool = False,
+    ) -> CommandResult:
+        """See `Host.run`."""
+        told, more = checked_argv(argv), checked_env(env)
+        words = became(told, more, become=become and os.geteuid() != 0)
+        began = time.monotonic()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *words,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={"PATH": PATH, "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"} | more,
+                cwd=cwd,
+                start_new_session=True,
+            )
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if cwd is not None and not Path(cwd).is_dir():
+                raise BadInput(f"there is no folder {cwd}", fix="name one that exists", field="cwd") from error
+            return CommandResult(argv=told, exit_code=NOT_FOUND, stderr=f"{words[0]}: there is no such program")
+        except (PermissionError, OSError) as error:
+            return CommandResult(argv=told, exit_code=NOT_RUNNABLE, stderr=f"{words[0]}: {error.strerror}")
+        return await _ended(process, told, stdin, timeout_s, began)
+
+    async def read_file(self, path: str, *, most_bytes: int = FILE_BYTES) -> bytes:
+        """See `Host.read_file`."""
+        return await in_thread(_read, path, most_bytes)
+
+    async def write_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
+        """See `Host.write_file`."""
+        try:
+            await in_thread(write_whole, Path(path), content, mode=mode)
+        except FileNotFoundError as error:
+            raise NotFound(f"there is no folder for {path}", fix="make it first", field="path") from error
+        except OSError as error:
+            raise NotAllowed(f"{path} cannot be written: {error.strerror}", fix="look at its rights") from error
+
+
+async def _ended(
+    process: asyncio.subprocess.Process, argv: tuple[str, ...], stdin: bytes, timeout_s: float, began: float
+) -> CommandResult:
+    out, err, timed_out = Kept(OUTPUT_BYTES), Kept(OUTPUT_BYTES), False
+    assert process.stdin and process.stdout and process.stderr  # noqa: S101 - pipes, as asked for
+    reading = asyncio.gather(
+        _fed(process.stdin, stdin), _kept(process.stdout, out), _kept(process.stderr, err), process.wait()
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            await reading
+    except TimeoutError:
+        timed_out = True
+    finally:
+        # Also where it ended by itself: what it left running in its session must not outlive it.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        if process.returncode is None:
+            await asyncio.shield(process.wait())
+    code = process.returncode if process.returncode is not None else -signal.SIGKILL
+    stdout, stderr = out.text(), err.text()
+    return CommandResult(
+        argv=argv,
+        exit_code=code if code >= 0 else 128 - code,
+        stdout=stdout,
+        stderr=stderr,
+        truncated=out.truncated or err.truncated,
+        timed_out=timed_out,
+        took_s=round(time.monotonic() - began, 3),
+    )
+
+
+async def _fed(pipe: asyncio.StreamWriter, content: bytes) -> None:
+    with suppress(BrokenPipeError, ConnectionResetError):  # it need not read all
+        pipe.write(content)
+        await pipe.drain()
+    with suppress(BrokenPipeError, ConnectionResetError):
+        pipe.close()
+
+
+async def _kept(pipe: asyncio.StreamReader, kept: Kept) -> None:
+    while chunk := await pipe.read(CHUNK):
+        kept.add(chunk)
+
+
+def _read(path: str, most_bytes: int) -> bytes:
+    try:
+        with Path(path).open("rb") as stream:
+            content = stream.read(most_bytes + 1)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFound(f"there is no file {path}", fix="check the path", field="path") from error
+    except OSError as error:
+        raise NotAllowed(f"{path} cannot be read: {error.strerror}", fix="look at its rights") from error
+    if len(content) > most_bytes:
+        raise TooLarge(f"{path} has more than {most_bytes} bytes", fix="read a part of it by a command", field="path")
+    return content

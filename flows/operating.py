@@ -1,0 +1,107 @@
+"""What every operations flow has around its steps."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import structlog
+from prefect.artifacts import acreate_markdown_artifact
+from prefect.runtime import flow_run
+from pydantic import SecretStr
+
+from blocks.escalation.chain import channel_kind, read_chain
+from blocks.escalation.deliver import Undelivered, deliver
+from blocks.progress import only_informing
+from blocks.redact import default_redactor
+from blocks.settings import settings
+from flows.running import job_run
+from tasks.ops.options import OperationsOptions
+
+if TYPE_CHECKING:
+    from tasks.ops.performer import Performer
+
+log = structlog.stdlib.get_logger("c500")
+
+
+@asynccontextmanager
+async def operating(flow: str, options: OperationsOptions, subject: str = "") -> AsyncGenerator["Performer"]:
+    """Someone to do the deeds of the flow run in hand, with rules, approvals, ledger and audit.
+
+    Args:
+        flow: The flow's name.
+        options: How it is run.
+        subject: What it is about, for the audit.
+
+    Raises:
+        BadInput, NotFound: the policy or the profile cannot be used.
+        StoreFailed: audit or ledger cannot be used.
+    """
+    # Within: these take a second to import, which every other flow would pay.
+    from blocks.approvals import login_name, open_approvals
+    from blocks.audit.places import open_audit
+    from blocks.effects import EffectLedger
+    from blocks.policy.open import open_operations_policy
+    from blocks.switches import FOLDER, open_switches
+    from flows.approvals import wait_for_decision
+    from tasks.ops.performer import Performer
+
+    chosen, policy = settings(), open_operations_policy()
+    home = chosen.agents_home.expanduser()
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    profile = options.profile or chosen.operations_profile
+    policy.in_force(profile)
+    approvals = open_approvals()
+    performer = Performer(
+        run_id=options.run_id or own_run_id(flow),
+        flow=flow,
+        user=options.user or login_name(),
+        begun_by=login_name(),
+        profile=profile,
+        attended=options.attended,
+        dry_run=options.dry_run or policy.dry_run(profile),
+        approval_s=options.approval_s,
+        policy=policy,
+        effects=EffectLedger(home / "effects"),
+        audit=open_audit(home, default_redactor()),
+        switches=open_switches(chosen.switches_url, home / FOLDER),
+        redactor=default_redactor(),
+        ask=lambda request: wait_for_decision(request, approvals),
+        tell=post,
+    )
+    attempt = sha256(f"{performer.run_id}/{flow_run.id}/{flow_run.run_count}".encode()).hexdigest()[:12]
+    async with job_run(refresh=False):
+        await performer.note("run_started", f"started/{attempt}", trigger=subject or flow)
+        yield performer
+        await performer.note("run_ended", f"ended/{attempt}", outcome="completed")
+
+
+def own_run_id(flow: str) -> str:
+    """The id of the run of operations that this flow run begins; the same when Prefect runs it again."""
+    return sha256(f"{flow}/{flow_run.id}".encode()).hexdigest()[:16]
+
+
+async def post(subject: str, body: str) -> None:
+    """Send a message over the channels of OPERATIONS_CHANNELS_FILE; one that is lost stops nothing."""
+    redact = default_redactor().text
+    subject, body = redact(subject), redact(body)
+    log.info("operations_tell", subject=subject)
+    file = settings().operations_channels_file
+    channels = () if file is None else read_chain(file.expanduser()).levels[0].channels
+
+    async def send(channel: SecretStr) -> None:
+        try:
+            await deliver(channel, subject, body)
+        except Undelivered as error:
+            log.warning("operations_message_lost", channel=channel_kind(channel), error=error.message)
+
+    await asyncio.gather(*(send(channel) for channel in channels))
+
+
+async def show_markdown(key: str, markdown: str, description: str = "") -> None:
+    """Show a report in the Prefect UI."""
+    async with only_informing("report"):
+        await acreate_markdown_artifact(
+            key=key, markdown=default_redactor().text(markdown), description=description[:200]
+        )

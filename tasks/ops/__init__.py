@@ -1,0 +1,1 @@
+"""Steps of operations: maintenance, clean-up, migrations, runbooks, incidents, rollouts."""
