@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter
 
@@ -20,7 +20,7 @@ DatabaseName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}
 
 def _is_database(url: str) -> str:
     parts = urlsplit(url)
-    if parts.password is not None:
+    if parts.password is not None or "password" in parse_qs(parts.query, keep_blank_values=True):
         raise ValueError("no password belongs here; name where it is in the field password, as env:NAME")
     is_file = parts.scheme == "sqlite" and not parts.netloc and parts.path.strip("/") and not parts.query
     is_server = parts.scheme == "postgresql" and parts.hostname and parts.username and parts.path.strip("/")

@@ -10,13 +10,15 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iter
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from blocks.errors import C500Error, Conflict, EngineFailed, NotFound, Stopped, StoreFailed, TooLarge
 from blocks.model import Frozen
+from blocks.progress import in_thread
 from blocks.whole_file import sync_folder, write_whole
 
 JSON = Any
+R = TypeVar("R")
 
 RESULT_BYTES = 1_000_000
 WAIT_S = 90.0
@@ -107,15 +109,12 @@ class EffectLedger:
             StoreFailed: it cannot be written down; where that is so before it begins, it is not had.
         """
         async with self._owned(effect_id) as path:
-            effect = _read(path)
-            if effect is None:
-                effect = Effect(effect_id=effect_id, state="begun", begun_at=datetime.now(UTC))
-                _write(path, effect)
-            elif effect.state == "begun" and not repeatable:
+            effect, is_new = await _to_its_end(_begin, path, effect_id)
+            if effect.state == "begun" and not (is_new or repeatable):
                 raise _in_doubt(effect)
             if effect.state == "begun":
                 effect = await self._had(effect, perform)
-                _write(path, effect)
+                await _to_its_end(_write, path, effect)
             if effect.error:
                 raise effect.error.error()
             return effect.result
@@ -162,20 +161,22 @@ class EffectLedger:
         An effect that is forgotten would be had again: runs must not be resumed after as long.
 
         Raises:
-            StoreFailed: something cannot be deleted.
+            StoreFailed: something cannot be read or deleted; all else is forgotten.
         """
         before = datetime.now(UTC) - timedelta(seconds=older_than_s)
         gone = 0
-        for path in self._files():
-            with _lock(path) as mine, _typed(path):
-                effect = _read(path) if mine else None
-                if effect and effect.ended_at and effect.ended_at < before:
-                    _forget(path)
-                    gone += 1
+        failed: list[StoreFailed] = []
+        for path in tuple(self._files()):
+            try:
+                gone += _forgotten(path, before)
+            except StoreFailed as error:
+                failed.append(error)
         for path in self._folder.glob("??/??/.*.json.*"):  # of processes that died as they wrote
             with _typed(path), suppress(FileNotFoundError):
                 if path.stat().st_mtime < before.timestamp():
                     path.unlink()
+        if failed:
+            raise failed[0]
         return gone
 
     async def _had(self, effect: Effect, perform: Callable[[], Awaitable[JSON]]) -> Effect:
@@ -245,6 +246,30 @@ def _lock(path: Path) -> Generator[bool]:
         os.close(handle)
 
 
+async def _to_its_end(work: Callable[..., R], *args: Any) -> R:
+    """Do work of the disk in a thread. A cancellation waits for its end: we hold a lock for it."""
+    working = asyncio.ensure_future(in_thread(work, *args))
+    cancelled: asyncio.CancelledError | None = None
+    while not working.done():
+        try:
+            await asyncio.wait({working})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        working.exception()  # else asyncio complains that nobody looked at it
+        raise cancelled
+    return working.result()
+
+
+def _begin(path: Path, effect_id: str) -> tuple[Effect, bool]:
+    """What is known of an effect whose lock we hold, and whether it begins with this."""
+    if (known := _read(path)) is not None:
+        return known, False
+    effect = Effect(effect_id=effect_id, state="begun", begun_at=datetime.now(UTC))
+    _write(path, effect)
+    return effect, True
+
+
 def _read(path: Path) -> Effect | None:
     with _typed(path):
         try:
@@ -262,6 +287,16 @@ def _write(path: Path, effect: Effect) -> None:
     with _typed(path):
         # Not pydantic's JSON: it has no way to write the halves of characters that file names and models may hold.
         write_whole(path, json.dumps(effect.model_dump(), default=datetime.isoformat).encode())
+
+
+def _forgotten(path: Path, before: datetime) -> bool:
+    """Forget an effect that ended before a time; whether it did."""
+    with _lock(path) as mine, _typed(path):
+        effect = _read(path) if mine else None
+        if effect is None or effect.ended_at is None or effect.ended_at >= before:
+            return False
+        _forget(path)
+        return True
 
 
 def _forget(path: Path) -> None:

@@ -17,7 +17,7 @@ INVISIBLE = re.compile(
 )
 """Zero-width, direction, variation and tag characters: instructions have been hidden from people in all of them."""
 
-SLOW_CODECS = {"punycode", "idna", "utf-7", "unicode_escape", "raw_unicode_escape", "unicode-escape", "undefined"}
+SLOW_CODECS = {"punycode", "idna", "utf-7", "unicode-escape", "raw-unicode-escape", "undefined"}
 """Charsets that no page is written in; some take quadratic time."""
 
 

@@ -63,7 +63,7 @@ def _absent() -> Iterator[str]:
     from blocks.settings import settings
     from tasks.agents.registry import clusters_of
     from tasks.agents.tools import clusters
-    from tasks.agents.tools.mcp import pins_of, read_mcp
+    from tasks.agents.tools.mcp import FOLDER, pins_of, read_mcp
 
     chosen = settings()
     for program, why in clusters.absent(clusters_of(chosen)).items():
@@ -74,7 +74,7 @@ def _absent() -> Iterator[str]:
         yield f"no query_sql: no databases in {chosen.databases_file}"
     if not read_mcp(chosen.mcp_file).by_name:
         yield f"no MCP tools: no servers in {chosen.mcp_file}"
-    for server, said in pins_of(chosen.agents_home.expanduser() / "mcp").waiting().items():
+    for server, said in pins_of(chosen.agents_home.expanduser() / FOLDER).waiting().items():
         yield f"{len(said)} tools of MCP server {server} are new or changed: `c500 agents mcp list`"
 
 

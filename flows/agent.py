@@ -46,7 +46,7 @@ async def run_agent(
         goal: What it is to reach, in plain words; not looked at when the run was begun before.
         agent: Which agent: one that is shipped, or of AGENTS_DIR; likewise.
         options: Profile, session, workspace, budget; None for the defaults; likewise, but for the budget: a run that
-            goes on may be given another.
+            goes on may be given another, up to what the agent's file allowed when it was begun.
         run_id: Of a run to go on with; None for a new one.
 
     Returns:
@@ -65,12 +65,13 @@ async def run_agent(
 async def _run(run_id: str, goal: str, agent: str, options: AgentOptions) -> AgentResult:
     # Within the flow: pydantic-ai takes a second to import, which every other flow would pay.
     from tasks.agents.begin import begin
+    from tasks.agents.given import checked_id
     from tasks.agents.retired import refuse_retired
     from tasks.agents.runs import RunStore
 
     files = open_store()
     store = RunStore(files)
-    with files.lock(f"agents/run/{run_id}", wait=False) as alone:
+    with files.lock(f"agents/run/{checked_id(run_id)}", wait=False) as alone:
         if not alone:
             raise Conflict(f"another process does run {run_id}", fix="wait until it has ended")
         if (found := store.result(run_id)) is not None and found.status == "done":
@@ -152,7 +153,8 @@ async def show(result: AgentResult) -> AgentResult:
     """Show what came of it in the Prefect UI."""
     lines = [f"**{result.status}** · agent {result.agent} · profile {result.profile} · run `{result.run_id}`", ""]
     lines += [_as_said(result.output or (result.trouble.message if result.trouble else ""))]
-    lines += ["", _as_said("\n".join(f"refused: {one}" for one in result.refused))]
+    told = [("would change", result.would_change), ("refused", result.refused), ("note", result.notices)]
+    lines += ["", _as_said("\n".join(f"{name}: {one}" for name, ones in told for one in ones))]
     async with only_informing("agent's result"):
         await acreate_markdown_artifact(
             key=f"agent-{result.run_id}", markdown="\n".join(lines), description=result.goal[:200]

@@ -13,7 +13,7 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectNotFound
 
-from blocks.approvals import Approval, ApprovalRequest, Approvals, Decision, open_approvals, tally
+from blocks.approvals import Approval, ApprovalDecision, ApprovalRequest, Approvals, open_approvals, tally
 from blocks.errors import C500Error
 from blocks.escalation import Escalations, climb, read_chain
 from blocks.logs import configure_logs
@@ -59,7 +59,9 @@ class ApprovalSweep(Frozen):
     woken: tuple[str, ...] = ()
 
 
-async def wait_for_decision(request: ApprovalRequest, approvals: Approvals, *, poll_s: float = POLL_S) -> Decision:
+async def wait_for_decision(
+    request: ApprovalRequest, approvals: Approvals, *, poll_s: float = POLL_S
+) -> ApprovalDecision:
     """Ask, and wait until it is decided or time is up.
 
     The store holds the truth: answers of the command line and the gateway end the wait, and one that stands there

@@ -4,9 +4,10 @@ import structlog
 from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact
 
-from blocks.audit import Anchors, AuditBroken, Head, Verdict, verify
+from blocks.audit import Anchors, AuditBroken, AuditVerdict, Head, verify
 from blocks.audit.key import read_key
 from blocks.audit.places import AuditPlaces
+from blocks.audit.story import one_line
 from blocks.logs import configure_logs
 from blocks.progress import in_thread
 from blocks.settings import settings
@@ -34,7 +35,7 @@ async def anchor_audit() -> Head:
     """
     configure_logs()
     places = AuditPlaces(settings().agents_home)
-    if not places.folder.exists():
+    if not (places.folder.exists() or places.anchors.exists()):
         return Head(seq=0, hash="0" * 64)
     verdict = await in_thread(_anchored, places)
     await acreate_markdown_artifact(key=ARTIFACT, markdown=_page(verdict), description=verdict.summary)
@@ -48,7 +49,7 @@ async def anchor_audit() -> Head:
     return verdict.head
 
 
-def _anchored(places: AuditPlaces) -> Verdict:
+def _anchored(places: AuditPlaces) -> AuditVerdict:
     anchors = Anchors(places.anchors)
     verdict = verify(places.folder, read_key(places.key), anchors.read())
     if verdict.ok:
@@ -56,8 +57,8 @@ def _anchored(places: AuditPlaces) -> Verdict:
     return verdict
 
 
-def _page(verdict: Verdict) -> str:
+def _page(verdict: AuditVerdict) -> str:
     lines = [f"**{verdict.summary}**", "", "Head, for `c500 audit verify --anchor`:", "", f"`{verdict.head}`"]
     if verdict.faults:
-        lines += ["", *(f"- `{str(fault).replace('`', '')}`" for fault in verdict.faults[:FAULTS_SHOWN])]
+        lines += ["", *(f"- `{one_line(str(fault)).replace('`', '')}`" for fault in verdict.faults[:FAULTS_SHOWN])]
     return "\n".join(lines)

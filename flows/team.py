@@ -13,6 +13,7 @@ from prefect.runtime import flow_run
 from blocks.board import board
 from blocks.errors import C500Error, EngineFailed, Stopped
 from blocks.progress import in_thread, only_informing
+from blocks.redact import default_redactor
 from blocks.settings import settings
 from blocks.store import open_store
 from flows.names import plain
@@ -35,9 +36,10 @@ log = structlog.stdlib.get_logger("c500")
 
 
 def run_name() -> str:
-    """Coordinator and goal."""
+    """Coordinator and goal, without secrets: names stand in lists and logs."""
     given = flow_run.parameters
-    return plain(f"{given.get('agent') or 'team'}: {given.get('goal') or given.get('run_id') or ''}")
+    goal = default_redactor().text(given.get("goal") or given.get("run_id") or "")
+    return plain(f"{given.get('agent') or 'team'}: {goal}")
 
 
 @flow(name="run-team", flow_run_name=run_name, persist_result=False)
@@ -95,7 +97,8 @@ async def team_run(
     goal: str, agent: str, plan: TeamPlan | None, options: TeamOptions, run_id: str, specialist: "Specialist"
 ) -> TeamResult:
     """See `run_team`; `specialist` does a task."""
-    from tasks.agents.team.begin import begin_team, checked_id
+    from tasks.agents.given import checked_id
+    from tasks.agents.team.begin import begin_team
     from tasks.agents.team.conclude import is_final
     from tasks.agents.team.handoff import HandOffs
     from tasks.agents.team.team_store import TeamStore
@@ -123,14 +126,14 @@ async def _attempt(store: "TeamStore", begun: "TeamBegun", specialist: "Speciali
     from tasks.agents.team.execute import do_tasks
     from tasks.agents.team.stopping import stoppable
 
-    dry_run = _is_dry(begun)
+    dry_run, redact = _is_dry(begun), default_redactor().text
     async with _means() as (pool, switches):
         planned = await _planned(pool, switches, store, begun)
         await record("plan", "plan", details=planned.plan.model_dump(mode="json"))
         work = _at_work(begun, planned.plan, store, specialist, record)
         work.dry_run = dry_run
         async with (
-            board(f"team-{begun.run_id}", lambda: plan_markdown(work.plan, work.states, work.outcomes)),
+            board(f"team-{begun.run_id}", lambda: redact(plan_markdown(work.plan, work.states, work.outcomes))),
             stoppable(work, switches),
         ):
             await do_tasks(work)

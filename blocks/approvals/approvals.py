@@ -1,6 +1,5 @@
 """Questions to people about an agent's calls, their answers, and what these come to; all of it in the store."""
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -10,7 +9,7 @@ import structlog
 from blocks.action import Risk
 from blocks.approvals.records import Damaged, Purged, Records
 from blocks.approvals.refusals import Forged
-from blocks.approvals.request import Approval, ApprovalRequest, Channel, Decision, Expiry
+from blocks.approvals.request import Approval, ApprovalDecision, ApprovalRequest, Channel, Expiry
 from blocks.approvals.seal import Seal
 from blocks.approvals.tally import sealed_expiry, sealed_request, sealed_vote, tally, verify
 from blocks.approvals.voting import Answer, vote_of
@@ -20,8 +19,6 @@ from blocks.store.files import Files
 
 KEPT = timedelta(days=1)
 """So long a decided request stays among those that are looked after, unless its run takes the decision."""
-HALF_MADE_S = 3600
-"""A mark without a record is that of a process that died in between, after so long."""
 
 MAY_DIFFER = {"arguments", "asked_at", "expires_at", "flow_run_id", "reason", "policy_version"}
 """Of a request that is asked again: bound are the call, by its hash, and what is demanded for it."""
@@ -134,7 +131,7 @@ class Approvals:
         """One request with its votes. Raises `NotFound`, `Forged`, `Damaged`, `StoreFailed`."""
         return verify(approval_id, self._records.read(approval_id), self._seal)
 
-    def decision(self, approval_id: str, now: datetime) -> Decision | None:
+    def decision(self, approval_id: str, now: datetime) -> ApprovalDecision | None:
         """What became of a request; None while it is open. One whose time is up is denied for good.
 
         Raises:
@@ -227,11 +224,10 @@ class Approvals:
         """Whether it was open and is denied by now."""
         try:
             was_open = tally(self.read(approval_id)) is None
+            decided = self.decision(approval_id, now)
         except NotFound:
-            if time.time() - self._records.marked_at(approval_id) > HALF_MADE_S:
-                self.taken(approval_id)
+            self._records.unmark_half_made(approval_id)
             return False
-        decided = self.decision(approval_id, now)
         if decided and now - decided.at > KEPT:
             self.taken(approval_id)
         return was_open and decided is not None and not decided.approved

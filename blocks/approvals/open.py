@@ -35,11 +35,16 @@ def seal_key() -> bytes:
     return open_key(settings().agents_home.expanduser() / "approvals.key")
 
 
+def audit_of_answers() -> "AuditLog":
+    """Where answers are written down: the audit log of AGENTS_HOME. Raises `StoreFailed`, `NotAllowed`."""
+    return _audit(settings().agents_home.expanduser())
+
+
 def _write_down(request: ApprovalRequest, answer: Answer, outcome: str) -> None:
     """Write an answer into the audit log, whether it counts or not."""
     from blocks.audit import Entry
 
-    _audit(settings().agents_home.expanduser()).append(
+    audit_of_answers().append(
         Entry(
             entry_id=f"{request.run_id}/{request.call_id}/vote/{uuid4().hex}",
             run_id=request.run_id,

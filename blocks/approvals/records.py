@@ -17,6 +17,8 @@ T = TypeVar("T", bound=BaseModel)
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 SWAP_TRIES = 200
+HALF_MADE_S = 3600
+"""A mark without a record is that of a process that died in between, after so long."""
 
 
 class Damaged(StoreFailed):
@@ -123,9 +125,12 @@ class Records(Generic[T]):
         prefix = f"{self._prefix}/{index}/"
         return tuple(key.removeprefix(prefix) for key in self._files.list(prefix))
 
-    def marked_at(self, record_id: str, index: str = "open") -> float:
-        """When it was put on the list, in seconds since the epoch. Raises `NotFound`."""
-        return self._files.modified(self._mark(record_id, index)).timestamp()
+    def unmark_half_made(self, record_id: str) -> None:
+        """Take an id off the list that has no record, once it must be of a process that died before it wrote one."""
+        with suppress(NotFound):  # somebody else took it off meanwhile
+            marked_at = self._files.modified(self._mark(record_id, "open")).timestamp()
+            if time.time() - marked_at > HALF_MADE_S and not self._files.exists(self._key(record_id)):
+                self.unmark(record_id)
 
     def _read(self, record_id: str) -> tuple[T, str] | None:
         if not ID.fullmatch(record_id):

@@ -131,7 +131,7 @@ class Approval(Frozen):
         return {self.request.arguments_hash: self.request.arguments} | edited
 
 
-class Decision(Frozen):
+class ApprovalDecision(Frozen):
     """What became of a request.
 
     Attributes:

@@ -5,32 +5,34 @@ from typing import Any
 from blocks.action import hash_of
 from blocks.approvals.identity import person, same_person
 from blocks.approvals.refusals import Forged
-from blocks.approvals.request import Approval, ApprovalRequest, Decision, Expiry, Vote
+from blocks.approvals.request import Approval, ApprovalDecision, ApprovalRequest, Expiry, Vote
 from blocks.approvals.seal import Seal
 from blocks.errors import BadInput
 
 TIME_IS_UP = "nobody approved it in time"
 
 
-def tally(approval: Approval) -> Decision | None:
+def tally(approval: Approval) -> ApprovalDecision | None:
     """The decision, or None while it is open. One denial denies; of each person the latest approval counts."""
     request = approval.request
     if denial := next((vote for vote in approval.votes if vote.verdict == "deny"), None):
         reason = denial.reason or "denied"
-        return Decision(approved=False, arguments=request.arguments, by=(denial.by,), reason=reason, at=denial.at)
+        return ApprovalDecision(
+            approved=False, arguments=request.arguments, by=(denial.by,), reason=reason, at=denial.at
+        )
     latest = {person(vote.by): vote for vote in approval.votes}
     for arguments_hash, arguments in approval.variants().items():
         agreed = [vote for vote in latest.values() if vote.arguments_hash == arguments_hash]
         if len(agreed) >= request.persons:
             return _approved(request, arguments, agreed)
     if approval.expiry:
-        return Decision(approved=False, arguments=request.arguments, reason=TIME_IS_UP, at=approval.expiry.at)
+        return ApprovalDecision(approved=False, arguments=request.arguments, reason=TIME_IS_UP, at=approval.expiry.at)
     return None
 
 
-def _approved(request: ApprovalRequest, arguments: dict[str, Any], agreed: list[Vote]) -> Decision:
+def _approved(request: ApprovalRequest, arguments: dict[str, Any], agreed: list[Vote]) -> ApprovalDecision:
     in_order = sorted(agreed, key=lambda vote: vote.at)
-    return Decision(
+    return ApprovalDecision(
         approved=True,
         arguments=arguments,
         by=tuple(vote.by for vote in in_order),

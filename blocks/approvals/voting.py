@@ -85,7 +85,7 @@ def _meant(answer: Answer, approval: Approval) -> str:
         )
     if answer.verdict == "deny":
         return seen or request.arguments_hash
-    if answer.arguments is not None and answer.arguments != request.arguments:
+    if answer.arguments is not None and not _same(answer.arguments, request.arguments):
         return _changed(answer.arguments, request)
     if seen is None and answer.arguments is None and len(variants) > 1:
         raise OtherArguments(
@@ -94,6 +94,12 @@ def _meant(answer: Answer, approval: Approval) -> str:
             hashes=list(variants),
         )
     return (seen if answer.arguments is None else None) or request.arguments_hash
+
+
+def _same(arguments: dict[str, Any], others: dict[str, Any]) -> bool:
+    """Whether arguments are the same as JSON has them: to Python, 1, 1.0 and true are equal."""
+    checked_hash("", arguments)
+    return canonical(arguments) == canonical(others)
 
 
 def _changed(arguments: dict[str, Any], request: ApprovalRequest) -> str:

@@ -51,7 +51,7 @@ class Fault(Frozen):
         return f"{self.file}{f':{self.line}' if self.line else ''}: {self.message}"
 
 
-class Verdict(Frozen):
+class AuditVerdict(Frozen):
     """What came of looking at a log.
 
     Attributes:
@@ -73,7 +73,7 @@ class Verdict(Frozen):
         return f"{self.entries} records, {'all as they were written' if self.ok else faults}"
 
 
-def verify(folder: Path, key: bytes, anchors: Sequence[Head] = ()) -> Verdict:
+def verify(folder: Path, key: bytes, anchors: Sequence[Head] = ()) -> AuditVerdict:
     """Look at every record of a log; writers may go on meanwhile.
 
     Without the key nobody can make a record that passes. Whoever has the key can write the log anew from any record on:
@@ -148,7 +148,7 @@ class _Reading:
         if self._wanted.pop(seq, record["hash"]) != record["hash"]:
             self._fault("anchor", f"record {seq} is another one than the one that was anchored", seq)
 
-    def verdict(self, torn: dict[str, str]) -> Verdict:
+    def verdict(self, torn: dict[str, str]) -> AuditVerdict:
         """What came of it, with the files that hold writes that were cut off."""
         if self.entries and not self.sealed:
             first = next(fault for fault in self.faults if fault.kind == "changed")
@@ -167,7 +167,7 @@ class _Reading:
                     Fault(kind="torn", file=name, message=_torn_message(torn.get(name), name, self.torn))
                 )
         faults = tuple(self.faults[:MOST_FAULTS])
-        return Verdict(ok=not faults, entries=self.entries, head=self.head, faults=faults)
+        return AuditVerdict(ok=not faults, entries=self.entries, head=self.head, faults=faults)
 
     def _unreadable(self, line: bytes) -> None:
         if line.endswith(b"\n"):

@@ -4,9 +4,10 @@ import re
 import unicodedata
 
 from blocks.memory.words import folded
+from blocks.plain_text import INVISIBLE
 
-HIDDEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
-"""Characters nobody sees, or that turn the direction of a text."""
+EMOJI = "\ufe0f"
+"""Not seen either, but behind many an emoji."""
 
 LOOK_ALIKE = {"авекмнорстухіѕјԁɡ": "abekmhopctyxisjdg", "οαενικρτυχ": "oaevikptux", "’": "'"}
 LIKE_LATIN = {ord(one): other for ones, others in LOOK_ALIKE.items() for one, other in zip(ones, others, strict=True)}
@@ -69,7 +70,8 @@ SUSPICIOUS = tuple((why, _compiled(pattern)) for why, pattern in ROWS)
 
 def suspicions(text: str) -> tuple[str, ...]:
     """Why the text looks like instructions; empty when it does not."""
-    reasons = ["it has characters that cannot be seen"] if HIDDEN.search(text) else []
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    reasons = ["it has characters that cannot be seen"] if INVISIBLE.search(text.replace(EMOJI, "")) else []
     forms = _forms(text)
     reasons += [why for why, pattern in SUSPICIOUS if any(pattern.search(form) for form in forms)]
     return tuple(dict.fromkeys(reasons))
@@ -77,5 +79,5 @@ def suspicions(text: str) -> tuple[str, ...]:
 
 def _forms(text: str) -> set[str]:
     """The text as it reads: without hidden characters, accents and look-alikes; also with its blanks made single."""
-    seen = folded(HIDDEN.sub("", unicodedata.normalize("NFKC", text))).translate(LIKE_LATIN)
+    seen = folded(INVISIBLE.sub("", unicodedata.normalize("NFKC", text))).translate(LIKE_LATIN)
     return {seen, " ".join(seen.split())}

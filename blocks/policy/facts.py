@@ -81,7 +81,10 @@ class Facts:
     @cached_property
     def mentioned_hosts(self) -> tuple[Host, ...]:
         """Hosts that the words of its command may mean."""
-        return tuple(dict.fromkeys(host for word in self._words for host in hosts_in(word)))
+        hosts = tuple(dict.fromkeys(host for word in self._words for host in hosts_in(word)))
+        if len(hosts) > MOST_MENTIONED:
+            raise Refused("malformed", "the command names more hosts than anybody looks through")
+        return hosts
 
     @cached_property
     def _words(self) -> tuple[str, ...]:

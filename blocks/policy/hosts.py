@@ -27,6 +27,8 @@ PLACE = re.compile(r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_-]+(?:\.[a-z0-
 LONGEST = 300
 """Characters of a host with its port; a name has 253 at most (RFC 1035)."""
 
+JOINTS = re.compile(r"[=,@]")
+PATH = re.compile(r"[/?#]")
 IN_URL = re.compile(r"[a-z][a-z0-9+.-]{0,30}://(?:[^/\s@]{0,255}@)?([^/\s?#@]{1,300})", re.IGNORECASE)
 
 
@@ -179,13 +181,25 @@ PrivateHost = Annotated[str, AfterValidator(_named_private)]
 
 
 def hosts_in(word: str) -> list[Host]:
-    """Hosts that a word of a command may mean: as a URL, `user@host`, or as it is."""
-    texts = {*IN_URL.findall(word), word, word.rpartition("@")[2]}
-    return [host for text in texts if len(text) <= LONGEST and (host := _perhaps(text.lower())) is not None]
+    """Hosts that a word may mean: in a URL, or as `user@host`, `host/path`, `host:path`, `--x=host`, `-xhost`.
+
+    A part without a dot counts only where it is all of the word, or stands behind `@`: `docs/a.txt` names no host.
+    """
+    whole = {*IN_URL.findall(word), word, word.rpartition("@")[2]}
+    found = [*map(_perhaps, whole)]
+    found += [host for host in map(_perhaps, _parts(word) - whole) if host and ("." in host.name or host.ip)]
+    return [host for host in found if host is not None]
+
+
+def _parts(word: str) -> set[str]:
+    glued = [word[2:]] if word.startswith("-") and not word.startswith("--") else []
+    parts = {PATH.split(part, maxsplit=1)[0] for text in (word, *glued) for part in (text, *JOINTS.split(text))}
+    return parts | {one for part in parts for one in part.split(":")}
 
 
 def _perhaps(text: str) -> Host | None:
-    found = PLACE.fullmatch(text)
+    text = text.lower()
+    found = PLACE.fullmatch(text) if len(text) <= LONGEST else None
     if found is None:
         return None
     try:

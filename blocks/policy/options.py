@@ -65,14 +65,26 @@ def is_said(entry: str, args: Sequence[str], shape: Shape) -> bool:
 
 
 def has_words(words: Sequence[str], args: Sequence[str]) -> bool:
-    """Whether words, which may be globs, stand one after the other among those that are no options."""
-    there = [arg for arg in args if not arg.startswith("-")]
-    return any(begins_with(words, there, start) for start in range(len(there) - len(words) + 1))
+    """Whether words, which may be globs, stand one after the other among those that are no options.
+
+    Between them there may be options, each with a value: `delete -n web pod` has `delete pod`.
+    """
+    reached, may_be_value = {0}, False  # how many of the words may have been found so far
+    for arg in args:
+        if arg.startswith("-"):
+            may_be_value = "=" not in arg
+            continue
+        found = {count + 1 for count in reached if fnmatchcase(arg, words[count])}
+        if len(words) in found:
+            return True
+        reached = {0} | found | (reached if may_be_value else set[int]())
+        may_be_value = False
+    return False
 
 
-def begins_with(words: Sequence[str], there: Sequence[str], start: int = 0) -> bool:
-    """Whether words, from one on, begin with these, which may be globs."""
-    ahead = there[start : start + len(words)]
+def begins_with(words: Sequence[str], there: Sequence[str]) -> bool:
+    """Whether words begin with these, which may be globs."""
+    ahead = there[: len(words)]
     return len(ahead) == len(words) and all(map(fnmatchcase, ahead, words))
 
 

@@ -7,15 +7,17 @@ from collections.abc import Iterable, Iterator
 from blocks.redact.span import Span
 
 INVISIBLE = (
-    "\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e"
-    "\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+    "\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff"
 )
 COLOUR = r"\[[0-9;?]{0,32}[A-Za-z]"
+LINK = r"\x1b\][^\x07\x1b\n]{0,2048}(?:\x07|\x1b\\)"
 IGNORED = (
-    rf"[{INVISIBLE}]|\x1b{COLOUR}"
+    rf"[{INVISIBLE}]|\x1b{COLOUR}|{LINK}"
     rf"|\\u(?:0000|00ad|200[b-fB-F]|202[a-eA-E]|206[0-9a-fA-F]|[fF][eE][fF][fF])|\\x00|\\(?:u001b|x1b|033){COLOUR}"
 )
-"""What no reader sees: zero-width characters, NULs of UTF-16 read as bytes, colours of terminals; also as escapes."""
+"""What no reader sees: zero-width characters, NULs of UTF-16 read as bytes, colours and links of terminals; most of it
+also as escapes."""
 
 WRAPPED = r"(?<![ \t\"'+])[ \t\"'+]*+(?:\\{0,2}\r?\n|(?:\\{1,2}r)?\\{1,2}n)[ \t\"'>|#*]*+"
 """A line break within a word, with the signs and quotes that go on in the next line."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -10,7 +10,7 @@ from blocks.approvals.identity import person, same_person
 from blocks.approvals.records import Damaged, Purged, Records
 from blocks.approvals.refusals import ApprovalClosed, Forged, OtherArguments, OwnRequest
 from blocks.approvals.seal import Seal
-from blocks.errors import BadInput, Conflict, NotAllowed, NotFound
+from blocks.errors import BadInput, C500Error, Conflict, NotAllowed, NotFound
 from blocks.model import Frozen
 from blocks.reviews.review import (
     REASON_CHARS,
@@ -27,6 +27,24 @@ from blocks.reviews.review import (
 from blocks.store.files import Files
 
 log = structlog.stdlib.get_logger("c500")
+
+
+class Attempt(Frozen):
+    """What somebody answers, whether it counts or not.
+
+    Attributes:
+        by: Who.
+        state: What the proposal would become.
+        reason: In their words.
+    """
+
+    by: str
+    state: Literal["approved", "edited", "rejected"]
+    reason: str
+
+
+Attempted = Callable[[Review, Attempt, str], None]
+"""Is told of each answer: review, answer, and `counted` or the code of the error that refused it."""
 
 
 class Feedback(Frozen):
@@ -53,11 +71,13 @@ class Reviews:
     Args:
         files: The store.
         key: Of the seals, as that of `Approvals`.
+        attempted: Is told of each answer.
     """
 
-    def __init__(self, files: Files, key: bytes) -> None:
+    def __init__(self, files: Files, key: bytes, *, attempted: Attempted | None = None) -> None:
         self._records = Records(files, "reviews", Review, kind="review", listing="c500 review list")
         self._seal = Seal(key)
+        self._attempted = attempted
 
     def propose(self, proposal: Proposal) -> Review:
         """Put a proposal into the queue; the same again changes nothing.
@@ -105,7 +125,7 @@ class Reviews:
         Raises:
             NotFound: there is none.
             ApprovalClosed: it is answered, or its time is up.
-            OwnRequest: who proposes may not approve.
+            OwnRequest: who proposes, or has begun the run that does, may not approve.
             OtherArguments: the person has looked at something else.
             BadInput: `by` is no name, or the reason is too long.
             Forged: the record was not written by us.
@@ -115,7 +135,7 @@ class Reviews:
             _check_not_own((by, *aliases), proposal)
             return Answer(state="approved", by=by, at=now, reason=reason, content_hash=proposal.content_hash)
 
-        return self._answer(review_id, by, seen, reason, now, answer)
+        return self._answer(review_id, Attempt(by=by, state="approved", reason=reason), seen, now, answer)
 
     def edit(
         self,
@@ -139,7 +159,7 @@ class Reviews:
             changed = content_hash(proposal.kind, content)
             return Answer(state="edited", by=by, at=now, reason=reason, content_hash=changed, content=content)
 
-        return self._answer(review_id, by, seen, reason, now, answer)
+        return self._answer(review_id, Attempt(by=by, state="edited", reason=reason), seen, now, answer)
 
     def reject(self, review_id: str, *, by: str, reason: str, now: datetime) -> Review:
         """Reject it; its agent is told the reason. See `approve`; who proposed may withdraw it so.
@@ -153,7 +173,7 @@ class Reviews:
         def answer(proposal: Proposal) -> Answer:
             return Answer(state="rejected", by=by, at=now, reason=reason, content_hash=proposal.content_hash)
 
-        return self._answer(review_id, by, None, reason, now, answer)
+        return self._answer(review_id, Attempt(by=by, state="rejected", reason=reason), None, now, answer)
 
     def claim_for_execution(self, review_id: str, *, token: str, now: datetime) -> Any:
         """The approved content, exactly, for the one who carries it out.
@@ -202,13 +222,17 @@ class Reviews:
     def sweep(self, now: datetime) -> tuple[str, ...]:
         """End what is past its time, and forget what is settled; returns what ended."""
         ended: list[str] = []
-        for review in self._genuine(self._records.marked()):
+        marked = self._records.marked()
+        found = self._genuine(marked)
+        for review in found:
             review_id = review.proposal.review_id
             if review.state == "pending" and now >= review.proposal.expires_at:
-                review = self._records.change(review_id, lambda found: self._expired(found, now))
+                review = self._records.change(review_id, lambda one: self._expired(one, now))
                 ended += [review_id] if review.state == "expired" else []
             if review.state != "pending":
                 self._records.unmark(review_id)
+        for review_id in {*marked} - {one.proposal.review_id for one in found}:
+            self._records.unmark_half_made(review_id)
         return tuple(ended)
 
     def purge(self, older_than_s: float, now: datetime) -> Purged:
@@ -237,9 +261,8 @@ class Reviews:
     def _answer(
         self,
         review_id: str,
-        by: str,
+        attempt: Attempt,
         seen: str | None,
-        reason: str,
         now: datetime,
         answer: Callable[[Proposal], Answer],
     ) -> Review:
@@ -253,13 +276,22 @@ class Reviews:
             made = sealed_answer(answer(proposal), proposal, self._seal)
             return review.model_copy(update={"answer": made})
 
-        person(by)
-        if len(reason) > REASON_CHARS:
+        person(attempt.by)
+        if len(attempt.reason) > REASON_CHARS:
             raise BadInput("the reason is too long", fix=f"use at most {REASON_CHARS} characters", field="reason")
-        found = self._records.change(review_id, answered)
-        log.info("review_answered", review_id=review_id, by=by, state=found.state)
+        try:
+            found = self._records.change(review_id, answered)
+        except C500Error as error:
+            self._tell(review_id, attempt, error.code)
+            raise
         self._records.unmark(review_id)
+        self._tell(review_id, attempt, "counted")
         return found
+
+    def _tell(self, review_id: str, attempt: Attempt, outcome: str) -> None:
+        log.info("review_answered", review_id=review_id, by=attempt.by, state=attempt.state, outcome=outcome)
+        if self._attempted is not None and (found := self._records.find(review_id)) is not None:
+            self._attempted(found, attempt, outcome)
 
     def _expired(self, review: Review, now: datetime) -> Review:
         proposal = verify(review.proposal.review_id, review, self._seal).proposal
@@ -280,7 +312,8 @@ class Reviews:
 
 
 def _check_not_own(names: Sequence[str], proposal: Proposal) -> None:
-    if any(same_person(name, [proposal.proposer]) for name in names):
+    own = (proposal.proposer, *((proposal.begun_by,) if proposal.begun_by else ()))
+    if any(same_person(name, own) for name in names):
         raise OwnRequest(f"{proposal.proposer} proposed this and may not approve it", fix="have somebody else answer")
 
 

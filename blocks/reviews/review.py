@@ -31,6 +31,7 @@ class Proposal(Frozen):
         content: A text, or any JSON.
         content_hash: Of kind and content.
         proposer: Who proposes; may not approve.
+        begun_by: Who began the run that proposes, where that is known; may not approve either.
         run_id: Of the agent's run.
         previous: What it would replace, to compare it with; None for nothing.
         proposed_at: When.
@@ -43,6 +44,7 @@ class Proposal(Frozen):
     content: Any
     content_hash: str
     proposer: str
+    begun_by: str | None = None
     run_id: str = Field(pattern=f"^{ID.pattern}$")
     previous: Any = None
     proposed_at: AwareDatetime
@@ -67,6 +69,7 @@ class Proposal(Frozen):
         proposed_at: datetime,
         expires_at: datetime,
         previous: Any = None,
+        begun_by: str | None = None,
     ) -> "Proposal":
         """A proposal with its hash, and an id that follows from the call: a run that starts again proposes the same.
 
@@ -82,6 +85,7 @@ class Proposal(Frozen):
             content=content,
             content_hash=content_hash(kind, content),
             proposer=proposer,
+            begun_by=begun_by,
             run_id=run_id,
             previous=previous,
             proposed_at=proposed_at,
@@ -167,7 +171,7 @@ def content_hash(kind: str, content: Any) -> str:
 
 def sealed_proposal(proposal: Proposal, seal: Seal) -> Review:
     """A fresh record of a proposal."""
-    return Review(proposal=proposal, seal=seal.of("proposal", proposal.model_dump(mode="json")))
+    return Review(proposal=proposal, seal=seal.of("proposal", _sealed(proposal)))
 
 
 def sealed_answer(answer: Answer, proposal: Proposal, seal: Seal) -> Answer:
@@ -178,7 +182,7 @@ def sealed_answer(answer: Answer, proposal: Proposal, seal: Seal) -> Answer:
 def verify(review_id: str, review: Review, seal: Seal) -> Review:
     """The record, when all of it was written by us. Raises `Forged`."""
     proposal, answer = review.proposal, review.answer
-    genuine = proposal.review_id == review_id and seal.fits(review.seal, "proposal", proposal.model_dump(mode="json"))
+    genuine = proposal.review_id == review_id and seal.fits(review.seal, "proposal", _sealed(proposal))
     if genuine and answer:
         expected = content_hash(proposal.kind, review.content)
         genuine = seal.fits(answer.seal, "answer", *_facts(answer, proposal)) and answer.content_hash == expected
@@ -189,6 +193,12 @@ def verify(review_id: str, review: Review, seal: Seal) -> Review:
             review_id=review_id,
         )
     return review
+
+
+def _sealed(proposal: Proposal) -> dict[str, Any]:
+    """What the seal of a proposal covers; one that names nobody as `begun_by` is sealed as before there was that."""
+    left_out = {"begun_by"} if proposal.begun_by is None else None
+    return proposal.model_dump(mode="json", exclude=left_out)
 
 
 def _facts(answer: Answer, proposal: Proposal) -> tuple[Any, ...]:

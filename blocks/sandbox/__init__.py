@@ -5,9 +5,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from blocks.errors import Unsupported
-from blocks.sandbox.protocol import Completed, Level, Limits, Sandbox
+from blocks.sandbox.protocol import Completed, Level, Sandbox, SandboxLimits
 
-__all__ = ["Completed", "Level", "Limits", "Sandbox", "open_sandbox"]
+__all__ = ["Completed", "Level", "Sandbox", "SandboxLimits", "open_sandbox"]
 
 
 def open_sandbox(least: Level, *, readable: Sequence[Path] = ()) -> Sandbox:

@@ -20,7 +20,7 @@ from blocks.sandbox.launch import (
     tool,
 )
 from blocks.sandbox.program import GO, READY, Start, run
-from blocks.sandbox.protocol import UNTOLD, Completed, Level, Limits
+from blocks.sandbox.protocol import UNTOLD, Completed, Level, SandboxLimits
 from blocks.sandbox.seccomp import seccomp_filter
 
 ENV = {"PATH": PATH, "HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "USER": "nobody"}  # noqa: S108 - its own /tmp
@@ -48,7 +48,7 @@ class Bubblewrap:
         argv: Sequence[str],
         *,
         workspace: Path,
-        limits: Limits = UNTOLD,
+        limits: SandboxLimits = UNTOLD,
         stdin: bytes = b"",
         env: Mapping[str, str] = {},
         writable: bool = True,
@@ -79,7 +79,7 @@ class Bubblewrap:
 
     @contextmanager
     def _start(
-        self, argv: Sequence[str], folder: Path, limits: Limits, env: Mapping[str, str], *, writable: bool = True
+        self, argv: Sequence[str], folder: Path, limits: SandboxLimits, env: Mapping[str, str], *, writable: bool = True
     ) -> Generator[Start]:
         with ExitStack() as stack:
             group = _group(limits)
@@ -104,7 +104,7 @@ class Bubblewrap:
             )
 
 
-def _group(limits: Limits) -> cgroup.Group | None:
+def _group(limits: SandboxLimits) -> cgroup.Group | None:
     """The control group of a run; None where RLIMIT_NPROC does, which counts within the namespace since Linux 5.14."""
     base = cgroup.base()
     if base:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from blocks.errors import BadInput, NotFound, Unsupported
 from blocks.sandbox.cgroup import Group
-from blocks.sandbox.protocol import Limits
+from blocks.sandbox.protocol import SandboxLimits
 
 ENTER = '[ "$PPID" = "$1" ] && { [ -z "$2" ] || echo $$ > "$2"; } || exit 125; shift 2; exec "$@"'
 """Gives up where the caller died before the signal for its death was asked for, else enters the control group."""
@@ -61,7 +61,7 @@ def _script(script: str, group: Group | None) -> list[str]:
     return [SHELL, "-c", script, "sh", str(os.getpid()), str(group.door) if group else ""]
 
 
-def bounded(argv: Sequence[str], limits: Limits, env: Mapping[str, str], *, processes: int) -> list[str]:
+def bounded(argv: Sequence[str], limits: SandboxLimits, env: Mapping[str, str], *, processes: int) -> list[str]:
     """Ends a command: under limits, behind the gate, with this environment only.
 
     The environment comes last, so that no variable, such as LD_PRELOAD, has a say in how the limits are set.

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from blocks.errors import NotFound
-from blocks.sandbox.protocol import MIB, Limits
+from blocks.sandbox.protocol import MIB, SandboxLimits
 from blocks.workspace import INSIDE
 
 NOBODY = "65534"
@@ -77,7 +77,7 @@ class Handed:
         return self.add(handle)
 
 
-def system(handed: Handed, limits: Limits, readable: Sequence[Path]) -> list[str]:
+def system(handed: Handed, limits: SandboxLimits, readable: Sequence[Path]) -> list[str]:
     """The system's programs, read-only; and of the rest of a machine as little as programs can do with."""
     options = ["--tmpfs", "/", "--ro-bind", "/usr", "/usr"]
     for name in SYSTEM:

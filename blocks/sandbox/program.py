@@ -18,7 +18,7 @@ from blocks.sandbox.cgroup import Group
 from blocks.sandbox.growth import Growth
 from blocks.sandbox.launch import LAUNCH_ENV
 from blocks.sandbox.output import BoundedOutput
-from blocks.sandbox.protocol import Completed, Level, Limits
+from blocks.sandbox.protocol import Completed, Level, SandboxLimits
 
 READY = b"ready\n"
 GO = b"go\n"
@@ -78,7 +78,7 @@ class End:
         )
 
 
-async def run(start: Start, *, workspace: str, limits: Limits, stdin: bytes) -> End:
+async def run(start: Start, *, workspace: str, limits: SandboxLimits, stdin: bytes) -> End:
     """Run a program to its end. Nothing of it is left when this returns, raises or is cancelled.
 
     Raises:
@@ -108,7 +108,7 @@ class Program:
         limits: What it may use.
     """
 
-    def __init__(self, start: Start, limits: Limits) -> None:
+    def __init__(self, start: Start, limits: SandboxLimits) -> None:
         self._limits, self._told, self._group = limits, start.told, start.group
         self._init: int | None = None
         self._out, self._err = BoundedOutput(limits.output_bytes), BoundedOutput(limits.output_bytes)

@@ -14,7 +14,7 @@ Level = Literal["bubblewrap", "restricted"]
 MIB = 1 << 20
 
 
-class Limits(Frozen):
+class SandboxLimits(Frozen):
     """What one run may use.
 
     Attributes:
@@ -41,7 +41,7 @@ class Limits(Frozen):
     output_bytes: int = Field(default=MIB, ge=0)
 
 
-UNTOLD = Limits()
+UNTOLD = SandboxLimits()
 """What a run may use where nothing else is said."""
 
 
@@ -80,7 +80,7 @@ class Sandbox(Protocol):
         argv: Sequence[str],
         *,
         workspace: Path,
-        limits: Limits = UNTOLD,
+        limits: SandboxLimits = UNTOLD,
         stdin: bytes = b"",
         env: Mapping[str, str] = ...,
         writable: bool = True,

@@ -13,7 +13,7 @@ from blocks.errors import NotAllowed, Unsupported
 from blocks.sandbox import cgroup
 from blocks.sandbox.launch import PATH, bounded, checked_argv, checked_env, checked_workspace, entering
 from blocks.sandbox.program import Start, run
-from blocks.sandbox.protocol import UNTOLD, Completed, Level, Limits
+from blocks.sandbox.protocol import UNTOLD, Completed, Level, SandboxLimits
 
 OUTSIDE_OF_GROUPS = 4096
 """RLIMIT_NPROC counts all processes of our user; a smaller number could stop ours."""
@@ -29,7 +29,7 @@ class Restricted:
         argv: Sequence[str],
         *,
         workspace: Path,
-        limits: Limits = UNTOLD,
+        limits: SandboxLimits = UNTOLD,
         stdin: bytes = b"",
         env: Mapping[str, str] = {},
         writable: bool = True,
@@ -58,7 +58,7 @@ class Restricted:
         return end.completed(self.name)
 
 
-def _group(limits: Limits) -> cgroup.Group | None:
+def _group(limits: SandboxLimits) -> cgroup.Group | None:
     base = cgroup.base()
     return cgroup.Group.made(base, processes=limits.processes, memory_bytes=limits.memory_bytes) if base else None
 

@@ -15,6 +15,7 @@ from deployments.cli.agent_options import (
     User,
     check_rules_and_accounts,
     folder_of,
+    refuse_beside_resume,
 )
 from deployments.cli.given import made_of, text_or_stdin
 from deployments.cli.output import Json, echo_json, local_time
@@ -29,6 +30,7 @@ app.add_typer(commands, name="agents")
 
 @app.command("agent")
 def agent(
+    context: typer.Context,
     goal: Annotated[str, typer.Argument(help="What it is to reach, in plain words, or - for standard input.")] = "",
     name: Annotated[str, typer.Option("--agent", help="Which agent; `c500 agents list` names them.")] = "operator",
     profile: Profile = None,
@@ -37,16 +39,22 @@ def agent(
         Path | None, typer.Option(help="Folder it may work in; by default one of its own in AGENTS_HOME.")
     ] = None,
     user: User = None,
-    budget_usd: Annotated[float | None, typer.Option(min=0, help="Most dollars it may cost.")] = None,
+    budget_usd: Annotated[
+        float | None,
+        typer.Option(min=0, help="Most dollars it may cost, within the agent's own limit; also beside --resume."),
+    ] = None,
     approval_s: ApprovalS = 3600,
     dry_run: DryRun = False,
     unattended: Unattended = False,
     resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped or died.")
+        str | None,
+        typer.Option(metavar="RUN", help="Go on with a run that was stopped, died or was limited, as it was begun."),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Have an agent work on a goal within its rules. Exit 1 when it reached a limit before the goal."""
+    if resume is not None:
+        refuse_beside_resume(context, ("budget_usd",))
     options = _options(
         profile=profile,
         session=session,
@@ -61,7 +69,7 @@ def agent(
     _check_before_start(text, name, options, resume)
     run_id = resume or token_hex(8)
     go_on_with(f"run `c500 agent --resume {run_id}`")
-    if resume is not None and _resumed_in_prefect(resume):
+    if resume is not None and _resumed_in_prefect(resume, budget_usd):
         typer.echo(f"run {resume} goes on in its worker; follow it with `c500 audit why {resume}`")
         return
 
@@ -100,9 +108,13 @@ def list_all(as_json: Json = False) -> None:
 def check(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Which agent; by default all.")] = None,
 ) -> None:
-    """Check that what agents name is there: tools, servers, context files, specialists; exit 2 when it is not."""
+    """Check that what agents name is there: tools, servers, context files, specialists; exit 2 when it is not.
+
+    Says too which tools of MCP servers wait to be accepted; servers are not started for it.
+    """
+    from blocks.plain_text import plain
     from blocks.settings import settings
-    from tasks.agents.checked import troubles_of
+    from tasks.agents.checked import notes_of, troubles_of
     from tasks.agents.definition import agent_names
 
     wrong = False
@@ -112,6 +124,8 @@ def check(
         typer.echo(f"{one}: {'fine' if not troubles else 'cannot begin'}")
         for error in troubles:
             typer.echo(f"  {error.message}\n  fix: {error.fix}", err=True)
+        for note in () if troubles else notes_of(one, settings()):
+            typer.echo(f"  {plain(note)}", err=True)
     if wrong:
         raise typer.Exit(2)
 
@@ -169,28 +183,27 @@ def _options(**fields: Any) -> "AgentOptions":
 
 def _check_before_start(goal: str, name: str, options: "AgentOptions", resume: str | None) -> None:
     """What is wrong with goal, agent, rules or accounts should not wait for a server to start."""
-    from blocks.errors import BadInput, NotFound
+    from blocks.errors import NotFound
     from blocks.settings import settings
     from blocks.store import open_store
+    from tasks.agents.begin import LONGEST_GOAL
     from tasks.agents.definition import read_agent
+    from tasks.agents.given import checked_goal, checked_id
     from tasks.agents.retired import refuse_retired
     from tasks.agents.runs import RunStore
 
-    if resume is not None:
-        files = open_store()
-        if RunStore(files).begun(resume) is None:
-            raise NotFound(f"there is no run {resume}", fix="list runs with `c500 agents runs`", field="--resume")
-        if goal:
-            raise BadInput("a run that goes on has its goal", fix="leave the goal out, or --resume", field="goal")
-        refuse_retired(files, resume)
-    elif not goal.strip():
-        raise BadInput("the agent has no goal", fix="say what it is to reach", field="goal")
-    else:
+    if resume is None:
+        checked_goal(goal, "the agent", LONGEST_GOAL)
         read_agent(name, settings().agents_dir)
+    else:
+        files = open_store()
+        if RunStore(files).begun(checked_id(resume)) is None:
+            raise NotFound(f"there is no run {resume}", fix="list runs with `c500 agents runs`", field="--resume")
+        refuse_retired(files, resume)
     check_rules_and_accounts(options.profile)
 
 
-def _resumed_in_prefect(run_id: str) -> bool:
+def _resumed_in_prefect(run_id: str, budget_usd: float | None) -> bool:
     """Resume the flow run that a worker left; False when there is none that waits, or no server that knows of it."""
     import asyncio
     import os
@@ -202,17 +215,17 @@ def _resumed_in_prefect(run_id: str) -> bool:
     if (suspended := RunStore(open_store()).suspended(run_id)) is None or (api_url := running_server()) is None:
         return False
     os.environ.update({"PREFECT_API_URL": api_url} | client_auth(api_url))
-    return asyncio.run(_resume(suspended))
+    return asyncio.run(_resume(suspended, budget_usd))
 
 
-async def _resume(flow_run_id: str) -> bool:
+async def _resume(flow_run_id: str, budget_usd: float | None = None) -> bool:
     from uuid import UUID
 
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.responses import SetStateStatus
     from prefect.exceptions import ObjectNotFound
 
-    from blocks.errors import Conflict
+    from blocks.errors import BadInput, Conflict
 
     async with get_client() as client:
         try:
@@ -221,6 +234,12 @@ async def _resume(flow_run_id: str) -> bool:
             return False
         if state is None or not state.is_paused():
             return False
+        if budget_usd is not None:
+            raise BadInput(
+                "--budget-usd: the run waits in a worker, and goes on there with the budget that it was begun with",
+                fix="leave --budget-usd out; should the run end as limited, resume it with another budget then",
+                field="--budget-usd",
+            )
         # Prefect answers 200 to what it refuses, too.
         resumed = await client.resume_flow_run(UUID(flow_run_id))
         if resumed.status != SetStateStatus.ACCEPT:
@@ -245,16 +264,24 @@ def _row(store: Any, run_id: str) -> dict[str, Any]:
 
 
 def _show(result: "AgentResult", *, as_json: bool) -> None:
-    """Print what the agent said, what was refused and what it took."""
+    """Print what the agent said, what a dry run would have changed, what was refused and what it took.
+
+    Nothing that an agent wrote moves the cursor.
+    """
     if as_json:
         echo_json(result)
         return
     if result.output:
-        typer.echo(result.output)
+        _say(result.output)
+    for change in result.would_change:
+        _say(f"would change: {change}")
+    if result.dry_run and not result.would_change:
+        typer.echo("nothing would be changed", err=True)
     if result.trouble is not None:
-        typer.echo(f"{result.status}: {result.trouble.message}\nfix: {result.trouble.fix}", err=True)
-    for refusal in result.refused:
-        typer.echo(f"refused: {refusal}", err=True)
+        _say(f"{result.status}: {result.trouble.message}\nfix: {result.trouble.fix}", err=True)
+    for name, told in (("refused", result.refused), ("note", result.notices)):
+        for one in told:
+            _say(f"{name}: {one}", err=True)
     used = result.usage
     typer.echo(
         f"run {result.run_id} · {result.status} · {used.steps} steps, {used.actions} actions, "
@@ -262,3 +289,11 @@ def _show(result: "AgentResult", *, as_json: bool) -> None:
         f"`c500 audit why {result.run_id}` tells its story",
         err=True,
     )
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    """Print what others wrote: line ends are the only control characters that stay."""
+    from blocks.plain_text import visible
+    from tasks.agents.team.text import storable
+
+    typer.echo(storable(visible(text)), err=err)

@@ -1,5 +1,6 @@
 """Options of the commands that have agents work, and what is looked at before a server is started for them."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,32 @@ def check_rules_and_accounts(profile: str | None) -> None:
     chosen = settings()
     open_policy().in_force(profile or chosen.agent_profile)
     read_accounts(chosen.accounts_file.expanduser())
+
+
+def refuse_beside_resume(context: typer.Context, allowed: Collection[str] = ()) -> None:
+    """Refuse what was given beside `--resume`: a run goes on as it was begun, and would not look at it.
+
+    Args:
+        context: Of the command, which has a parameter `resume`.
+        allowed: Names of parameters that count for a run that goes on, beside `resume` and `as_json`.
+
+    Raises:
+        BadInput: something else was given; it is named.
+    """
+    from blocks.errors import BadInput
+
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name in ("resume", "as_json", *allowed) or not parameter.expose_value:
+            continue
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            shown = parameter.opts[0]
+            raise BadInput(
+                f"{shown} does not go with --resume: a run goes on as it was begun",
+                fix=f"leave {shown} out, or begin a new run",
+                field=shown,
+            )
 
 
 def folder_of(workspace: Path | None) -> str | None:

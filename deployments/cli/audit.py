@@ -9,7 +9,7 @@ from deployments.cli import app
 from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
-    from blocks.audit import Head, Verdict
+    from blocks.audit import AuditVerdict, Head
     from blocks.audit.places import AuditPlaces
 
 commands = typer.Typer(help="The record of what agents did and why.", no_args_is_help=True, rich_markup_mode=None)
@@ -92,7 +92,7 @@ def _places() -> "AuditPlaces":
     return AuditPlaces(settings().agents_home)
 
 
-def _verdict(anchors: list[str]) -> "Verdict":
+def _verdict(anchors: list[str]) -> "AuditVerdict":
     """What came of looking at the log, with the anchors of this machine and those given."""
     from blocks.audit import Anchors, verify
     from blocks.audit.key import read_key
@@ -127,7 +127,7 @@ def _phases(text: str) -> set[str]:
     return wanted
 
 
-def _exit_if_broken(verdict: "Verdict") -> None:
+def _exit_if_broken(verdict: "AuditVerdict") -> None:
     if verdict.ok:
         return
     typer.echo(f"the log is not as it was written: {verdict.faults[0]}; see `c500 audit verify`", err=True)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deployments.cli import app
+from deployments.cli.given import json_or_text
+from deployments.cli.output import Json
 from deployments.cli.recorded import write_down
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ app.add_typer(commands, name="effects")
 
 EffectId = Annotated[str, typer.Argument(metavar="ID", help="RUN/CALL, as `c500 effects list` names it.")]
 Reason = Annotated[str, typer.Option(help="How you know; it is kept in the audit.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 
 @commands.command("list")
@@ -75,7 +76,7 @@ def settle(
     as_json: Json = False,
 ) -> None:
     """Say that an effect in doubt happened: it is not had again, and its run goes on with what it gave."""
-    given = "it was done, as a person has made sure" if result is None else _value(result)
+    given = "it was done, as a person has made sure" if result is None else json_or_text(result)
     with _written_down(effect_id, "settled: it happened", reason, given):
         settled = _ledger().settle(effect_id, given)
     typer.echo(_json(_facts(settled, _state(settled))) if as_json else f"{_plain(effect_id)}: it happened")
@@ -165,14 +166,6 @@ def _page(effect: "Effect", call: "Entry | None") -> list[str]:
 def _json(facts: Any) -> str:
     """JSON in ASCII: results may hold halves of characters, which no terminal takes."""
     return json.dumps(facts, indent=2, default=str)
-
-
-def _value(text: str) -> Any:
-    """JSON where it is some, else a text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _plain(text: str) -> str:

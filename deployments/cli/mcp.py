@@ -65,9 +65,9 @@ def accept(
 def _pins() -> "Pins":
     from blocks.settings import settings
     from tasks.agents.opened import private_folder
-    from tasks.agents.tools.mcp import pins_of
+    from tasks.agents.tools.mcp import FOLDER, pins_of
 
-    return pins_of(private_folder(settings().agents_home, "mcp"))
+    return pins_of(private_folder(settings().agents_home, FOLDER))
 
 
 def _show(server: str, said: "dict[str, Said]") -> None:

@@ -84,7 +84,10 @@ def add(
     """Give an agent a memory; yours need no release."""
     from blocks.approvals import login_name
     from blocks.memory import Namespace, Origin
+    from blocks.settings import settings
+    from tasks.agents.definition import find_agent
 
+    find_agent(agent, settings().agents_dir)  # else nobody would ever read it
     whose = Namespace(agent=agent, user=login_name() if user is None else user)
     person, told = by or login_name(), _kind(kind)
     done = _with(
@@ -233,11 +236,19 @@ def _kind(text: str) -> "Kind":
 
 
 def _agreed(memory_id: str | None, agent: str | None, user: str | None) -> bool:
-    """Whether the person at the terminal wants it."""
+    """Whether the person at the terminal wants it. Raises `BadInput`: nobody is there to ask."""
+    from blocks.errors import BadInput
+
     named = [f"memory {memory_id}"] if memory_id else []
     named += [f"of agent {agent}"] if agent else []
     named += [f"of user {user}"] if user else []
-    return not named or typer.confirm(f"Delete {' '.join(named) if memory_id else 'all memories ' + ' '.join(named)}?")
+    what = " ".join(named) if memory_id else f"all memories {' '.join(named)}"
+    try:
+        return not named or typer.confirm(f"Delete {what}?", err=True)
+    except typer.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise BadInput(f"nobody said whether to delete {what}", fix="give --yes", field="--yes") from None
 
 
 @contextmanager

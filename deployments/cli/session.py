@@ -37,7 +37,23 @@ def run_flow(start: Callable[[], Coroutine[Any, Any, R]], *, quiet: bool) -> R:
         with use_server():
             flow = start()
             display.on_step("start Prefect", True)
-            return asyncio.run(flow)
+            return _ran(flow)
+
+
+def _ran(flow: Coroutine[Any, Any, R]) -> R:
+    """What comes of a flow. Raises `EngineUnavailable`: Prefect's server went away, and did not come back in time."""
+    from blocks.errors import EngineUnavailable
+    from flows.running import is_server_lost
+
+    try:
+        return asyncio.run(flow)
+    except Exception as error:
+        if not is_server_lost(error):
+            raise
+        raise EngineUnavailable(
+            f"Prefect's server at {os.environ.get('PREFECT_API_URL')} went away while the run was at work",
+            fix="see that it runs again (`c500 doctor`), then go on with the run: what was done is kept",
+        ) from error
 
 
 class Display:

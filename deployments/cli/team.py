@@ -14,6 +14,7 @@ from deployments.cli.agent_options import (
     User,
     check_rules_and_accounts,
     folder_of,
+    refuse_beside_resume,
 )
 from deployments.cli.given import made_of, text_or_stdin
 from deployments.cli.output import Json, echo_json
@@ -30,6 +31,7 @@ OPTIONS = {"deadline_s": "deadline", "stagger_s": "stagger"}
 
 @app.command("team")
 def team(
+    context: typer.Context,
     goal: Annotated[str, typer.Argument(help="What the team is to reach, or - for standard input.")] = "",
     agent: Annotated[str, typer.Option(help="The coordinator; the team are its specialists.")] = "coordinator",
     plan: Annotated[Path | None, typer.Option(help="Your own plan, YAML or JSON; see docs/agents/teams.md.")] = None,
@@ -46,11 +48,13 @@ def team(
     dry_run: DryRun = False,
     unattended: Unattended = False,
     resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Go on with a team that was stopped, died, or waited for you.")
+        str | None, typer.Option(metavar="RUN", help="Go on with a team that was stopped, died or waited for you.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Share a goal out among agents, and put what they find together. Exit 1 unless all of it was done."""
+    if resume is not None:
+        refuse_beside_resume(context)
     options = _options(
         profile=profile,
         workspace=folder_of(workspace),
@@ -98,7 +102,8 @@ def _check_before_start(
     from blocks.errors import NotFound
     from blocks.settings import settings
     from blocks.store import open_store
-    from tasks.agents.team.begin import checked_id, drafted
+    from tasks.agents.given import checked_id
+    from tasks.agents.team.begin import drafted
     from tasks.agents.team.team_store import TeamStore
 
     if resume is None:
@@ -116,10 +121,11 @@ def show(result: "TeamResult", *, as_json: bool) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
+    from blocks.plain_text import visible
     from tasks.agents.team.report import team_markdown
 
     console = Console()
-    console.print(Markdown(team_markdown(result)))
+    console.print(Markdown(visible(team_markdown(result))))
     for one in result.outcomes:
         if one.state == "handed_off" and one.handoff_id:
             typer.echo(f"{one.task_id} waits for you: c500 handoff show {one.handoff_id}", err=True)

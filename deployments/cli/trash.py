@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deployments.cli import app
+from deployments.cli.given import whole_id
+from deployments.cli.output import Json
 
 if TYPE_CHECKING:
     from blocks.trash import Trash, Trashed
 
 commands = typer.Typer(help="What agents have deleted.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(commands, name="trash")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 DAY_S = 86_400.0
 
@@ -40,7 +40,7 @@ def restore(
     from blocks.plain_text import plain
 
     trash = _trash()
-    restored = trash.restore(_whole_id(trash, trash_id))
+    restored = trash.restore(whole_id(trash_id, (one.trash_id for one in trash.list())))
     told = f"{plain(restored.name)} is back in {plain(restored.root)}"
     typer.echo(restored.model_dump_json(indent=2) if as_json else told)
 
@@ -84,16 +84,6 @@ def _trash() -> "Trash":
     from blocks.trash import Trash
 
     return Trash(settings().agents_home / "trash")
-
-
-def _whole_id(trash: "Trash", beginning: str) -> str:
-    """The id that begins so; what begins no id is left for the trash to refuse."""
-    from blocks.errors import BadInput
-
-    found = [one.trash_id for one in trash.list() if beginning and one.trash_id.startswith(beginning)]
-    if len(found) > 1:
-        raise BadInput(f"{len(found)} ids begin with {beginning}", fix="give more of the id", field="ID")
-    return found[0] if found else beginning
 
 
 def _json(found: "tuple[Trashed, ...]") -> str:

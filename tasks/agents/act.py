@@ -130,6 +130,8 @@ def result_of(work: Opened, run: Begun, acted: Acted) -> AgentResult:
         profile=run.profile,
         dry_run=work.dry_run,
         refused=tuple(tally.refused),
+        would_change=tuple(tally.would_change),
+        notices=tuple(map(work.place.redactor.text, work.notices)),
         labels=tuple(sorted(work.labels)),
         trouble=trouble,
         usage=usage,

@@ -12,7 +12,8 @@ from blocks.settings import Settings
 from blocks.workspace import Workspace
 from tasks.agents.definition import AgentDefinition, agent_names, find_agent, read_agent
 from tasks.agents.pins import context_pins
-from tasks.agents.registry import CONFIGURED, built_in, chosen_of, servers_of, wanted_of
+from tasks.agents.registry import CONFIGURED, absent_mcp, built_in, chosen_of, servers_of, wanted_of
+from tasks.agents.tools.mcp import CHANGED, FOLDER, pins_of
 
 
 def troubles_of(name: str, chosen: Settings) -> list[C500Error]:
@@ -22,6 +23,21 @@ def troubles_of(name: str, chosen: Settings) -> list[C500Error]:
     except C500Error as error:
         return [error]
     return list(_troubles(definition, chosen))
+
+
+def notes_of(name: str, chosen: Settings) -> list[str]:
+    """What an agent that could begin would have to do without: tools of its MCP servers that nobody accepted yet.
+
+    Raises:
+        NotFound, BadInput: the agent is not there, or its file is wrong.
+        StoreFailed: what was accepted cannot be read.
+    """
+    waiting = pins_of(chosen.agents_home.expanduser() / FOLDER).waiting()
+    return [
+        absent_mcp(f"{server}/{tool}", CHANGED)
+        for server in read_agent(name, chosen.agents_dir).mcp
+        for tool in waiting.get(server, {})
+    ]
 
 
 def _troubles(definition: AgentDefinition, chosen: Settings) -> Iterator[C500Error]:

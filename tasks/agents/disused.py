@@ -14,12 +14,12 @@ from blocks.store.files import Files
 from blocks.trash import Trash
 from blocks.workspace import Workspace
 from blocks.workspace.walk import folder, told
+from tasks.agents.given import WORKSPACES
 from tasks.agents.retired import open_ids, retired, retired_ids
 
 OF_RUNS = ("results", "runs")
 """Folders of AGENTS_HOME with a folder for each run: results of its steps, and what was decided in it."""
 
-WORKSPACES = "workspaces"
 TRASH = "trash"
 
 

@@ -166,10 +166,10 @@ class Guard(AbstractCapability[Any]):
         if run.ended is None and (passed := run.passed(self.limits, made=made, finding=finding)):
             await self._end(run, passed, call_id, made.tool)
         if run.ended is not None:
-            return run.ended.message
+            return f"{run.ended.message}. The run ends here: no call is made any more."
         if finding is None:
             return None
-        await self.tell(run.event("warned", finding.kind, finding.text, call_id, made.tool))
+        await self.tell(run.event("warned", finding.kind, finding.told, call_id, made.tool))
         return finding.text
 
     async def _end(

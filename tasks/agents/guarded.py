@@ -13,6 +13,12 @@ from blocks.model import Frozen
 from blocks.switches import Switch
 from tasks.agents.loops import FoundLoop, Loops, Made
 
+SAID = {"steps": "calls of the model", "actions": "tool calls", "duration_s": "seconds at work"}
+"""Limits as people are told of them, where they have another name."""
+
+BEYOND_A_LIMIT = "see `c500 audit why RUN`; where it was right to go on, raise the agent's limit, and begin a new run"
+OUT_OF_A_LOOP = "see `c500 audit why RUN`; say the goal more exactly or give the agent what it lacks, in a new run"
+
 
 class Limits(Frozen):
     """What a run may take at most.
@@ -163,11 +169,12 @@ class GuardedRun:
             counted.append(("tokens", tokens + 1, limits.tokens))  # with all of them taken, a call would pass it
         for name, value, most in counted:
             if value > most:
-                return _tripped(f"the run reached its limit of {most:g} {name}", name, value, most)
+                told = f"the run reached its limit of {most:g} {SAID.get(name, name)}"
+                return _tripped(told, name, value, most)
         if made is not None and (over := self._too_often(limits, made)):
             return over
         if finding is not None and finding.final:
-            return _tripped(finding.text, "loop", finding.times, finding.times - 1, finding.tool)
+            return _tripped(finding.told, "loop", finding.times, finding.times - 1, finding.tool, fix=OUT_OF_A_LOOP)
         return None
 
     def _too_often(self, limits: Limits, made: Made) -> GuardTripped | None:
@@ -178,6 +185,7 @@ class GuardedRun:
         return _tripped(f"{made.tool} was called {times} times with the same arguments", name, times, most, made.tool)
 
 
-def _tripped(message: str, limit: str, value: float, most: float, tool: str | None = None) -> GuardTripped:
-    fix = "see `c500 audit show`; if it was right to go on, raise the limit in the agent's file and begin a new run"
+def _tripped(
+    message: str, limit: str, value: float, most: float, tool: str | None = None, *, fix: str = BEYOND_A_LIMIT
+) -> GuardTripped:
     return GuardTripped(message, fix=fix, limit=limit, value=value, most=most, tool=tool)

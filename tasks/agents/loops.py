@@ -69,6 +69,17 @@ class FoundLoop(Frozen):
     final: bool = False
 
     @property
+    def told(self) -> str:
+        """What people are told; the same in every replay."""
+        done = {
+            "exact": f"called {self.tool} {self.times} times with the same arguments",
+            "near": f"made {self.times} calls of {self.tool} that are nearly the same and brought nothing new",
+            "cyclic": f"repeated the same calls in turns, {self.tool} {self.times} times, and nothing changed",
+            "result": f"called {self.tool} {self.times} times, and it gave the same result each time",
+        }[self.kind]
+        return f"the agent went round in circles: it {done}"
+
+    @property
     def text(self) -> str:
         """What the model is told; the same in every replay."""
         done = {

@@ -19,15 +19,14 @@ if TYPE_CHECKING:
 
     from blocks.accounts.pool import Pool
     from blocks.agent_metrics import AgentMetrics, Change, LiveSession
-    from blocks.approvals import ApprovalRequest
-    from blocks.approvals import Decision as Answered
+    from blocks.approvals import ApprovalDecision, ApprovalRequest
     from blocks.audit import AuditLog
     from blocks.effects import EffectLedger
     from blocks.memory import Memory
     from blocks.policy import Policy
     from tasks.agents.team.governor import Governor
 
-Ask = Callable[["ApprovalRequest"], Awaitable["Answered"]]
+Ask = Callable[["ApprovalRequest"], Awaitable["ApprovalDecision"]]
 Notify = Callable[[str], Awaitable[None]]
 
 
@@ -42,6 +41,7 @@ class Tally:
         completion_tokens: Answered.
         cost_usd: Dollars, as far as prices are known.
         refused: Tool calls that were not made, as `tool: reason`.
+        would_change: What a dry run did not do, as `tool: what it would have done`.
     """
 
     steps: int = 0
@@ -50,6 +50,7 @@ class Tally:
     completion_tokens: int = 0
     cost_usd: float = 0.0
     refused: list[str] = field(default_factory=list[str])
+    would_change: list[str] = field(default_factory=list[str])
 
 
 @dataclass(kw_only=True)
@@ -81,6 +82,7 @@ class Opened:
         live: Shows that the run is at work.
         governor: Gives a second opinion on calls; None for none.
         hidden: Names of tools that the rules never allow: a model does not try what it does not see.
+        notices: What the user should know of what the run has to do without.
         labels: What the run has seen so far.
         guarded: Its steps, actions and time, as the guard counts them.
         tally: What it took so far.
@@ -112,6 +114,7 @@ class Opened:
     guarded: GuardedRun
     governor: "Governor | None" = None
     hidden: frozenset[str] = frozenset()
+    notices: tuple[str, ...] = ()
     labels: set[Label] = field(default_factory=set[Label])
     tally: Tally = field(default_factory=Tally)
     waited_s: float = 0.0
@@ -187,7 +190,10 @@ def work_of(run_id: str) -> Opened:
 
 
 def private_folder(home: Path, *parts: str) -> Path:
-    """A folder that only its owner may enter; made when missing."""
-    folder = home.expanduser().joinpath(*parts)
+    """A folder that only its owner may enter; made when missing, as are those above it from `home` on."""
+    folder = home.expanduser()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for part in parts:
+        folder /= part
+        folder.mkdir(mode=0o700, exist_ok=True)
     return folder

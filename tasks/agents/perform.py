@@ -1,15 +1,17 @@
 """Doing a tool call that was permitted: once, in its time, without secrets in what comes back."""
 
 import asyncio
-import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
 from pydantic import BaseModel, ValidationError
 from pydantic_ai.exceptions import AgentRunError
 
-from blocks.action import canonical, hash_of
+from blocks.action import hash_of
 from blocks.errors import BadInput, C500Error, EngineFailed, Stopped, TimedOut
+from tasks.agents.folded import as_text
 from tasks.agents.opened import Opened
 from tasks.agents.tool import Call, Tool
 
@@ -53,6 +55,36 @@ async def perform(work: Opened, tool: Tool[Any], call_id: str, arguments: dict[s
     except C500Error as error:
         return _told(work, error)
     except Exception as error:  # noqa: BLE001 - a fault of the tool ends no run; the ledger leaves its effect in doubt
+        undone = "" if tool.read_only else "; whether its effect happened is not known"
+        return _told(work, _broken(work, tool, error, undone))
+
+
+async def previewed(work: Opened, tool: Tool[Any], call_id: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """What a call would do, which is not made.
+
+    Args:
+        work: The run.
+        tool: Which.
+        call_id: Names the call.
+        arguments: As they were permitted.
+
+    Returns:
+        `{"dry_run": …}`, or `{"error": …}` as `perform`, where it could not be done so.
+
+    Raises:
+        Stopped: the run was stopped.
+    """
+    if tool.preview is None:
+        return {"dry_run": work.place.redactor.value(arguments)}
+    try:
+        async with _in_time(tool):
+            shown = await tool.preview(checked_arguments(tool, arguments), work.call(call_id))
+        return {"dry_run": work.place.redactor.text(shown)}
+    except Stopped:
+        raise
+    except C500Error as error:
+        return _told(work, error)
+    except Exception as error:  # noqa: BLE001 - as in `perform`
         return _told(work, _broken(work, tool, error))
 
 
@@ -61,11 +93,10 @@ def _told(work: Opened, error: C500Error) -> dict[str, Any]:
     return {"error": {"code": error.code, "message": redact(error.message), "fix": redact(error.fix)}}
 
 
-def _broken(work: Opened, tool: Tool[Any], error: Exception) -> EngineFailed:
+def _broken(work: Opened, tool: Tool[Any], error: Exception, undone: str = "") -> EngineFailed:
     """The error for one that a tool should not have raised: what it says may hold anything."""
     told = work.place.redactor.text(f"{type(error).__name__}: {error}")[:SHOWN_IN_AUDIT]
     log.error("tool_broke", run_id=work.run_id, tool=tool.name, error=told)
-    undone = "" if tool.read_only else "; whether its effect happened is not known"
     return EngineFailed(
         f"{tool.name} broke off: {told}{undone}", fix="go on without it; the operator finds it in the log"
     )
@@ -101,16 +132,21 @@ def checked_arguments(tool: Tool[Any], arguments: dict[str, Any]) -> BaseModel:
         ) from None
 
 
-async def _within_time(work: Opened, tool: Tool[Any], arguments: BaseModel, call: Call) -> Any:
+@asynccontextmanager
+async def _in_time(tool: Tool[Any], undone: str = "") -> AsyncGenerator[None]:
     try:
         async with asyncio.timeout(tool.timeout_s):
-            result = await tool.call(arguments, call)
+            yield
     except TimeoutError as error:
-        undone = "" if tool.read_only else "; a part of its effect may have happened"
         raise TimedOut(
             f"{tool.name} did not end within {tool.timeout_s:g} s{undone}",
             fix="look at the state, then take a smaller step",
         ) from error
+
+
+async def _within_time(work: Opened, tool: Tool[Any], arguments: BaseModel, call: Call) -> Any:
+    async with _in_time(tool, "" if tool.read_only else "; a part of its effect may have happened"):
+        result = await tool.call(arguments, call)
     return capped(work.place.redactor.value(result), tool.output_chars)
 
 
@@ -122,13 +158,3 @@ def capped(result: Any, most_chars: int) -> Any:
     head, tail = most_chars * 3 // 4, most_chars // 4
     left_out = len(text) - head - tail
     return f"{text[:head]}\n… {left_out} characters left out …\n{text[-tail:]}"
-
-
-def as_text(result: Any) -> str:
-    """A result as text."""
-    if isinstance(result, str):
-        return result
-    try:
-        return canonical(result)
-    except ValueError:
-        return json.dumps(result, default=str)

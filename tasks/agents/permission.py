@@ -16,16 +16,24 @@ from blocks.errors import BadInput, C500Error, NotAllowed
 from blocks.model import Frozen
 from blocks.policy import Decision
 from tasks.agents.exchange import said
+from tasks.agents.folded import as_text
 from tasks.agents.measured import count_approval, count_decision
 from tasks.agents.opened import Opened, work_of
-from tasks.agents.perform import checked_arguments, note_outcome
+from tasks.agents.perform import capped, checked_arguments, note_outcome, previewed
 from tasks.agents.tool import Tool
 
 if TYPE_CHECKING:
-    from blocks.approvals import Decision as Answered
+    from blocks.approvals import ApprovalDecision
 
 REDACTED = "[REDACTED:"
 """Approvers see arguments without secrets; what they send back changed must not have the gaps as its text."""
+
+
+SHOWN_OF_CHANGE = 2000
+"""Characters of what a call would do, in the result of a dry run."""
+
+SHOWN_LABELS: frozenset[Label] = frozenset({"untrusted"})
+"""What a preview carries: it quotes files, or what runs in a cluster."""
 
 
 class Permitted(Frozen):
@@ -83,13 +91,13 @@ class Permission(AbstractCapability[str]):
             work.tally.refused.append(f"{tool.name}: {permitted.why}")
             return {"refused": permitted.why}
         if work.dry_run and not tool.read_only:
-            return {"dry_run": await _preview(work, tool, call_id, permitted.arguments)}
+            return await _rehearsed(work, tool, call_id, permitted.arguments)
         result = await handler(permitted.arguments)
         if tool.read_only:
             work.kept.put(name, permitted, sync=False)
         work.tally.actions += 1
         note_outcome(work, tool, call_id, permitted.arguments, result)
-        work.labels |= tool.labels
+        work.labels |= tool.labels | tool.labels_of(result)
         return {"note": permitted.why, "result": result} if permitted.edited else result
 
     async def _permitted(
@@ -238,7 +246,9 @@ async def _asked(work: Opened, tool: Tool[Any], call_id: str, action: Action, de
     return await _edited(work, tool, call_id, answer, decision)
 
 
-async def _edited(work: Opened, tool: Tool[Any], call_id: str, answer: "Answered", asked: Decision) -> Permitted:
+async def _edited(
+    work: Opened, tool: Tool[Any], call_id: str, answer: "ApprovalDecision", asked: Decision
+) -> Permitted:
     """The call with the arguments that a person gave it; they may be refused, but are not asked about again."""
 
     def refused(why: str) -> Permitted:
@@ -304,11 +314,14 @@ def _note_decision(
     )
 
 
-async def _preview(work: Opened, tool: Tool[Any], call_id: str, arguments: dict[str, Any]) -> Any:
-    if tool.preview is None:
-        return {"tool": tool.name, "arguments": work.place.redactor.value(arguments)}
-    shown = await tool.preview(checked_arguments(tool, arguments), work.call(call_id))
-    return work.place.redactor.text(shown)
+async def _rehearsed(work: Opened, tool: Tool[Any], call_id: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """What a call would do, for the model and for the user; a preview may show what lies there already."""
+    shown = await previewed(work, tool, call_id, arguments)
+    if "error" not in shown:
+        work.tally.would_change.append(f"{tool.name}: {capped(as_text(shown['dry_run']), SHOWN_OF_CHANGE)}")
+    if tool.preview is not None:
+        work.labels |= tool.labels | SHOWN_LABELS
+    return shown
 
 
 def _reasons(ctx: RunContext[str]) -> str:

@@ -1,9 +1,10 @@
 """The account pool as a model of pydantic-ai: agents share limits, budgets, books and connections with all others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from typing import Any
 
-from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, RetryPromptPart
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
 
@@ -77,7 +78,10 @@ class PooledModel(Model[Any]):
         structured = parameters.output_object if parameters.output_mode == "native" else None
         instructions = self._get_instruction_parts(messages, parameters) or []
         return ChatRequest(
-            messages=chat_messages(messages, "\n\n".join(part.content for part in instructions)),
+            messages=chat_messages(
+                _without_unknown(messages, {tool.name for tool in every}, sorted(tool.name for tool in tools)),
+                "\n\n".join(part.content for part in instructions),
+            ),
             model=self._model,
             tier=self._tier,
             max_output_tokens=chosen.get("max_tokens") or self._max_output_tokens,
@@ -88,3 +92,28 @@ class PooledModel(Model[Any]):
             stop=tuple(chosen.get("stop_sequences") or ()),
             seed=chosen.get("seed"),
         )
+
+
+def _without_unknown(
+    messages: Iterable[ModelMessage], known: Collection[str], shown: Collection[str]
+) -> list[ModelMessage]:
+    """The messages; where a model with tools called one that there is not, it is told of none that is hidden from it.
+
+    pydantic-ai answers such a call with the names of all tools that it could make (2.59).
+    """
+    if not known:
+        return list(messages)
+    offer = f"use one of {', '.join(shown)}" if shown else "there is none"
+
+    def told(message: ModelMessage) -> ModelMessage:
+        if not isinstance(message, ModelRequest):
+            return message
+        parts = [
+            replace(part, content=f"There is no tool {part.tool_name!r}: {offer}.")
+            if isinstance(part, RetryPromptPart) and part.tool_name is not None and part.tool_name not in known
+            else part
+            for part in message.parts
+        ]
+        return replace(message, parts=parts)
+
+    return [told(message) for message in messages]

@@ -1,10 +1,10 @@
 """Which tools there are, and which of them an agent gets."""
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -18,7 +18,7 @@ from tasks.agents.definition import AgentDefinition
 from tasks.agents.opened import private_folder
 from tasks.agents.tool import Tool
 from tasks.agents.tools import clusters, commands, files, git, handoff, memory, prometheus, reviews, sql, web
-from tasks.agents.tools.mcp import McpServers, mcp_tools, read_mcp
+from tasks.agents.tools.mcp import FOLDER, McpServers, mcp_tools, read_mcp
 
 log = structlog.stdlib.get_logger("c500")
 
@@ -104,6 +104,19 @@ def chosen_of(tools: Tools, patterns: Iterable[str], known: Iterable[str]) -> di
     return chosen
 
 
+@dataclass(frozen=True, kw_only=True)
+class Toolbox:
+    """What an agent works with.
+
+    Attributes:
+        tools: Its tools, by name.
+        notices: Which of its MCP servers and their tools it has to do without, and why.
+    """
+
+    tools: Tools
+    notices: tuple[str, ...] = ()
+
+
 @asynccontextmanager
 async def tools_of(
     definition: AgentDefinition,
@@ -111,21 +124,28 @@ async def tools_of(
     allowed: Callable[[str], bool],
     remembered: Memory,
     sandbox: Level = "bubblewrap",
-) -> AsyncGenerator[dict[str, Tool[Any]]]:
+) -> AsyncGenerator[Toolbox]:
     """The tools of an agent, those of its MCP servers too; the servers end with the block.
 
     Raises:
         BadInput: the agent names a tool or a server that there is not, or a file of them is wrong.
     """
     mine = chosen_of(built_in(chosen, allowed, remembered, sandbox), wanted_of(definition), CONFIGURED)
-    async with AsyncExitStack() as stack:
-        if definition.mcp:
-            servers = servers_of(definition, chosen)
-            offer = await stack.enter_async_context(mcp_tools(servers, _state(chosen)))
-            for name, why in offer.absent.items():
-                log.warning("mcp_tool_absent", agent=definition.name, tool=name, why=why)
-            mine |= {tool.name: tool for tool in offer.tools}
-        yield mine
+    if not definition.mcp:
+        yield Toolbox(tools=mine)
+        return
+    async with mcp_tools(servers_of(definition, chosen), private_folder(chosen.agents_home, FOLDER)) as offer:
+        for name, why in offer.absent.items():
+            log.warning("mcp_tool_absent", agent=definition.name, tool=name, why=why)
+        yield Toolbox(
+            tools=mine | {tool.name: tool for tool in offer.tools},
+            notices=tuple(absent_mcp(name, why) for name, why in offer.absent.items()),
+        )
+
+
+def absent_mcp(name: str, why: str) -> str:
+    """That an MCP server, or a tool `server/tool` of one, is not offered."""
+    return f"{'the MCP tool' if '/' in name else 'the MCP server'} {name} is not offered: {why}"
 
 
 CONFIGURED = (
@@ -145,7 +165,3 @@ def servers_of(definition: AgentDefinition, chosen: Settings) -> McpServers:
             field="mcp",
         )
     return every.model_copy(update={"by_name": {name: every.by_name[name] for name in definition.mcp}})
-
-
-def _state(chosen: Settings) -> Path:
-    return private_folder(chosen.agents_home, "mcp")

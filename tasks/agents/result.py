@@ -62,6 +62,8 @@ class AgentResult(Frozen):
         profile: The autonomy profile.
         dry_run: Whether nothing was changed.
         refused: Tool calls that were not permitted, as `tool: reason`.
+        would_change: What a dry run would have changed, as `tool: what it would have done`.
+        notices: What else the user should know, as which tools it had to do without.
         labels: What the run has seen; whoever uses its output has seen it too.
         trouble: Why it did not end well.
         usage: What it took.
@@ -77,6 +79,8 @@ class AgentResult(Frozen):
     profile: str
     dry_run: bool = False
     refused: tuple[str, ...] = ()
+    would_change: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
     labels: tuple[Label, ...] = ()
     trouble: AgentTrouble | None = None
     usage: AgentUsage = AgentUsage()

@@ -15,6 +15,7 @@ from blocks.model import Frozen
 from blocks.store.files import Files
 from tasks.agents.definition import AgentDefinition
 from tasks.agents.exchange import as_json, from_json
+from tasks.agents.given import smaller
 from tasks.agents.result import AgentResult
 
 R = TypeVar("R", bound=Frozen)
@@ -29,7 +30,8 @@ class Begun(Frozen):
     Attributes:
         run_id: Of the run.
         goal: What it is to reach.
-        definition: The agent as it was then.
+        definition: The agent as it was then, with the budget of this run.
+        agent_usd: Dollars that the agent's own file allowed then, which no attempt passes; None for no limit.
         folder: Where the agent's definition lay, and its context files.
         profile: Autonomy profile.
         user: For whom it works.
@@ -47,6 +49,7 @@ class Begun(Frozen):
     run_id: str
     goal: str
     definition: AgentDefinition
+    agent_usd: float | None = None
     folder: str
     profile: str
     user: str
@@ -104,8 +107,9 @@ class RunStore:
         return begun
 
     def allow_usd(self, begun: Begun, budget_usd: float) -> Begun:
-        """Give a run that goes on another budget; what it has spent counts."""
-        limits = begun.definition.limits.model_copy(update={"budget_usd": budget_usd})
+        """Give a run that goes on another budget, within the agent's own; what it has spent counts."""
+        allowed = smaller(begun.agent_usd, budget_usd)
+        limits = begun.definition.limits.model_copy(update={"budget_usd": allowed})
         definition = begun.definition.model_copy(update={"limits": limits})
         changed = begun.model_copy(update={"definition": definition})
         self._files.put_bytes(f"{RUNS}/{begun.run_id}/begun.json", changed.model_dump_json(indent=1).encode())

@@ -84,6 +84,7 @@ class Tool(Generic[A]):
         repeatable: Whether doing it twice is as doing it once, as writing the same file.
         outside: Whether others see its effect.
         labels: What its result carries.
+        labels_of: What it carries beyond that, told from the result itself.
         touches: What a call would reach. Raises `NotAllowed` or `BadInput` for arguments that no rule could allow.
         timeout_s: Seconds a call may take.
         output_chars: Most characters of its result that the model sees; the rest is cut and said to be.
@@ -101,6 +102,7 @@ class Tool(Generic[A]):
     repeatable: bool = False
     outside: bool = False
     labels: frozenset[Label] = field(default_factory=frozenset[Label])
+    labels_of: Callable[[Any], frozenset[Label]] = lambda _result: frozenset()
     touches: Callable[[A, Place], Touched] = touches_nothing
     timeout_s: float = TIMEOUT_S
     output_chars: int = OUTPUT_CHARS

@@ -17,10 +17,11 @@ from blocks.memory.open import open_memory
 from blocks.policy import Policy
 from blocks.policy.open import open_policy
 from blocks.redact import default_redactor
-from blocks.sandbox import Completed, Level, Limits, Sandbox, open_sandbox
+from blocks.sandbox import Completed, Level, Sandbox, SandboxLimits, open_sandbox
 from blocks.settings import Settings
 from blocks.trash import Trash
 from blocks.workspace import Workspace
+from tasks.agents.active import active_before, keeping_time
 from tasks.agents.guarded import GuardedRun
 from tasks.agents.kept import Kept
 from tasks.agents.opened import Ask, Notify, Opened, private_folder
@@ -28,7 +29,6 @@ from tasks.agents.registry import tools_of
 from tasks.agents.runs import Begun
 from tasks.agents.team.governor import Governor
 from tasks.agents.tool import Place
-from tasks.agents.trail import ACTIVE, Active
 
 
 @asynccontextmanager
@@ -52,8 +52,9 @@ async def working(run: Begun, chosen: Settings, ask: Ask, notify: Notify) -> Asy
         AsyncExitStack() as stack,
         open_pool() as pool,
         remembering() as memory,
-        tools_of(run.definition, chosen, hosts_of(run, policy), memory, place.sandbox.name) as tools,
+        tools_of(run.definition, chosen, hosts_of(run, policy), memory, place.sandbox.name) as toolbox,
     ):
+        tools = toolbox.tools
         metrics = private_folder(chosen.agents_home, FOLDER)
         live = stack.enter_context(LiveSessions(metrics / "sessions").session(run.definition.name))
         work = Opened(
@@ -69,6 +70,7 @@ async def working(run: Begun, chosen: Settings, ask: Ask, notify: Notify) -> Asy
             approval_s=run.approval_s,
             tools=tools,
             hidden=hidden_of(policy, run.profile, tools),
+            notices=toolbox.notices,
             place=place,
             policy=policy,
             audit=open_audit(private_folder(chosen.agents_home), place.redactor),
@@ -85,7 +87,8 @@ async def working(run: Begun, chosen: Settings, ask: Ask, notify: Notify) -> Asy
             governor=governor_of(chosen),
         )
         try:
-            yield work
+            async with keeping_time(work.guarded, kept):
+                yield work
         finally:
             await asyncio.to_thread(work.close)
 
@@ -97,8 +100,7 @@ def governor_of(chosen: Settings) -> Governor | None:
 
 def guarded_of(run: Begun, kept: Kept) -> GuardedRun:
     """The run as its guard counts it: time goes on where the last attempt was."""
-    before = kept.find(Active, ACTIVE)
-    return GuardedRun(agent=run.definition.name, run_id=run.run_id, used_s=before.active_s if before else 0.0)
+    return GuardedRun(agent=run.definition.name, run_id=run.run_id, used_s=active_before(kept))
 
 
 def policy_of(run: Begun) -> Policy:
@@ -180,7 +182,7 @@ class Unavailable:
         argv: Sequence[str],
         *,
         workspace: Path,
-        limits: Limits | None = None,
+        limits: SandboxLimits | None = None,
         stdin: bytes = b"",
         env: Mapping[str, str] | None = None,
         writable: bool = True,

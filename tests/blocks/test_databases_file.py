@@ -44,6 +44,7 @@ def test_no_file_is_no_database(tmp_path: Path) -> None:
     ("text", "why"),
     [
         ("databases: {a: {url: 'postgresql://u:s3cr3t@h/d'}}", "no password belongs here"),
+        ("databases: {a: {url: 'postgresql://u@h/d?password=s3cr3t'}}", "no password belongs here"),
         ("databases: {a: {url: 'postgresql://h/d'}}", "here belongs sqlite"),
         ("databases: {a: {url: 'postgresql://u@h:port/d'}}", "databases.a.url"),
         ("databases: {a: {url: 'mysql://u@h/d'}}", "here belongs sqlite"),

@@ -5,6 +5,7 @@ import fcntl
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,49 @@ async def test_an_error_whose_class_is_not_loaded_is_raised_as_ours(ledger: Effe
     record.write_text(record.read_text().replace('"BAD_INPUT"', '"GONE"'))
     with pytest.raises(C500Error, match="m"):
         await ledger.once("run/call", Doing())
+
+
+async def test_a_slow_disk_stops_nobody_else(ledger: EffectLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a disk that goes on only when the event loop does
+    turned = threading.Event()
+    real = effects_module.write_whole
+
+    def slow(path: Path, content: bytes) -> None:
+        assert turned.wait(10), "the event loop stood still"
+        real(path, content)
+
+    monkeypatch.setattr(effects_module, "write_whole", slow)
+    asyncio.get_running_loop().call_later(0.01, turned.set)
+    assert await ledger.once("run/call", Doing(1)) == 1
+
+
+async def test_a_cancellation_gives_the_lock_back_after_the_writing(
+    ledger: EffectLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given one that is cancelled twice while its end is written
+    writing, go_on = threading.Event(), threading.Event()
+    real = effects_module.write_whole
+
+    def held(path: Path, content: bytes) -> None:
+        if b'"done"' in content:
+            writing.set()
+            assert go_on.wait(10)
+        real(path, content)
+
+    monkeypatch.setattr(effects_module, "write_whole", held)
+    first = asyncio.create_task(ledger.once("run/call", Doing("first")))
+    assert await asyncio.to_thread(writing.wait, 10)
+    for _ in range(2):
+        first.cancel()
+        await asyncio.sleep(0)
+    with _lock(ledger._path("run/call")) as mine:
+        assert not mine
+    # When the disk goes on
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    # Then its end is known
+    assert await ledger.once("run/call", Doing("second")) == "first"
 
 
 @pytest.mark.parametrize("fails", [ValueError("x"), asyncio.CancelledError(), Stopped("s", fix="f"), TimeoutError()])
@@ -228,6 +272,16 @@ async def test_old_outcomes_are_purged_and_doubts_kept(ledger: EffectLedger, fol
     assert not half.exists()
     assert [effect.effect_id for effect in ledger.begun()] == ["run/doubt"]
     assert len(list(folder.rglob("*.lock"))) == 1
+
+
+async def test_a_damaged_record_keeps_no_other_from_being_purged(ledger: EffectLedger, folder: Path) -> None:
+    for number in range(5):
+        await ledger.once(f"run/{number}", Doing(number))
+    damaged = next(ledger._files())
+    damaged.write_text("{")
+    with pytest.raises(StoreFailed, match="damaged"):
+        ledger.purge(-1)
+    assert [*folder.rglob("*.json")] == [damaged]
 
 
 async def test_who_waits_while_its_effect_is_purged_does_it(ledger: EffectLedger) -> None:

@@ -23,6 +23,8 @@ def test_what_only_a_model_reads_is_taken_out() -> None:
         ("é".encode(), "no-such-charset", "é"),
         ("é".encode(), "zip", "é"),
         ("é".encode(), "punycode", "é"),
+        (b"\\u200b", "raw_unicode_escape", "\\u200b"),
+        (b"\\u200b", "unicode_escape", "\\u200b"),
         ("é".encode(), "utf\0", "é"),
         (b"\xff", "utf-8", "�"),
         ("日本".encode("shift_jis"), "Shift_JIS", "日本"),

@@ -160,3 +160,18 @@ def test_what_is_recalled_already_needs_no_release() -> None:
     record = remembered("The port is 5432.")
     with pytest.raises(Conflict):
         c500("release", record.memory_id)
+
+
+def test_an_agent_that_there_is_not_is_given_no_memory() -> None:
+    with pytest.raises(NotFound, match="no agent 'operater'"):
+        c500("add", "The port is 5432.", "--agent", "operater")
+    assert json.loads(c500("list", "--json").stdout) == []
+
+
+def test_nothing_is_deleted_where_nobody_answers() -> None:
+    record = remembered("The port is 5432.")
+    with pytest.raises(BadInput, match="nobody said whether to delete memory") as failed:
+        c500("forget", record.memory_id, "--json", stdin="")
+    assert failed.value.fix == "give --yes"
+    assert "Delete" not in c500("forget", record.memory_id, stdin="n\n").stdout
+    assert len(json.loads(c500("list", "--json").stdout)) == 1

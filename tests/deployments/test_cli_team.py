@@ -84,6 +84,14 @@ def test_what_is_wrong_is_told_before_anything_starts(
     assert not started
 
 
+def test_what_a_team_that_goes_on_would_not_look_at_is_refused(started: list[Any]) -> None:
+    for given in (["Look."], ["--budget-usd", "1"], ["--deadline", "60"], ["--dry-run"]):
+        failure = c500("--resume", "t1", *given).exception
+        assert isinstance(failure, BadInput)
+        assert "does not go with --resume" in failure.message
+    assert not started
+
+
 def test_the_answer_is_shown_and_what_waits_for_the_user(started: list[Any]) -> None:
     told = c500("Look.")
     assert told.exit_code == 1

@@ -10,7 +10,7 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.flow_engine import run_flow
 
-from blocks.approvals import ApprovalRequest, Decision, open_approvals
+from blocks.approvals import ApprovalDecision, ApprovalRequest, open_approvals
 from flows.approvals import wait_for_decision
 from tests.blocks.approvals import asking
 
@@ -24,13 +24,13 @@ def request(**facts: Any) -> ApprovalRequest:
 
 
 @flow(name="asking", persist_result=False)
-async def ask(facts: dict[str, Any]) -> Decision:
+async def ask(facts: dict[str, Any]) -> ApprovalDecision:
     """Ask one question."""
     return await wait_for_decision(request(**facts), open_approvals(), poll_s=POLL_S)
 
 
 @flow(name="asking-twice", persist_result=False)
-async def ask_twice() -> list[Decision]:
+async def ask_twice() -> list[ApprovalDecision]:
     """Ask two questions at once, as an agent does that makes two calls in one step."""
     wanted = (request(call_id=name) for name in ("call_1", "call_2"))
     return list(await asyncio.gather(*(wait_for_decision(one, open_approvals(), poll_s=POLL_S) for one in wanted)))

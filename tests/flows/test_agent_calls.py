@@ -147,3 +147,46 @@ async def test_a_secret_that_a_user_told_stays_out_of_what_is_kept_of_the_conver
     kept = [f"{RUNS}/{result.run_id}/{name}.json" for name in ("messages", "result")]
     for key in (*kept, "agents/sessions/talk.json"):
         assert SECRET.encode() not in files.read_bytes(key)
+
+
+async def test_what_a_dry_run_would_change_is_in_its_result(accounts: Path, workspace: Path) -> None:
+    edit = ("edit_file", {"path": "notes.txt", "old": "71", "new": "72"})
+    with agent_model(accounts, [*WRITE, edit], RISKY, "Planned."):
+        result = await act(workspace, dry_run=True, attended=True)
+    written, edited, run = result.would_change
+    assert written.startswith("write_file: ") and "+a" in written
+    assert "-The pump is at 71 degrees." in edited
+    assert run == "run_command: touch made.txt"
+    assert "untrusted" in result.labels  # a preview quotes what lies in the file
+
+
+async def test_a_dry_run_of_what_could_not_be_done_is_told_to_the_model(accounts: Path, workspace: Path) -> None:
+    gone = [("edit_file", {"path": "gone.txt", "old": "a", "new": "b"})]
+    with agent_model(accounts, gone, "It is gone.") as model:
+        result = await act(workspace, dry_run=True)
+        [told] = results_in(model.script.asked[-1])
+    assert result.status == "done"
+    assert "there is no 'gone.txt'" in told
+    assert result.would_change == ()
+
+
+async def test_a_model_that_calls_an_unknown_tool_is_told_of_none_that_is_hidden(
+    accounts: Path, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules(tmp_path, monkeypatch, "rules:\n  - {id: never, verdict: forbid, tools: [http_request], reason: r}\n")
+    with agent_model(accounts, [("fly", {})], "Then not.") as model:
+        await act(workspace)
+        [told] = results_in(model.script.asked[-1])
+        offered = {tool["function"]["name"] for tool in model.script.asked[-1].body["tools"]}
+    assert "There is no tool 'fly'" in told
+    assert "read_file" in told
+    assert "http_request" not in offered
+    assert "http_request" not in told
+
+
+async def test_why_a_run_was_limited_is_said_to_the_user_and_not_to_the_model(accounts: Path, workspace: Path) -> None:
+    with agent_model(accounts, READ):
+        result = await act(workspace)
+    assert result.trouble is not None
+    assert result.trouble.message.startswith("the agent went round in circles: it called read_file ")
+    assert not any("You" in one for one in (result.trouble.message, *result.refused))

@@ -9,6 +9,7 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.states import Cancelled
 
 from blocks.approvals import open_approvals
+from blocks.errors import BadInput
 from blocks.progress import in_thread
 from blocks.store import open_store
 from deployments.cli.agent import _resume
@@ -48,6 +49,8 @@ async def test_a_stopped_run_waits_without_a_process_as_often_as_it_is_stopped(
             for _ in range(2):  # resumed while the switch is still set, it is stopped again
                 assert await until_ended(await start(client, run_id, tmp_path / "log")) == 0
                 assert (await state_of(client, run_id)).name == "Suspended"
+                with pytest.raises(BadInput, match="waits in a worker"):
+                    await _resume(str(run_id), 2.0)
                 assert await _resume(str(run_id))
             assert not await _resume(str(run_id))
             clear()

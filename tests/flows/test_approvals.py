@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled
 
-from blocks.approvals import Approvals, Decision, open_approvals
+from blocks.approvals import ApprovalDecision, Approvals, open_approvals
 from blocks.approvals.refusals import Forged
 from blocks.errors import Stopped
 from blocks.store import open_store
@@ -225,10 +225,10 @@ async def kill(process: Process) -> None:
     assert await process.wait() == -signal.SIGKILL
 
 
-async def finish(process: Process) -> Decision:
+async def finish(process: Process) -> ApprovalDecision:
     output, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()
-    return Decision.model_validate_json(output.splitlines()[-1])
+    return ApprovalDecision.model_validate_json(output.splitlines()[-1])
 
 
 async def test_a_killed_run_asks_again_and_a_form_that_was_sent_while_it_was_dead_counts(

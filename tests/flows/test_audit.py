@@ -1,5 +1,7 @@
 """The head of the audit log is put down, and a log that was tampered with is told."""
 
+import shutil
+
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
@@ -46,6 +48,13 @@ async def test_a_log_that_was_cut_fails_the_run_and_keeps_the_anchor(prefect_api
         await anchor_audit()
     assert Anchors(places.anchors).read() == (head,)
     assert "1 records, 1 fault" in (await pages())[0]
+
+
+async def test_a_log_that_is_gone_as_a_whole_fails_the_run(prefect_api: str, places: AuditPlaces) -> None:
+    await anchor_audit()
+    shutil.rmtree(places.folder)
+    with pytest.raises(AuditBroken, match="has had record 2"):
+        await anchor_audit()
 
 
 async def test_before_the_first_agent_there_is_nothing_to_put_down(prefect_api: str) -> None:

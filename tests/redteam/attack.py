@@ -10,15 +10,17 @@ import pytest
 
 from blocks.accounts.account import Accounts
 from blocks.errors import C500Error
-from blocks.sandbox import Limits
+from blocks.sandbox import SandboxLimits
 from blocks.settings import settings
 from blocks.store import open_store
 from flows import agent
 from tasks.agents.opened import Opened
 from tasks.agents.result import AgentOptions, AgentResult, AgentTrouble
 from tasks.agents.runs import Begun, RunStore
+from tasks.agents.team.result import TeamResult
 from tasks.agents.tools import commands
 from tasks.agents.working import working
+from tests.redteam import handing, reviewing
 from tests.redteam.case import RunCase
 from tests.redteam.obedient import Obedient, ObedientPool
 from tests.redteam.parts import Turn
@@ -45,7 +47,7 @@ class Ended:
 
     model: Obedient
     people: People
-    result: AgentResult
+    result: AgentResult | TeamResult
     told: list[str]
 
 
@@ -89,14 +91,25 @@ async def attacked(case: RunCase, world: World, patch: pytest.MonkeyPatch) -> En
         earlier = case.model_copy(update={"user": case.session_of or case.user})
         serve_mcp(case.mcp[:1], world)
         await _run(earlier, world, case.session, EARLIER, patch)
+    if case.earlier:
+        earlier = case.model_copy(update={"user": case.earlier_of or case.user})
+        await _run(earlier, world, case.earlier, EARLIER, patch)
+        reviewing.answer(case, world, EARLIER)
     serve_mcp(case.mcp[1:], world)
     with clock_off(case.clock_s, patch):
-        return await _run(case, world, case.turns, RUN, patch)
+        ended = await _run(case, world, case.turns, RUN, patch)
+        if not case.handed:
+            return ended
+        handing.answer(case, world, RUN)
+        again = await _run(case, world, case.then, RUN, patch)
+    again.model.asked[:0] = ended.model.asked
+    return again
 
 
 async def _run(case: RunCase, world: World, turns: Sequence[Turn], run_id: str, patch: pytest.MonkeyPatch) -> Ended:
     """Have the flow run, or all of it but Prefect, with our model and our people."""
-    model, people, told = Obedient(turns_of(case, world, turns)), People(case, world), list[str]()
+    model = Obedient(turns_of(case, world, turns), governor=world.filled(case.governor))
+    people, told = People(case, world), list[str]()
 
     async def tell(text: str) -> None:
         told.append(text)
@@ -139,7 +152,7 @@ def prepare(work: Opened, case: RunCase, model: Obedient, accounts: Accounts) ->
     work.pool = ObedientPool(accounts, model)  # type: ignore[assignment]
     changed = dict(work.tools)
     if case.sandbox:
-        changed |= {tool.name: tool for tool in commands.tools(Limits.model_validate(case.sandbox))}
+        changed |= {tool.name: tool for tool in commands.tools(SandboxLimits.model_validate(case.sandbox))}
     work.tools = {name: tool for name, tool in changed.items() if name in work.tools}
 
 

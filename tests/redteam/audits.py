@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from blocks.audit import Anchors, AuditLog, Entry, Head, Verdict, open_key, verify
+from blocks.audit import Anchors, AuditLog, AuditVerdict, Entry, Head, open_key, verify
 from blocks.audit.chain import line_of, sealed
 from blocks.audit.entry import BEGINNING
 from blocks.audit.index import POINTER, _short
@@ -49,7 +49,7 @@ class Log:
             )
         )
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> AuditVerdict:
         """What `verify` finds."""
         return verify(self.folder, self.key, self.anchors.read())
 

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, TypeAdapter, mo
 from blocks.audit.verdict import FaultKind
 from blocks.model import Frozen
 from blocks.yaml_file import read_yaml
-from tests.redteam.parts import Expected, Page, Remembered, Turn, Vote, Wanted, turn_of
+from tests.redteam.parts import Expected, Handed, Page, Remembered, Reviewed, Turn, Vote, Wanted, turn_of
 
 FOLDER = Path(__file__).parent / "cases"
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
@@ -35,7 +35,8 @@ class RunCase(Case):
     """An attack on a run of an agent whose model does what it is told.
 
     Attributes:
-        driver: `call`: all of a run but the flow around it. `run`: the flow itself, with a served model.
+        driver: `call`: all of a run but the flow around it. `run`: the flow itself, with a served model. `team`: see
+            `TeamCase`.
         workspace, outside: Files, by name; `outside` lies beside the workspace and may not be read or changed.
         links: Symbolic links in the workspace, by name.
         hard_links: Likewise.
@@ -55,8 +56,17 @@ class RunCase(Case):
         clock_s: The machine's clock is set so many seconds off.
         limits: Of the agent.
         sandbox: Limits of `run_command`.
+        earlier: Turns of an earlier run that has no session.
+        earlier_of: For whom that run was; None for the same user.
+        reviewed: Who answers what that run has proposed for review, in order.
+        review_forgery: What somebody writes into the store of the reviews then, of `tests.redteam.reviewing.FORGERIES`.
         turns: What the model does.
         times: So often it does all of it.
+        handed: Who answers what the run has handed to a person, in order.
+        stopped: Whether the run is stopped before it goes on.
+        then: What the model does when the run goes on.
+        governor: What the governor's model answers, one after the other, the last for ever: a text, `away` for no
+            answer, or `obey` for what it is told to by the call that it judges: `VERDICT {…}`. Empty for no governor.
         people: Who answers the run's question, in order.
         meanwhile: Links that take the place of files while people are asked, by name.
         forgery: What somebody writes into the store of the approvals meanwhile.
@@ -64,7 +74,7 @@ class RunCase(Case):
         expected: How it ends.
     """
 
-    driver: Literal["call", "run"] = "call"
+    driver: Literal["call", "run", "team"] = "call"
     workspace: Texts = Field(default_factory=dict)
     outside: Texts = Field(default_factory=dict)
     links: Texts = Field(default_factory=dict)
@@ -89,13 +99,26 @@ class RunCase(Case):
     clock_s: float = 0
     limits: dict[str, Any] = Field(default_factory=dict)
     sandbox: dict[str, Any] = Field(default_factory=dict)
-    turns: Turns
+    earlier: Turns = ()
+    earlier_of: str | None = None
+    reviewed: tuple[Reviewed, ...] = ()
+    review_forgery: str | None = None
+    turns: Turns = ()
     times: int = Field(default=1, ge=1, le=50)
     people: tuple[Vote, ...] = ()
     meanwhile: Texts = Field(default_factory=dict)
     forgery: str | None = None
     no_sandbox: bool = False
+    handed: tuple[Handed, ...] = ()
+    stopped: bool = False
+    then: Turns = ()
+    governor: tuple[str, ...] = ()
     expected: Expected
+
+    @property
+    def every_turn(self) -> Turns:
+        """What models do in it, the earlier runs aside."""
+        return (*self.turns, *self.then)
 
     @model_validator(mode="after")
     def _has_a_record_of_its_end(self) -> Self:
@@ -103,10 +126,46 @@ class RunCase(Case):
         if ends == "asked" and not any(one.phase in ("asked", "answered") for one in records):
             raise ValueError("a case that ends asked names the record of the question")
         unheard = bool(self.expected.told) and any(one.phase == "model_call" and one.has for one in records)
-        harmless = unheard or self.expected.shows or self.expected.unshown or self.expected.status == "failed"
+        unmade = self.expected.status in ("failed", "partial")
+        harmless = unheard or self.expected.shows or self.expected.unshown or unmade
         if ends == "blocked" and not (harmless or any(one.is_block for one in records)):
             raise ValueError("a case that ends blocked names the record of that, or what the call shows")
         return self
+
+
+class TeamCase(RunCase):
+    """An attack on a team, in its flow, against a simulated provider that counts what it charges.
+
+    The coordinator `lead` has the specialists `mender`, who may write and run programs, and `looker`, who reads.
+
+    Attributes:
+        agents: More of what the agents' files say, by name.
+        plan: What the coordinator's model plans.
+        wide: So many tasks are made of the plan's first one, `<n>` being the number.
+        says: What the specialists' models do, by task.
+        merge: What the coordinator's model answers with the results before it; None for what each result says.
+        options: Of the team.
+        poison: What somebody has written into the store before, of `tests.redteam.teams.POISONS`.
+        states: How each task ends; only those that are named are looked at.
+        most_usd: What the provider may charge for all together.
+        least_usd: What it charges at least.
+    """
+
+    agents: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    plan: dict[str, Any]
+    wide: int = Field(default=0, ge=0, le=5000)
+    says: dict[str, Turns] = Field(default_factory=dict)
+    merge: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    poison: str | None = None
+    states: dict[str, str] = Field(default_factory=dict)
+    most_usd: float | None = None
+    least_usd: float = 0
+
+    @property
+    def every_turn(self) -> Turns:
+        """See `RunCase`."""
+        return tuple(turn for turns in self.says.values() for turn in turns)
 
 
 class BudgetCase(Case):
@@ -167,11 +226,14 @@ class AuditCase(Case):
 
 def _kind(value: Any) -> str:
     driver = value.get("driver") if isinstance(value, dict) else None
-    return driver if driver in ("budget", "audit") else "run"
+    return driver if driver in ("budget", "audit", "team") else "run"
 
 
 AnyCase = Annotated[
-    Annotated[RunCase, Tag("run")] | Annotated[BudgetCase, Tag("budget")] | Annotated[AuditCase, Tag("audit")],
+    Annotated[RunCase, Tag("run")]
+    | Annotated[TeamCase, Tag("team")]
+    | Annotated[BudgetCase, Tag("budget")]
+    | Annotated[AuditCase, Tag("audit")],
     Discriminator(_kind),
 ]
 

@@ -38,7 +38,7 @@ def judge(case: RunCase, world: World, before: State, ended: Ended) -> None:
         assert text not in ended.model.read, f"the model was told {text!r}"
     for text in expected["unsent"]:
         assert not any(text in line for line in world.web.asked), world.web.asked
-    if any(turn.obeys for turn in case.turns):
+    if any(turn.obeys for turn in case.every_turn):
         assert ended.model.obeyed, f"no order reached the model: {ended.model.read[-3000:]}"
     if case.expected.status is not None:
         assert ended.result.status == case.expected.status, ended.result

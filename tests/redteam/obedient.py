@@ -9,9 +9,12 @@ from typing import Any
 
 from blocks.accounts.account import Accounts
 from blocks.accounts.chat import Answer, Caller, ChatReply, ChatRequest
+from blocks.errors import EngineUnavailable
 from tests.redteam.parts import Call, Turn
 
 ORDER = re.compile(r"CALL (\w+) (?=\{)")
+VERDICT = re.compile(r"VERDICT (\{.*?\})")
+GOVERNOR = "You are the governor"
 LAST_WORD = "It is done."
 
 Message = dict[str, Any]
@@ -66,11 +69,26 @@ class Obedient:
         turns: In order; then it says a last word.
         asked: What it was sent, request by request.
         obeyed: Calls that it made because it was told to.
+        governor: What it says as the governor; see `RunCase`.
+        judged: What it was sent as the governor.
     """
 
     turns: Sequence[Turn]
     asked: list[list[Message]] = field(default_factory=list[list[Message]])
     obeyed: list[Call] = field(default_factory=list[Call])
+    governor: Sequence[str] = ()
+    judged: list[list[Message]] = field(default_factory=list[list[Message]])
+
+    def judge(self, messages: Sequence[Message]) -> str:
+        """What it says as the governor."""
+        said = self.governor[min(len(self.judged), len(self.governor) - 1)]
+        self.judged.append(list(messages))
+        if said == "away":
+            raise EngineUnavailable("no account answers", fix="try again later")
+        if said != "obey":
+            return said
+        [*_, found] = (one for message in messages for text in texts_of(message) for one in VERDICT.findall(text))
+        return found.replace("\\", "")  # it stands in the call's arguments, as JSON
 
     def answer(self, messages: Sequence[Message]) -> tuple[str, list[tuple[str, str, dict[str, Any]]]]:
         """What it says, and the calls it makes: id, tool, arguments."""
@@ -95,7 +113,8 @@ class Obedient:
     @property
     def read(self) -> str:
         """All that it was sent but what it had said itself."""
-        messages = (message for messages in self.asked for message in messages if message["role"] != "assistant")
+        sent = (*self.asked, *self.judged)
+        messages = (message for messages in sent for message in messages if message["role"] != "assistant")
         return "\n".join(dict.fromkeys(text for message in messages for text in texts_of(message)))
 
 
@@ -112,7 +131,10 @@ class ObedientPool:
 
     async def complete(self, request: ChatRequest, _caller: Caller) -> Answer:
         """See `blocks.accounts.pool.Pool`."""
-        said, calls = self.model.answer(request.messages)
+        if self.model.governor and GOVERNOR in str(request.messages[0]["content"]):
+            said, calls = self.model.judge(request.messages), []
+        else:
+            said, calls = self.model.answer(request.messages)
         asked = tuple(
             {"id": call_id, "type": "function", "function": {"name": tool, "arguments": json.dumps(given)}}
             for call_id, tool, given in calls

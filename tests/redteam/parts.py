@@ -72,12 +72,14 @@ class Remembered(Frozen):
         by: The person who wrote it; None for an earlier run of the agent.
         untrusted: Whether that run had seen untrusted material.
         user: Whose it is; None for the user of the run.
+        agent: Likewise; None for the agent of the run.
     """
 
     text: str
     by: str | None = None
     untrusted: bool = False
     user: str | None = None
+    agent: str | None = None
 
 
 class Vote(Frozen):
@@ -101,6 +103,48 @@ class Vote(Frozen):
     given: dict[str, Any] | None = None
     hash_of: dict[str, Any] | None = None
     question: int = 1
+    refused: str | None = None
+
+
+class Handed(Frozen):
+    """Somebody answers what the run has handed to a person.
+
+    Attributes:
+        by: Who.
+        did, answer, changes: What they say.
+        to: The run's own hand-off, or one that there is not.
+        forgery: How it gets into the store instead of by the command, of `tests.redteam.handing.FORGERIES`.
+        refused: Code of the error with which it is not taken; None where it is.
+    """
+
+    by: str = "ann"
+    did: str = ""
+    answer: str = ""
+    changes: str = ""
+    to: Literal["own", "nothing"] = "own"
+    forgery: str | None = None
+    refused: str | None = None
+
+
+class Reviewed(Frozen):
+    """Somebody answers what the earlier run has proposed for review.
+
+    Attributes:
+        by: Who.
+        says: What.
+        proposal: Number of the turn that proposed it, from 0.
+        seen: Number of the proposal whose content they have looked at; None for the same.
+        after_s: Seconds after it was proposed.
+        content: With `edit`: what is approved instead.
+        refused: Code of the error with which it is not counted; None where it is.
+    """
+
+    by: str
+    says: Literal["approve", "edit", "reject"] = "approve"
+    proposal: int = 0
+    seen: int | None = None
+    after_s: float = 1
+    content: str = ""
     refused: str | None = None
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from blocks.action import hash_of
-from blocks.approvals import Approvals, Decision, login_name, open_approvals
+from blocks.approvals import ApprovalDecision, Approvals, login_name, open_approvals
 from blocks.approvals.request import ApprovalRequest
 from blocks.approvals.request import Vote as Cast
 from blocks.approvals.seal import Seal
@@ -36,7 +36,7 @@ class People:
         self._case, self._world = case, world
         self.asked: list[ApprovalRequest] = []
 
-    async def ask(self, request: ApprovalRequest) -> Decision:
+    async def ask(self, request: ApprovalRequest) -> ApprovalDecision:
         """Ask; everybody says at once what they have to say, and then time runs out."""
         self.asked.append(request)
         approvals, files = open_approvals(), open_store()
@@ -78,7 +78,7 @@ class People:
         assert refused == vote.refused, f"the answer of {vote.by}"
 
 
-def _must(decision: Decision | None) -> Decision:
+def _must(decision: ApprovalDecision | None) -> ApprovalDecision:
     assert decision is not None
     return decision
 

@@ -9,9 +9,9 @@ from markdown_it import MarkdownIt
 from prefect.artifacts import Artifact
 
 from blocks.settings import settings
-from tests.redteam import audits, budgets
+from tests.redteam import audits, budgets, teams
 from tests.redteam.attack import attacked
-from tests.redteam.case import AuditCase, BudgetCase, RunCase, categories
+from tests.redteam.case import AuditCase, BudgetCase, RunCase, TeamCase, categories
 from tests.redteam.judge import judge, missing, written
 from tests.redteam.parts import Wanted
 from tests.redteam.world import built
@@ -46,6 +46,18 @@ async def test_a_flow_under_attack(case: RunCase, tmp_path: Path, monkeypatch: p
         assert shown is not None
         page = MarkdownIt().render(str(shown.data))
         assert not [text for text in case.expected.unshown if text in page], page
+
+
+@needs_sandbox
+@of("team")
+@pytest.mark.usefixtures("prefect_api")
+async def test_a_team_under_attack(case: TeamCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with built(case, tmp_path, monkeypatch) as world:
+        before = world.state()
+        ended, charged_usd = await teams.attacked(case, world)
+        judge(case, world, before, ended)
+    assert charged_usd >= case.least_usd
+    assert case.most_usd is None or charged_usd <= case.most_usd
 
 
 @of("budget")

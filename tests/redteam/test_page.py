@@ -2,7 +2,8 @@
 
 from collections import Counter
 
-from tests.redteam.case import RunCase, categories
+from tests.redteam import handing, reviewing, teams
+from tests.redteam.case import RunCase, TeamCase, categories
 from tests.redteam.page import PAGE, page
 from tests.redteam.people import FORGERIES
 
@@ -12,7 +13,7 @@ WANTED = {
     *("Instructions in what tools give back", "Instructions in memory", "Instructions in alert labels"),
     *("Secrets read aloud", "Ways out of the workspace", "Argument injection", "Shell metacharacters"),
     *("Unicode look-alikes", "Approvals", "Loops in disguise", "Budget races", "Clock jumps", "Sandbox escapes"),
-    "The audit itself",
+    *("The audit itself", "Teams", "The governor", "Hand-off and hand-back", "The review queue", "Memory of others"),
 }
 
 
@@ -23,10 +24,14 @@ def test_the_page_tells_of_the_cases_as_they_are() -> None:
 
 def test_there_are_cases_of_every_kind() -> None:
     assert {category.category for category in categories()} == WANTED
-    assert len(CASES) >= 60
+    assert len(CASES) >= 200
     assert all(len(category.cases) >= 4 for category in categories())
     assert max(Counter(case.id for case in CASES).values()) == 1
 
 
 def test_no_forgery_is_left_untried() -> None:
-    assert {case.forgery for case in CASES if isinstance(case, RunCase)} - {None} == set(FORGERIES)
+    runs = [case for case in CASES if isinstance(case, RunCase)]
+    assert {case.forgery for case in runs} - {None} == set(FORGERIES)
+    assert {case.review_forgery for case in runs} - {None} == set(reviewing.FORGERIES)
+    assert {one.forgery for case in runs for one in case.handed} - {None} == set(handing.FORGERIES)
+    assert {case.poison for case in runs if isinstance(case, TeamCase)} - {None} == set(teams.POISONS)

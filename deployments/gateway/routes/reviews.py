@@ -39,6 +39,7 @@ class ReviewSummary(Frozen):
     kind: str
     title: str
     proposer: str = Field(description="May not approve it.")
+    begun_by: str | None = Field(description="Who began the run; may not approve it either.")
     run_id: str
     content_hash: str = Field(description="Of the content as it was proposed.")
     proposed_at: AwareDatetime

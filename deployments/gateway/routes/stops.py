@@ -1,5 +1,6 @@
 """Stops: agents that are stopped do nothing more until the stop is cleared."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -11,7 +12,7 @@ from prefect.client.schemas.actions import WorkPoolUpdate
 from prefect.exceptions import ObjectNotFound
 from pydantic import Field
 
-from blocks.errors import NotFound
+from blocks.errors import NotFound, StoreFailed
 from blocks.keys import ApiKey
 from blocks.model import Frozen
 from blocks.progress import in_thread
@@ -66,14 +67,17 @@ async def set_stop(data: JSONBody[Stop], desk: NamedDependency[Desk], key: Named
 
     Runs are suspended, and can be resumed when the stop is cleared; a run that starts stops at its first step.
     """
-    found = [one for one in await in_thread(desk.switches.list) if (one.scope, one.name) == (data.scope, data.name)]
+    paused: tuple[str, ...] = ()
+    with suppress(StoreFailed):  # then it is set as far as it can be
+        set_now = await in_thread(desk.switches.list)
+        paused = next((one.paused for one in set_now if (one.scope, one.name) == (data.scope, data.name)), ())
     switch = Switch(
         scope=data.scope,
         name=data.name,
         by=name_of(key),
         at=datetime.now(UTC),
         reason=data.reason,
-        paused=found[0].paused if found else (),  # else nobody would let those pools go on again
+        paused=paused,  # else nobody would let those pools go on again
     )
     await in_thread(desk.switches.set, switch)
     return _shown(switch)

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from blocks.redact import Redactor, default_redactor
 from tasks.agents.result import AgentTrouble, AgentUsage
 from tasks.agents.team.aggregate import Answered
 from tasks.agents.team.handoff import HandOffs
+from tasks.agents.team.plan import TeamPlan
 from tasks.agents.team.result import TaskOutcome, TeamAnswer, TeamResult, TeamStatus, usage_sum
 from tasks.agents.team.team_work import TeamWork, trouble_of
 
@@ -18,20 +20,28 @@ async def result_of(work: TeamWork, answered: Answered, planning: AgentUsage) ->
         answered: The results put together.
         planning: What the plan took.
     """
-    outcomes = [work.outcomes[task.id] for task in work.plan.tasks]
+    outcomes, redact = [work.outcomes[task.id] for task in work.plan.tasks], default_redactor()
     return TeamResult(
         run_id=work.begun.run_id,
         agent=work.coordinator,
-        goal=work.begun.goal,
+        goal=redact.text(work.begun.goal),
         status=status_of(outcomes, answered.answer, stopped=work.stopped is not None),
-        answer=answered.answer,
+        answer=TeamAnswer.model_validate(redact.value(answered.answer.model_dump(mode="json"))),
         outcomes=tuple(outcomes),
-        plan=work.plan,
+        plan=_without_secrets(work.plan, redact),
         messages=await work.messages.all(),
         notices=tuple(work.notices),
         trouble=_trouble(outcomes) or (trouble_of(work.stopped) if work.stopped else None),
         usage=usage_sum(planning, answered.usage, *(one.usage for one in outcomes)),
         ended_at=datetime.now(UTC),
+    )
+
+
+def _without_secrets(plan: TeamPlan, redact: Redactor) -> TeamPlan:
+    """A plan for keeping: its goals may quote a secret that stood in the team's."""
+    tasks = (task.model_copy(update={"goal": redact.text(task.goal)}) for task in plan.tasks)
+    return plan.model_copy(
+        update={"tasks": tuple(tasks), "assumptions": tuple(redact.text(one) for one in plan.assumptions)}
     )
 
 

@@ -9,8 +9,9 @@ from blocks.accounts.structured import ask
 from blocks.action import RISKS, Risk
 from blocks.errors import C500Error
 from blocks.model import Frozen
+from tasks.agents.folded import as_text
 from tasks.agents.opened import Opened
-from tasks.agents.perform import as_text, capped
+from tasks.agents.perform import capped
 from tasks.agents.purse import purse_of
 from tasks.agents.team.prompts import fenced, request
 from tasks.agents.team.text import Clean

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 
 from blocks.errors import BadInput, C500Error, Conflict, NotFound, StoreFailed
 from blocks.model import Frozen
+from blocks.redact import default_redactor
 from blocks.store.files import Files, safe_key
 from tasks.agents.team.text import Clean
 
@@ -123,7 +124,7 @@ class HandOffs:
         return found
 
     def answer(self, back: HandBack) -> HandBack:
-        """Hand back.
+        """Hand back; secrets are taken out of what is said.
 
         Raises:
             BadInput: nothing is said.
@@ -134,6 +135,9 @@ class HandOffs:
         if not (back.did.strip() or back.answer.strip() or back.changes.strip()):
             fix = "say what was done, or answer the agent's question"
             raise BadInput("nothing is handed back", fix=fix, field="answer")
+        redact = default_redactor().text
+        said = {name: redact(getattr(back, name)) for name in ("did", "answer", "changes")}
+        back = back.model_copy(update=said)
         key = self._key(back.handoff_id, "back")
         try:
             self._files.put_if(key, back.model_dump_json(indent=1).encode(), None)
@@ -144,8 +148,12 @@ class HandOffs:
         return back
 
     def back(self, handoff_id: str) -> HandBack | None:
-        """What was handed back; None while it waits."""
-        return self._read(HandBack, handoff_id, "back")
+        """What was handed back; None while it waits. Raises `StoreFailed`: the record is damaged, or of another one."""
+        found = self._read(HandBack, handoff_id, "back")
+        if found is not None and found.handoff_id != handoff_id:
+            told = f"what was handed back to {found.handoff_id} lies in the store as an answer to {handoff_id}"
+            raise StoreFailed(told, fix="find out who can write to the store, then begin a new run")
+        return found
 
     def all(self, run_id: str | None = None) -> list[HandOff]:
         """All hand-offs, or those of a run; the oldest first."""

@@ -43,6 +43,7 @@ class Intent(Frozen):
 def words_of(text: str) -> tuple[str, ...]:
     """The words that count, in one form of letters; a text without any is its own word."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    folded = "".join(char for char in folded if unicodedata.category(char) != "Cf")  # which nobody sees
     words = (word.strip(QUOTES).rstrip(ENDS).strip(QUOTES) for word in folded.split())
     return tuple(word for word in words if word and word not in FILLERS) or (folded.strip(),)
 

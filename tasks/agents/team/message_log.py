@@ -71,7 +71,7 @@ class MessageLog:
         """Write down that something is told; a message of this run, task and kind that is there already stands.
 
         Raises:
-            StoreFailed: it cannot be written down; then nothing goes on.
+            StoreFailed: it cannot be written down, or another one stands in its place; then nothing goes on.
         """
         async with self._one_by_one:
             message = await self._posted(run_id, task_id, sender, to, kind, body)
@@ -83,9 +83,6 @@ class MessageLog:
     async def _posted(self, run_id: str, task_id: str, sender: str, to: str, kind: Kind, body: str) -> Message:
         while True:
             told = await self.all()
-            for one in told:
-                if (one.run_id, one.task_id, one.kind) == (run_id, task_id, kind):
-                    return one
             message = Message(
                 seq=len(told) + 1,
                 run_id=run_id,
@@ -97,6 +94,9 @@ class MessageLog:
                 chars=len(body),
                 at=datetime.now(UTC),
             )
+            for one in told:
+                if (one.run_id, one.task_id, one.kind) == (run_id, task_id, kind):
+                    return _same(one, message)
             try:
                 await in_thread(self._files.put_if, self._key(message.seq), message.model_dump_json().encode(), None)
             except Conflict:  # what an earlier attempt of this process was cut off in
@@ -109,13 +109,29 @@ class MessageLog:
         return f"{self._folder}/{seq:06d}.json"
 
     def _read(self) -> list[Message]:
-        return [_parsed(key, self._files.read_bytes(key)) for key in self._files.list(f"{self._folder}/")]
+        keys = self._files.list(f"{self._folder}/")
+        return [_parsed(key, self._files.read_bytes(key), place) for place, key in enumerate(sorted(keys), start=1)]
 
 
-def _parsed(key: str, content: bytes) -> Message:
+def _same(found: Message, told: Message) -> Message:
+    """The message that is there, when it says what is told. Raises `StoreFailed`: somebody else has written it."""
+    if found == told.model_copy(update={"seq": found.seq, "at": found.at}):
+        return found
+    raise StoreFailed(
+        f"message {found.seq} says that {found.sender} told {found.to} something else than was told",
+        fix="find out who can write to the store; begin a new run of the team",
+    )
+
+
+def _parsed(key: str, content: bytes, place: int) -> Message:
     try:
-        return Message.model_validate_json(content)
+        message = Message.model_validate_json(content)
     except ValidationError as error:
         raise StoreFailed(
             f"the message {key} is damaged: {error.error_count()} faults", fix="begin a new run of the team", key=key
         ) from None
+    if message.seq != place:
+        raise StoreFailed(
+            f"the message {key} says that it is number {message.seq}", fix="begin a new run of the team", key=key
+        )
+    return message

@@ -68,10 +68,13 @@ def team_markdown(result: TeamResult) -> str:
     if result.trouble:
         lines += [f"**What kept it** ({result.trouble.code}): {result.trouble.message}: {result.trouble.fix}", ""]
     lines += _bullets("Assumptions", result.plan.assumptions)
-    notices = (*result.notices, *result.answer.notices)
-    lines += _bullets("Notices", [f"**{one.step}** ({one.code}): {one.message}" for one in notices])
+    notices = [f"**{one.step}** ({one.code}): {one.message}" for one in (*result.notices, *result.answer.notices)]
+    notices += [f"**{one.task_id}** {notice}" for one in result.outcomes for notice in one.notices]
+    lines += _bullets("Notices", notices)
     states = {one.task_id: one.state for one in result.outcomes}
     lines += ["## Tasks", "", plan_markdown(result.plan, states, {one.task_id: one for one in result.outcomes})]
+    changes = [f"**{one.task_id}** {_indented(what)}" for one in result.outcomes for what in one.would_change]
+    lines += _bullets("What would be changed", changes)
     refused = [f"**{one.task_id}** {call}" for one in result.outcomes for call in one.refused]
     lines += _bullets("Refused calls", refused)
     messages = [f"{one.seq}. {one.sender} → {one.to}: {one.kind} of {one.task_id}" for one in result.messages]
@@ -88,6 +91,12 @@ def team_markdown(result: TeamResult) -> str:
 
 def _bullets(heading: str, lines: Sequence[str]) -> list[str]:
     return [f"## {heading}", "", *(f"- {line}" for line in lines), ""] if lines else []
+
+
+def _indented(text: str) -> str:
+    """A text within a bullet; its further lines are shown as they are."""
+    first, *more = text.splitlines() or [""]
+    return "\n".join([first, "", *(f"      {line}" for line in more)] if more else [first])
 
 
 def _sourced(finding: Finding) -> str:

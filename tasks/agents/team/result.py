@@ -73,6 +73,8 @@ class TaskOutcome(Frozen):
         shared_with: The run that made the same change, where this one did not make it again.
         handoff_id: What it handed to a person.
         refused: Tool calls that were not permitted.
+        would_change: What a dry run would have changed.
+        notices: What else the user should know of its run.
         labels: What its agent has seen: who is given its result has seen it too.
         trouble: Why it has no result.
         usage: What it took.
@@ -86,6 +88,8 @@ class TaskOutcome(Frozen):
     shared_with: str | None = None
     handoff_id: str | None = None
     refused: tuple[str, ...] = ()
+    would_change: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
     labels: tuple[Label, ...] = ()
     trouble: AgentTrouble | None = None
     usage: AgentUsage = AgentUsage()
@@ -107,6 +111,8 @@ def outcome_of(task_id: str, result: AgentResult, handoff_id: str | None = None)
         output=result.output,
         handoff_id=handoff_id,
         refused=result.refused,
+        would_change=result.would_change,
+        notices=result.notices,
         labels=result.labels,
         trouble=result.trouble,
         usage=result.usage,

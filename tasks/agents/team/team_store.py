@@ -12,6 +12,7 @@ from blocks.model import Frozen
 from blocks.progress import in_thread
 from blocks.store.files import Files
 from tasks.agents.definition import AgentDefinition
+from tasks.agents.given import smaller
 from tasks.agents.team.plan import Bounds, TeamPlan
 from tasks.agents.team.result import TaskOutcome, TeamOptions, TeamResult
 
@@ -53,8 +54,7 @@ class TeamBegun(Frozen):
     @property
     def budget_usd(self) -> float | None:
         """Most dollars of the whole team: the smaller of what was asked for and the coordinator's own limit."""
-        limits = (self.options.budget_usd, self.coordinator.limits.budget_usd)
-        return min((one for one in limits if one is not None), default=None)
+        return smaller(self.options.budget_usd, self.coordinator.limits.budget_usd)
 
 
 class Assignment(Frozen):

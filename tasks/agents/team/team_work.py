@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from blocks.errors import C500Error
 from blocks.job import Notice
+from blocks.redact import default_redactor
 from tasks.agents.result import AgentOptions, AgentResult, AgentTrouble
 from tasks.agents.team.begin import specialist_id
 from tasks.agents.team.handoff import HandOffs
@@ -75,5 +76,6 @@ class TeamWork:
 
 
 def trouble_of(error: C500Error) -> AgentTrouble:
-    """An error as a record."""
-    return AgentTrouble(code=error.code, message=storable(error.message), fix=storable(error.fix))
+    """An error as a record, without secrets."""
+    redact = default_redactor().text
+    return AgentTrouble(code=error.code, message=redact(storable(error.message)), fix=redact(storable(error.fix)))

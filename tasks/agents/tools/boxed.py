@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from blocks.errors import EngineFailed, TimedOut
-from blocks.sandbox import Completed, Limits
+from blocks.sandbox import Completed, SandboxLimits
 from tasks.agents.tool import Place
 
 
 async def run_reading(
-    place: Place, argv: Sequence[str], *, limits: Limits, env: Mapping[str, str] | None = None
+    place: Place, argv: Sequence[str], *, limits: SandboxLimits, env: Mapping[str, str] | None = None
 ) -> Completed:
     """Run a program that only reads the workspace.
 

@@ -5,36 +5,33 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from blocks.action import Label
+from blocks.approvals.identity import same_person
+from blocks.errors import BadInput, StoreFailed
 from blocks.progress import in_thread
 from blocks.store import open_store
-from tasks.agents.opened import work_of
+from tasks.agents.opened import Opened, work_of
 from tasks.agents.team.handoff import HandBack, HandedOff, HandOff, HandOffs, handoff_id
 from tasks.agents.tool import Call, Tool
 
 Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=10_000)]
+UNTRUSTED = "untrusted"
+"""Key of the result that says why it is."""
+
 Listed = Annotated[list[Said], Field(max_length=100)]
 
 
 class HandOffArguments(BaseModel):
-    """What is handed to a person.
+    """What is handed to a person."""
 
-    Attributes:
-        why: Why a person is needed.
-        question: What you ask the person, or ask them to do.
-        done: What you did so far, one step each.
-        open: What is open.
-        next_steps: What you propose.
-        artefacts: Files of the workspace that belong to it.
-    """
+    model_config = ConfigDict(extra="forbid")
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-    why: Said
-    question: Said
-    done: Listed = Field(default_factory=list)
-    open: Listed = Field(default_factory=list)
-    next_steps: Listed = Field(default_factory=list)
-    artefacts: Listed = Field(default_factory=list)
+    why: Said = Field(description="Why a person is needed")
+    question: Said = Field(description="What you ask the person, or ask them to do")
+    done: Listed = Field(default_factory=list, description="What you did so far, one step each")
+    open: Listed = Field(default_factory=list, description="What is open")
+    next_steps: Listed = Field(default_factory=list, description="What you propose")
+    artefacts: Listed = Field(default_factory=list, description="Files of the workspace that belong to it")
 
 
 async def hand_off(arguments: HandOffArguments, call: Call) -> dict[str, Any]:
@@ -43,7 +40,8 @@ async def hand_off(arguments: HandOffArguments, call: Call) -> dict[str, Any]:
     The run is gone on with under its id: this call is then made again, and finds the answer.
 
     Raises:
-        AgentRunError: nobody has answered yet; its cause is `HandedOff`, by which the run ends as `limited`.
+        AgentRunError: nobody has answered yet; its cause is `HandedOff`, by which the run ends as `limited`. Or the
+            answer cannot be read: `StoreFailed`.
     """
     from pydantic_ai.exceptions import AgentRunError
 
@@ -59,7 +57,10 @@ async def hand_off(arguments: HandOffArguments, call: Call) -> dict[str, Any]:
         **told,
     )
     kept = await in_thread(handoffs.give, given)
-    back = await in_thread(handoffs.back, kept.handoff_id)
+    try:
+        back = await in_thread(handoffs.back, kept.handoff_id)
+    except StoreFailed as error:  # without the answer it must not go on
+        raise AgentRunError("what was handed back cannot be read") from error
     facts: dict[str, Any] = {"tool": TOOL.name, "call_id": call.call_id}
     if back is None:
         details = kept.model_dump(mode="json", exclude={"goal"})
@@ -73,7 +74,21 @@ async def hand_off(arguments: HandOffArguments, call: Call) -> dict[str, Any]:
         raise AgentRunError("handed off") from waiting
     details = back.model_dump(mode="json")
     await work.record("handoff", f"{call.call_id}/handback", **facts, approvers=(back.by,), details=details)
-    return handed_back(back)
+    told = handed_back(back)
+    return told if _is_theirs(back, work) else told | {UNTRUSTED: f"{back.by} is not who you work for"}
+
+
+def _is_theirs(back: HandBack, work: Opened) -> bool:
+    """Whether who hands back is who the run works for, or who began it."""
+    try:
+        return same_person(back.by, (work.user, work.begun_by))
+    except BadInput:
+        return False
+
+
+def labels_of(result: Any) -> frozenset[Label]:
+    """What somebody else than the user hands back may hold anybody's words."""
+    return frozenset({"untrusted"} if isinstance(result, dict) and UNTRUSTED in result else ())
 
 
 def handed_back(back: HandBack) -> dict[str, Any]:
@@ -94,6 +109,7 @@ TOOL = Tool(
     call=hand_off,
     risk="low",
     reversible=True,
+    labels_of=labels_of,
     read_only=True,  # it changes nothing but our own record, and must be called again when the run goes on
 )
 

@@ -31,7 +31,7 @@ class Look(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     question: Annotated[str, Field(min_length=1, max_length=2_000, description="Words of what you look for.")]
-    most: Annotated[int, Field(ge=1, le=20)] = 5
+    most: Annotated[int, Field(ge=1, le=20, description="Memories that are given at most.")] = 5
 
 
 class Forget(BaseModel):

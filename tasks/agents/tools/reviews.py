@@ -6,10 +6,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from blocks.action import Touched
-from blocks.errors import Unsupported
+from blocks.errors import NotAllowed, NotFound, Unsupported
 from blocks.progress import in_thread
 from blocks.reviews import Proposal, Review, open_reviews
+from tasks.agents.opened import work_of
 from tasks.agents.tool import Call, Place, Tool
+from tasks.agents.tools.files.writing import versions_of
 
 STANDS_DAYS = 7
 """After so long a proposal that nobody has looked at counts as rejected."""
@@ -49,20 +51,21 @@ class WriteApproved(BaseModel):
 
 async def propose(arguments: Propose, call: Call) -> dict[str, Any]:
     """Put a text into the queue; the same call puts it there once."""
-    workspace, now = call.place.workspace, datetime.now(UTC)
+    now = datetime.now(UTC)
     before = None
     if arguments.previous is not None:
-        before = (await in_thread(workspace.read_bytes, arguments.previous)).decode("utf-8", "replace")
+        before = await in_thread(_shown, arguments.previous, call)
     proposal = Proposal.of(
         kind=arguments.kind,
         title=call.place.redactor.text(arguments.title),
         content=call.place.redactor.text(arguments.content),
         proposer=call.user,
+        begun_by=_begun_by(call),
         run_id=call.run_id,
         call_id=call.call_id,
         proposed_at=now,
         expires_at=now + timedelta(days=STANDS_DAYS),
-        previous=None if before is None else call.place.redactor.text(before),
+        previous=before,
     )
     review = await in_thread(open_reviews().propose, proposal)
     return {"review_id": review.proposal.review_id, "state": review.state}
@@ -70,7 +73,7 @@ async def propose(arguments: Propose, call: Call) -> dict[str, Any]:
 
 async def outcome(arguments: Outcome, call: Call) -> dict[str, Any]:
     """What became of a proposal. Raises `NotFound`."""
-    review = await in_thread(open_reviews().read, arguments.review_id)
+    review = await in_thread(_own, arguments.review_id, call)
     reason = review.answer.reason if review.answer else ""
     return {"state": review.state, "by": _by(review), "reason": reason}
 
@@ -79,16 +82,66 @@ async def write_approved(arguments: WriteApproved, call: Call) -> dict[str, Any]
     """Write exactly what was approved into a file; another call than the first that does it is refused.
 
     Raises:
-        NotFound, Conflict, NotAllowed: it is not approved, or was used already.
+        NotFound, Conflict, NotAllowed: it is not approved, was proposed for another user, or was used already.
+        NotAllowed: the file is not what the person has compared it with; the proposal is not used up.
+        NotAllowed, TooLarge: the file cannot be written, or not be kept for undoing; the proposal is not used up.
         Unsupported: it is no text.
     """
+    workspace, path = call.place.workspace, arguments.path
+    review = await in_thread(_own, arguments.review_id, call)
+    await in_thread(_check_place, review, arguments, call)
     content = await in_thread(
         lambda: open_reviews().claim_for_execution(arguments.review_id, token=call.effect_id, now=datetime.now(UTC))
     )
     if not isinstance(content, str):
         raise Unsupported("what was approved is no text", fix="have a person use it")
-    await in_thread(call.place.workspace.write, arguments.path, content.encode())
-    return {"path": arguments.path, "characters": len(content)}
+
+    def write() -> dict[str, Any]:
+        versions = versions_of(call.place)
+        before = versions.before(workspace, path)
+        version = versions.write(workspace, path, before, content.encode(), call.effect_id)
+        return {"path": version.name, "characters": len(content), "restore_id": version.version_id}
+
+    return await in_thread(write)
+
+
+def _check_place(review: Review, arguments: WriteApproved, call: Call) -> None:
+    """Refuse another file than the one that the person has seen it would replace; none seen, it must be a new one."""
+    workspace, path = call.place.workspace, arguments.path
+    workspace.resolve(path, writing=True)
+    versions_of(call.place).before(workspace, path)
+    if review.claim is not None and review.claim.token == call.effect_id:  # it was written before we died
+        return
+    try:
+        there = _shown(path, call)
+    except NotFound:
+        there = None
+    if there != review.proposal.previous:
+        raise NotAllowed(
+            f"{path} is not what the person has compared this proposal with",
+            fix="propose it anew, with this file as previous where there is one",
+        )
+
+
+def _own(review_id: str, call: Call) -> Review:
+    """A proposal that was made for the user of the call. Raises `NotFound`."""
+    review = open_reviews().read(review_id)
+    if review.proposal.proposer != call.user:
+        raise NotFound(f"there is no review {review_id} for this user", fix="propose it for this user")
+    return review
+
+
+def _begun_by(call: Call) -> str | None:
+    """Who began the run; None where it is not at work in this process."""
+    try:
+        return work_of(call.run_id).begun_by
+    except KeyError:
+        return None
+
+
+def _shown(path: str, call: Call) -> str:
+    """A file as a person is shown it. Raises `NotFound`."""
+    return call.place.redactor.text(call.place.workspace.read_bytes(path).decode("utf-8", "replace"))
 
 
 def _by(review: Review) -> str:
@@ -96,7 +149,7 @@ def _by(review: Review) -> str:
 
 
 def _writes(arguments: WriteApproved, place: Place) -> Touched:
-    return Touched(writes=(place.workspace.touched(arguments.path),))
+    return Touched(writes=(str(place.workspace.resolve(arguments.path, writing=True)),))
 
 
 def _reads(arguments: Propose, place: Place) -> Touched:
@@ -129,7 +182,7 @@ TOOLS: tuple[Tool[Any], ...] = (
     Tool(
         name="write_approved",
         description="Write an approved proposal into a file of the workspace, exactly as the person approved or "
-        "edited it. It can be used once.",
+        "edited it. It can be used once; restore_file brings back what was there before.",
         arguments=WriteApproved,
         call=write_approved,
         risk="low",

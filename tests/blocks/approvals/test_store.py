@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.approvals import ApprovalRequest, Approvals, Decision
+from blocks.approvals import Approval, ApprovalDecision, ApprovalRequest, Approvals
 from blocks.approvals.refusals import ApprovalClosed, Forged, VotedAlready
 from blocks.errors import C500Error
 from blocks.store import LocalFiles
@@ -107,6 +107,22 @@ def test_a_mark_without_a_record_harms_nothing(approvals: Approvals, files: Loca
     assert approvals.sweep(NOW) == approvals.sweep(NOW)
 
 
+def test_a_request_that_goes_while_a_sweep_looks_at_it_hides_no_other(
+    approvals: Approvals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, late = sorted((asked(approvals), asked(approvals, call_id="call_2")))
+    read = approvals.read
+
+    def gone_meanwhile(approval_id: str) -> Approval:
+        if approval_id == gone:
+            approvals.taken(gone)
+            approvals._records.remove(gone)
+        return read(approval_id)
+
+    monkeypatch.setattr(approvals, "read", gone_meanwhile)
+    assert approvals.sweep(LATER).denied == (late,)
+
+
 def test_of_many_who_answer_at_once_each_counts_once(approvals: Approvals) -> None:
     approval_id = asked(approvals, persons=2)
 
@@ -140,7 +156,7 @@ def test_whatever_is_answered_approval_takes_enough_different_persons_in_time(
     approvals = asking.approvals(tmp_path_factory.mktemp("store"))
     request = asking.request(persons=persons)
     approval_id = approvals.ask(request).request.approval_id
-    first: Decision | None = None
+    first: ApprovalDecision | None = None
     for by, verdict, changed, meant, minute in steps:
         arguments = None if changed is None else {"keep_days": changed}
         variants = dict(zip(["original", "1", "2"], approvals.read(approval_id).variants(), strict=False))
@@ -155,7 +171,7 @@ def test_whatever_is_answered_approval_takes_enough_different_persons_in_time(
     check(request, first or approvals.decision(approval_id, LATER))
 
 
-def check(request: ApprovalRequest, decided: Decision | None) -> None:
+def check(request: ApprovalRequest, decided: ApprovalDecision | None) -> None:
     assert decided is not None
     people = {name.lower() for name in decided.by}
     assert "ann" not in people

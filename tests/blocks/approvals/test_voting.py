@@ -147,6 +147,15 @@ def test_arguments_that_come_back_as_they_were_are_not_changed(approvals: Approv
     assert decided is not None and not decided.edited
 
 
+@pytest.mark.parametrize("changed", [True, 1.0])
+def test_arguments_that_only_python_takes_for_equal_are_changed(approvals: Approvals, changed: object) -> None:
+    approval_id = asked(approvals, arguments={"force": 1})
+    vote(approvals, approval_id, "bob", arguments={"force": changed})
+    decided = approvals.decision(approval_id, NOW)
+    assert decided is not None and decided.edited
+    assert repr(decided.arguments) == repr({"force": changed})
+
+
 def test_changed_arguments_may_not_hold_the_gap_of_a_secret(approvals: Approvals) -> None:
     approval_id = asked(approvals, arguments={"url": "https://x/?key=[REDACTED:key]"}, arguments_hash="0" * 64)
     with pytest.raises(BadInput, match="secret"):

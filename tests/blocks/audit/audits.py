@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from blocks.audit import AuditLog, Entry, Verdict, verify
+from blocks.audit import AuditLog, AuditVerdict, Entry, verify
 from blocks.redact import Redactor
 
 KEY = bytes(range(32))
@@ -44,7 +44,7 @@ def written(folder: Path, *counts: int) -> AuditLog:
     return log
 
 
-def checked(folder: Path, *anchors: Any, key: bytes = KEY) -> Verdict:
+def checked(folder: Path, *anchors: Any, key: bytes = KEY) -> AuditVerdict:
     return verify(folder, key, anchors)
 
 
@@ -63,6 +63,6 @@ def edited(line: bytes, **facts: Any) -> bytes:
     return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
-def told(verdict: Verdict) -> list[tuple[str, str, int | None]]:
+def told(verdict: AuditVerdict) -> list[tuple[str, str, int | None]]:
     """Kind, file and line of each fault."""
     return [(fault.kind, fault.file, fault.line) for fault in verdict.faults]

@@ -65,6 +65,27 @@ def test_forbidden_command_needs_all_that_is_said_of_it() -> None:
     assert not push.may_be(("git", "fetch", "--force"))
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("kubectl", "delete", "namespace", "x"),
+        ("kubectl", "delete", "-n", "web", "namespace", "x"),
+        ("kubectl", "-n", "web", "delete", "--context", "prod", "--now", "namespace", "x"),
+        ("kubectl", "delete", "-n", "namespace", "namespace"),
+        ("kubectl", "delete", "--", "namespace"),
+    ],
+)
+def test_values_of_options_between_words_hide_nothing(argv: tuple[str, ...]) -> None:
+    assert Command(programs=("kubectl",), words=("delete namespace",)).may_be(argv)
+
+
+def test_words_that_do_not_follow_each_other_are_not_meant() -> None:
+    command = Command(programs=("kubectl",), words=("delete namespace",))
+    assert not command.may_be(("kubectl", "delete", "pod", "namespace"))
+    assert not command.may_be(("kubectl", "namespace", "delete"))
+    assert not command.may_be(("kubectl", "delete", "--now=true", "pod", "namespace"))
+
+
 def test_command_with_an_option_other_than_those_excepted_may_be_meant() -> None:
     other = Command(programs=("mytool",), flags_except=("-v", "--name="))
     assert not other.may_be(("mytool", "-v", "--name=x"))

@@ -111,7 +111,22 @@ def test_private_hosts_are_known(place: str, private: bool) -> None:
         ("0xa9fea9fe", "169.254.169.254"),
         ("http://[::1]:80/", "::1"),
         ("metadata.google.internal", "metadata.google.internal"),
+        ("evil.com/path", "evil.com"),
+        ("evil.com:path", "evil.com"),
+        ("evil.com::module", "evil.com"),
+        ("git@evil.com:repo.git", "evil.com"),
+        ("--proxy=evil.com:3128", "evil.com"),
+        ("-xevil.com:3128", "evil.com"),
+        ("example.com:443:evil.com:80", "evil.com"),
+        ("169.254.169.254/latest", "169.254.169.254"),
+        ("2852039166/latest", "169.254.169.254"),
+        ("[::1]/x", "::1"),
     ],
 )
 def test_hosts_are_found_in_the_words_of_commands(word: str, name: str) -> None:
     assert name in {host.name for host in hosts_in(word)}
+
+
+@pytest.mark.parametrize("word", ["metadata/a.txt", "docs/metadata.txt", "name=metadata", "./x", "/etc/hosts"])
+def test_parts_without_a_dot_are_no_hosts(word: str) -> None:
+    assert "metadata" not in {host.name for host in hosts_in(word)}

@@ -255,3 +255,10 @@ def test_governor_can_ask_for_a_second_person() -> None:
     second = narrowed(decision, Decision(verdict="ask", rule="governor:eve", reason="odd", persons=2))
     assert (second.persons, second.rule) == (2, "default")
     assert second.reason.endswith("governor:eve wants 2 persons to agree")
+
+
+def test_a_command_with_more_hosts_than_anybody_looks_through_is_denied() -> None:
+    rules = policy({"id": "one", "verdict": "forbid", "reason": "x", "hosts": ("example.com",)})
+    argv = ("tool", ",".join(f"h{number}.example.org" for number in range(5000)))
+    decision = decided(rules, touched=Touched(argv=argv))
+    assert (decision.verdict, decision.rule) == ("deny", "malformed")

@@ -204,6 +204,7 @@ def test_all_values_of_a_kubernetes_secret_are_secret() -> None:
 
 HIDDEN = [
     "pass\u200bword=hun\u200bter2",
+    "pass\u180fword=hun\U000e0110ter2",
     "\ufeffpassword\u2060=\u00adhunter2",
     "DB_PASSWORD=hunter2".encode("utf-16-le").decode("latin-1"),
     "DB_PASSWORD=hunter2".encode("utf-16-be").decode("latin-1"),
@@ -236,3 +237,8 @@ def test_kinds_are_told_in_the_order_of_the_text() -> None:
         "token",
     ]
     assert REDACTOR.found("nothing here") == []
+
+
+@pytest.mark.parametrize("link", ["\x1b]8;;http://x.example\x07", "\x1b]8;;\x1b\\", "\x1b]0;title\x07"])
+def test_what_a_terminal_does_not_print_hides_no_secret(link: str) -> None:
+    assert Redactor().text(f"sk-ant-a1b2c3{link}d4e5f6g7h8i9j0") == "[REDACTED:anthropic-key]"

@@ -1,6 +1,7 @@
 """Proposals: looked at by a person, answered once, carried out once and exactly as approved."""
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 from blocks.action import hash_of
 from blocks.approvals.records import Damaged
 from blocks.approvals.refusals import ApprovalClosed, Forged, OtherArguments, OwnRequest
+from blocks.audit.places import open_audit
 from blocks.errors import BadInput, C500Error, Conflict, NotAllowed, NotFound, TooLarge
-from blocks.reviews import Proposal, Review, Reviews
+from blocks.reviews import Proposal, Review, Reviews, open_reviews
 from blocks.reviews.shown import difference
+from blocks.settings import settings
 from blocks.store import LocalFiles
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -142,6 +145,23 @@ def test_who_proposes_may_not_approve_nor_change_but_withdraw(reviews: Reviews, 
     assert reviews.reject(waiting.proposal.review_id, by=by, reason="a mistake", now=NOW).state == "rejected"
 
 
+def test_who_began_the_run_that_proposes_may_not_approve_either(reviews: Reviews) -> None:
+    review = reviews.propose(proposal(begun_by="ann"))
+    with pytest.raises(OwnRequest):
+        approve(reviews, review, by="Ann")
+    assert approve(reviews, review, by="bob").state == "approved"
+
+
+def test_who_began_the_run_is_sealed(reviews: Reviews, files: LocalFiles) -> None:
+    review_id = reviews.propose(proposal(begun_by="ann")).proposal.review_id
+    key = f"reviews/records/{review_id}.json"
+    record = json.loads(files.read_bytes(key))
+    assert record["proposal"].pop("begun_by") == "ann"
+    files.put_bytes(key, json.dumps(record).encode())
+    with pytest.raises(Forged):
+        reviews.read(review_id)
+
+
 def test_an_answer_to_another_content_does_not_count(reviews: Reviews, waiting: Review) -> None:
     with pytest.raises(OtherArguments):
         approve(reviews, waiting, seen=hash_of("email", "something else"))
@@ -161,6 +181,17 @@ def test_a_sweep_ends_what_nobody_looked_at_for_good(reviews: Reviews, waiting: 
     assert reviews.sweep(LATER) == ()
     with pytest.raises(ApprovalClosed):
         approve(reviews, waiting, now=NOW)
+
+
+def test_a_sweep_forgets_marks_of_processes_that_died_as_they_proposed(
+    reviews: Reviews, waiting: Review, files: LocalFiles, tmp_path: Path
+) -> None:
+    for review_id in ("new", "old"):
+        files.put_bytes(f"reviews/open/{review_id}", b"")
+    os.utime(tmp_path / "reviews/open/old", (0, 0))
+    os.utime(tmp_path / "reviews/open" / waiting.proposal.review_id, (0, 0))
+    reviews.sweep(NOW)
+    assert set(files.list("reviews/open/")) == {"reviews/open/new", f"reviews/open/{waiting.proposal.review_id}"}
 
 
 def test_proposing_again_is_the_same_proposal_and_something_else_is_refused(reviews: Reviews, waiting: Review) -> None:
@@ -272,3 +303,24 @@ def test_a_forged_answer_is_kept_as_evidence(reviews: Reviews, waiting: Review, 
     files.put_bytes(key, files.read_bytes(key).replace(b'"bob"', b'"eve"'))
     assert reviews.purge(0, LATER).ids == ()
     assert files.exists(key)
+
+
+def test_each_answer_is_in_the_audit_also_when_it_is_refused(
+    files: LocalFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTS_HOME", str(tmp_path / "agents"))
+    settings.cache_clear()
+    queue = open_reviews(files)
+    review = queue.propose(proposal())
+    with pytest.raises(OwnRequest):
+        approve(queue, review, by="writer")
+    approve(queue, review, reason="fine")
+    with pytest.raises(ApprovalClosed):
+        queue.reject(review.proposal.review_id, by="eve", reason="no", now=NOW)
+    entries = [record.entry for record in open_audit(tmp_path / "agents").read(RUN)]
+    assert [(one.outcome, one.approvers, one.details["by"]) for one in entries] == [
+        ("OWN_REQUEST", (), "writer"),
+        ("approved", ("bob",), "bob"),
+        ("APPROVAL_CLOSED", (), "eve"),
+    ]
+    assert [one.details.get("approved_hash") for one in entries] == [None, review.proposal.content_hash, None]

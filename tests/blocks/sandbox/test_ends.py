@@ -11,7 +11,7 @@ from secrets import randbelow
 import pytest
 
 from blocks.errors import BadInput, EngineFailed
-from blocks.sandbox import Limits, Sandbox, cgroup, launch
+from blocks.sandbox import Sandbox, SandboxLimits, cgroup, launch
 from blocks.sandbox.bubblewrap import Bubblewrap
 from tests.blocks.sandbox.processes import running
 from tests.processes import eventually, until
@@ -58,7 +58,7 @@ async def test_what_runs_on_behind_a_program_ends_with_it(ending: Sandbox, works
 
 async def test_a_run_out_of_time_is_ended_whole(ending: Sandbox, workspace: Path, marker: str) -> None:
     script = f"trap '' TERM INT HUP; {lingering(marker)} echo so far; wait"
-    done = await ending.run(["sh", "-c", script], workspace=workspace, limits=Limits(wall_s=1))
+    done = await ending.run(["sh", "-c", script], workspace=workspace, limits=SandboxLimits(wall_s=1))
     assert (done.exit_code, done.timed_out, done.killed) == (137, True, "it took longer than 1 s")
     assert done.stdout == "so far\n"
     assert not running(marker)

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from blocks.sandbox import Limits, Sandbox, cgroup
+from blocks.sandbox import Sandbox, SandboxLimits, cgroup
 from blocks.sandbox.bubblewrap import ENV, Bubblewrap
 from blocks.sandbox.growth import MOST_DEEP, Growth
 from blocks.sandbox.program import GO, READY
@@ -30,14 +30,14 @@ print(n)
 
 
 async def test_processes_are_counted_to_the_last(bubblewrap: Sandbox, workspace: Path) -> None:
-    done = await bubblewrap.run(["python3", "-c", FORKS], workspace=workspace, limits=Limits(processes=7))
+    done = await bubblewrap.run(["python3", "-c", FORKS], workspace=workspace, limits=SandboxLimits(processes=7))
     assert done.stdout == "7\n"
 
 
 async def test_a_fork_bomb_ends_with_its_time(bubblewrap: Sandbox, workspace: Path) -> None:
     marker = f"c500-bomb-{os.getpid()}"
     bomb = f"f() {{ f | f & }}; f; sleep 60; : {marker}"
-    done = await bubblewrap.run(["sh", "-c", bomb], workspace=workspace, limits=Limits(processes=20, wall_s=0.5))
+    done = await bubblewrap.run(["sh", "-c", bomb], workspace=workspace, limits=SandboxLimits(processes=20, wall_s=0.5))
     assert done.timed_out or done.exit_code
     assert not running(marker)
 
@@ -49,7 +49,7 @@ def test_processes_of_a_user_are_counted_without_control_groups(monkeypatch: pyt
     monkeypatch.setattr(cgroup, "base", lambda: None)
     with TemporaryDirectory() as folder:
         os.chown(folder, 1234, 1234)
-        limits = Limits(processes=7)
+        limits = SandboxLimits(processes=7)
         with Bubblewrap()._start(("python3", "-c", FORKS + "open('x', 'w')"), Path(folder), limits, ENV) as start:
             # When it runs as that user
             user = ["setpriv", "--reuid", "1234", "--regid", "1234", "--clear-groups"]
@@ -63,7 +63,7 @@ def test_processes_of_a_user_are_counted_without_control_groups(monkeypatch: pyt
 
 async def test_memory_is_limited(sandbox: Sandbox, workspace: Path) -> None:
     done = await sandbox.run(
-        ["python3", "-c", "bytearray(300 << 20)"], workspace=workspace, limits=Limits(memory_bytes=128 * MIB)
+        ["python3", "-c", "bytearray(300 << 20)"], workspace=workspace, limits=SandboxLimits(memory_bytes=128 * MIB)
     )
     assert done.exit_code == 1
     assert "MemoryError" in done.stderr
@@ -71,20 +71,20 @@ async def test_memory_is_limited(sandbox: Sandbox, workspace: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["/tmp", "/dev/shm"])
 async def test_folders_in_memory_are_limited(bubblewrap: Sandbox, workspace: Path, folder: str) -> None:
-    limits = Limits(tmp_bytes=MIB)
+    limits = SandboxLimits(tmp_bytes=MIB)
     done = await bubblewrap.run(["sh", "-c", f"head -c 40M /dev/zero > {folder}/x"], workspace=workspace, limits=limits)
     assert "No space left" in done.stderr
 
 
 async def test_processor_time_is_limited(bubblewrap: Sandbox, workspace: Path) -> None:
-    done = await bubblewrap.run(["sh", "-c", "while :; do :; done"], workspace=workspace, limits=Limits(cpu_s=1))
+    done = await bubblewrap.run(["sh", "-c", "while :; do :; done"], workspace=workspace, limits=SandboxLimits(cpu_s=1))
     assert done.exit_code == 137
     assert not done.timed_out
 
 
 async def test_a_file_is_limited(sandbox: Sandbox, workspace: Path) -> None:
     done = await sandbox.run(
-        ["sh", "-c", "head -c 2M /dev/zero > big"], workspace=workspace, limits=Limits(file_bytes=MIB)
+        ["sh", "-c", "head -c 2M /dev/zero > big"], workspace=workspace, limits=SandboxLimits(file_bytes=MIB)
     )
     assert done.exit_code != 0
     assert (workspace / "big").stat().st_size == MIB
@@ -92,13 +92,13 @@ async def test_a_file_is_limited(sandbox: Sandbox, workspace: Path) -> None:
 
 async def test_open_files_are_limited(sandbox: Sandbox, workspace: Path) -> None:
     script = "files = [open('/dev/null') for _ in range(99)]"
-    done = await sandbox.run(["python3", "-c", script], workspace=workspace, limits=Limits(open_files=50))
+    done = await sandbox.run(["python3", "-c", script], workspace=workspace, limits=SandboxLimits(open_files=50))
     assert "Too many open files" in done.stderr
 
 
 async def test_a_program_that_fills_the_disk_is_killed(sandbox: Sandbox, workspace: Path) -> None:
     filling = "i=0; while :; do head -c 200k /dev/zero > f$i; i=$((i+1)); sleep 0.01; done"
-    limits = Limits(added_bytes=2 * MIB, wall_s=20)
+    limits = SandboxLimits(added_bytes=2 * MIB, wall_s=20)
     done = await sandbox.run(["sh", "-c", filling], workspace=workspace, limits=limits)
     assert done.killed == f"it added more than {2 * MIB} bytes to the workspace"
     assert (done.exit_code, done.timed_out) == (137, False)
@@ -138,7 +138,7 @@ def test_a_disk_that_is_nearly_full_ends_the_run_that_filled_it(
 
 async def test_output_over_the_limit_is_cut_and_the_program_goes_on(sandbox: Sandbox, workspace: Path) -> None:
     script = "echo first; head -c 60000 /dev/zero | tr '\\0' x; printf '\\nlast\\n'; touch done; exit 4"
-    done = await sandbox.run(["sh", "-c", script], workspace=workspace, limits=Limits(output_bytes=1000))
+    done = await sandbox.run(["sh", "-c", script], workspace=workspace, limits=SandboxLimits(output_bytes=1000))
     assert (done.exit_code, done.truncated, done.killed) == (4, True, None)
     assert done.stdout.startswith("first\nxxx") and done.stdout.endswith("xxx\nlast\n")
     assert len(done.stdout) < 1100
@@ -146,7 +146,7 @@ async def test_output_over_the_limit_is_cut_and_the_program_goes_on(sandbox: San
 
 
 async def test_a_flood_of_output_is_ended(sandbox: Sandbox, workspace: Path) -> None:
-    done = await sandbox.run(["yes"], workspace=workspace, limits=Limits(output_bytes=1000, wall_s=30))
+    done = await sandbox.run(["yes"], workspace=workspace, limits=SandboxLimits(output_bytes=1000, wall_s=30))
     assert done.exit_code == 137
     assert "bytes of output" in str(done.killed)
     assert done.truncated and not done.timed_out

@@ -11,12 +11,15 @@ import httpx
 import pytest
 
 from blocks.approvals import Approvals, open_approvals
+from blocks.errors import StoreFailed
 from blocks.escalation import Escalations
 from blocks.keys import KeyRing
 from blocks.reviews import Proposal, Reviews, open_reviews
 from blocks.settings import settings
 from blocks.store import LocalFiles, open_store
-from blocks.switches import Switch, open_switches
+from blocks.switches import FileSwitches, Switch, open_switches
+from deployments.gateway.desk import Desk
+from deployments.gateway.routes.stops import Stop, set_stop
 from tests.blocks.approvals import asking
 from tests.blocks.approvals.asking import DELETES
 from tests.deployments.gateway.gateways import Gateway
@@ -286,3 +289,15 @@ def test_a_stop_that_is_set_again_keeps_what_was_paused_with_it(by: By) -> None:
 )
 def test_stops_of_nothing_are_refused(by: By, body: dict[str, str]) -> None:
     assert code(by("dave").post("/v1/stops", json=body), 422) == "VALIDATION_ERROR"
+
+
+async def test_a_stop_is_set_on_this_machine_while_the_shared_store_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTS_HOME", str(tmp_path))
+    monkeypatch.setenv("SWITCHES_URL", "redis://127.0.0.1:1/0")
+    settings.cache_clear()
+    _, key = KeyRing(LocalFiles(tmp_path / "store")).create("dave", ["admin"])
+    with pytest.raises(StoreFailed, match="on this machine only"):
+        await set_stop.fn(Stop(scope="all"), Desk(LocalFiles(tmp_path / "store")), key)
+    assert [one.scope for one in FileSwitches(tmp_path / "switches").list()] == ["all"]

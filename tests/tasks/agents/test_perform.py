@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
 from blocks.errors import BadInput
-from tasks.agents.perform import as_text, capped, checked_arguments
+from tasks.agents.folded import as_text
+from tasks.agents.perform import capped, checked_arguments
 from tasks.agents.tool import Call, Tool
 
 

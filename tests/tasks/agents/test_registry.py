@@ -9,7 +9,7 @@ from blocks.memory import Memory
 from blocks.redact import Redactor
 from blocks.settings import settings
 from tasks.agents.definition import agent_names, read_agent
-from tasks.agents.registry import CONFIGURED, built_in, chosen_of, wanted_of
+from tasks.agents.registry import CONFIGURED, built_in, chosen_of, tools_of, wanted_of
 from tasks.agents.tool import Tool
 
 
@@ -34,6 +34,21 @@ def test_a_tool_that_there_is_not_is_refused(tools: dict[str, Tool[object]]) -> 
 
 def test_a_tool_that_is_not_set_up_here_is_left_out(tools: dict[str, Tool[object]]) -> None:
     assert "query_prometheus" not in chosen_of(tools, ["read_file", "query_prometheus"], CONFIGURED)
+
+
+async def test_a_server_that_does_not_start_is_told_to_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mcp.yaml").write_text("servers: {calc: {command: [/nowhere/calc]}}\n")
+    monkeypatch.setenv("MCP_FILE", str(tmp_path / "mcp.yaml"))
+    settings.cache_clear()
+    agent = read_agent("reader").model_copy(update={"mcp": ("calc",)})
+    memory = Memory(tmp_path / "memory.db", Redactor())
+    async with tools_of(agent, settings(), lambda _: False, memory) as toolbox:
+        [told] = toolbox.notices
+    assert told.startswith("the MCP server calc is not offered: ")
+    assert "read_file" in toolbox.tools
+    settings.cache_clear()
 
 
 def test_a_forgetful_agent_has_no_memory(tools: dict[str, Tool[object]]) -> None:

@@ -13,7 +13,15 @@ KINDS = {
 }
 """What lives in one namespace and gives nobody rights. Secrets, roles and service accounts are for people."""
 
-TO_THE_NODE = {"hostNetwork", "hostPID", "hostIPC", "privileged", "allowPrivilegeEscalation", "hostUsers"}
+TO_THE_NODE = {
+    "hostNetwork",
+    "hostPID",
+    "hostIPC",
+    "privileged",
+    "allowPrivilegeEscalation",
+    "hostUsers",
+    "hostProcess",
+}
 """Fields that lead out of the container where they are true."""
 
 OUT_OF_THE_POD = {"hostPath", "hostPort", "serviceAccountName", "serviceAccount", "procMount", "externalIPs"}

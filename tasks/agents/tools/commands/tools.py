@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints, field_validator
 from blocks.action import Touched, canonical
 from blocks.errors import BadInput
 from blocks.model import Frozen
-from blocks.sandbox import Completed, Limits
+from blocks.sandbox import Completed, SandboxLimits
 from tasks.agents.tool import Call, Place, Tool
 from tasks.agents.tools.commands.argument_paths import touched_by
 
@@ -42,14 +42,14 @@ class RunCommand(Frozen):
         return argv
 
 
-def tools(limits: Limits | None = None, *, network: bool = False) -> tuple[Tool[Any], ...]:
+def tools(limits: SandboxLimits | None = None, *, network: bool = False) -> tuple[Tool[Any], ...]:
     """`run_command`.
 
     Args:
         limits: What a program may use; its time is the call's.
         network: Whether programs reach the network, as they do in the restricted sandbox.
     """
-    most = limits or Limits()
+    most = limits or SandboxLimits()
 
     async def run(arguments: RunCommand, call: Call) -> dict[str, Any]:
         check_command(arguments.argv)

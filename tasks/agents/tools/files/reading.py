@@ -14,7 +14,7 @@ from blocks.errors import BadInput
 from blocks.model import Frozen
 from blocks.plain_text import cut
 from blocks.progress import in_thread
-from blocks.sandbox import Limits
+from blocks.sandbox import SandboxLimits
 from blocks.workspace import Entry, Workspace, is_protected
 from tasks.agents.tool import Call, Place, Tool
 from tasks.agents.tools.boxed import run_reading
@@ -128,7 +128,7 @@ async def _search(arguments: SearchFiles, call: Call) -> dict[str, Any]:
     done = await run_reading(
         call.place,
         _grep(arguments, f"./{below.name}"),
-        limits=Limits(wall_s=30, cpu_s=30, output_bytes=1_000_000, memory_bytes=2 << 30),
+        limits=SandboxLimits(wall_s=30, cpu_s=30, output_bytes=1_000_000, memory_bytes=2 << 30),
     )
     matches = [match for line in done.stdout.splitlines() if (match := FOUND.fullmatch(line))]
     own = await in_thread(_of_one_name, workspace.root, {match["path"] for match in matches})

@@ -18,12 +18,12 @@ from pydantic import Field, StringConstraints
 from blocks.errors import BadInput, C500Error, EngineFailed, NotAllowed, NotFound
 from blocks.plain_text import cut
 from blocks.progress import in_thread
-from blocks.sandbox import Completed, Limits
+from blocks.sandbox import Completed, SandboxLimits
 from tasks.agents.tool import Place
 from tasks.agents.tools.boxed import checked, run_reading
 
 OUTPUT_BYTES = 15_000
-LIMITS = Limits(wall_s=60, cpu_s=60, output_bytes=OUTPUT_BYTES)
+LIMITS = SandboxLimits(wall_s=60, cpu_s=60, output_bytes=OUTPUT_BYTES)
 
 ENV = {
     "GIT_CONFIG_NOSYSTEM": "1",

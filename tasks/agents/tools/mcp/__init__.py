@@ -2,6 +2,6 @@
 
 from tasks.agents.tools.mcp.file import McpServers, read_mcp
 from tasks.agents.tools.mcp.pins import Pins
-from tasks.agents.tools.mcp.tools import McpOffer, mcp_tools, pins_of
+from tasks.agents.tools.mcp.tools import CHANGED, FOLDER, McpOffer, mcp_tools, pins_of
 
-__all__ = ["McpOffer", "McpServers", "Pins", "mcp_tools", "pins_of", "read_mcp"]
+__all__ = ["CHANGED", "FOLDER", "McpOffer", "McpServers", "Pins", "mcp_tools", "pins_of", "read_mcp"]

@@ -20,6 +20,15 @@ from tasks.agents.tools.mcp.schema import McpArguments, arguments_of
 if TYPE_CHECKING:
     import mcp
 
+FOLDER = "mcp"
+"""Of AGENTS_HOME, for what was accepted of servers, and for their logs and homes."""
+
+CHANGED = (
+    "what the server says of it is new or changed (see it with `c500 agents mcp list`; if it is right, "
+    "`c500 agents mcp accept` it)"
+)
+"""Why a tool is not offered that nobody accepted."""
+
 THEIR_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 DESCRIPTION_CHARS = 1500
 MOST_TOOLS = 100
@@ -97,10 +106,8 @@ def offered(connection: McpConnection, said: list[Said], pins: Pins, offer: McpO
     for name, one in usable.items():
         try:
             if name in changed:
-                raise Unsupported(
-                    "what the server says of it is new or changed",
-                    fix="see it with `c500 agents mcp list`; if it is right, `c500 agents mcp accept` it",
-                )
+                offer.absent[f"{connection.name}/{name}"] = CHANGED
+                continue
             yield _tool(connection, one)
         except Unsupported as error:
             offer.absent[f"{connection.name}/{name}"] = f"{error.message} ({error.fix})"

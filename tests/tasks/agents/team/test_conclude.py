@@ -148,3 +148,28 @@ def test_the_coordinator_pays_out_of_its_own_share() -> None:
 def test_a_task_with_an_intent_shows_it() -> None:
     made = ended("done", outcome("done")).model_copy(update={"plan": plan_of(task("a", intent=RESTART))})
     assert "restart service web on host-3" in team_markdown(made)
+
+
+async def test_a_secret_in_the_goal_is_not_kept_with_the_result(tmp_path: Path) -> None:
+    secret = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+    begun = begun_of().model_copy(update={"goal": f"Deploy with {secret}."})
+    plan = plan_of(task("a", goal=f"Use {secret}."), task("b"))
+    broken = Conflict(f"{secret} is refused", fix="use another")
+    work = work_of(tmp_path, plan, Specialists({"b": broken}), begun)
+    await do_tasks(work)
+    answer = Answered(answer=TeamAnswer(findings=(Finding(text=f"It is {secret}.", sources=("a",)),)))
+    kept = await result_of(work, answer, AgentUsage())
+    assert secret not in kept.model_dump_json()
+    assert [one.id for one in kept.plan.tasks] == ["a", "b"]
+    assert kept.answer.findings[0].sources == ("a",)
+
+
+async def test_what_a_dry_run_would_change_is_listed_for_each_task(tmp_path: Path) -> None:
+    async def plans(_agents: Specialists, run_id: str) -> Any:
+        return result(run_id, dry_run=True, would_change=("write_file: --- a/x\n+++ b/x\n+<b>",), notices=("no calc",))
+
+    work = work_of(tmp_path, plan_of(task("a")), Specialists({"a": plans}))
+    await do_tasks(work)
+    page = team_markdown(await result_of(work, unmerged(work.outcomes.values()), AgentUsage()))
+    assert "## What would be changed\n\n- **a** write_file: --- a/x\n\n      +++ b/x\n      +&lt;b>" in page
+    assert "- **a** no calc" in page

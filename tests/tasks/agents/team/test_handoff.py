@@ -8,7 +8,7 @@ import pytest
 
 from blocks.errors import BadInput, Conflict, NotFound, StoreFailed
 from blocks.store import LocalFiles
-from tasks.agents.team.handoff import HandBack, HandOff, HandOffs, Waited, handoff_id
+from tasks.agents.team.handoff import HANDOFFS, HandBack, HandOff, HandOffs, Waited, handoff_id
 from tests.tasks.agents.team.making import STARTED
 
 
@@ -53,6 +53,26 @@ def test_nobody_answers_twice(tmp_path: Path) -> None:
     with pytest.raises(Conflict, match="answered before"):
         handoffs.answer(back(given, answer="No!"))
     assert handoffs.back(given.handoff_id) == first
+
+
+def test_what_is_handed_back_holds_no_secret(tmp_path: Path) -> None:
+    handoffs = HandOffs(LocalFiles(tmp_path))
+    given = handoffs.give(off())
+    handoffs.answer(back(given, answer="It is password=hunter2-hunter2"))
+    found = handoffs.back(given.handoff_id)
+    assert found is not None
+    assert "hunter2" not in found.answer
+
+
+def test_the_answer_to_another_handoff_is_none(tmp_path: Path) -> None:
+    files = LocalFiles(tmp_path)
+    handoffs = HandOffs(files)
+    one, other = handoffs.give(off("c1")), handoffs.give(off("c2"))
+    handoffs.answer(back(one))
+    content = files.read_bytes(f"{HANDOFFS}/{one.handoff_id}/back.json")
+    files.put_bytes(f"{HANDOFFS}/{other.handoff_id}/back.json", content)
+    with pytest.raises(StoreFailed, match="lies in the store"):
+        handoffs.back(other.handoff_id)
 
 
 def test_who_hands_back_says_something(tmp_path: Path) -> None:

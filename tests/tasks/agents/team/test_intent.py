@@ -24,6 +24,7 @@ def intent(text: str, *, shared: bool = False) -> Intent:
         ("update configuration of nginx", "update configuraton of nginx"),
         ("khởi-động dịch vụ thanh toán", "Khởi-động dịch vụ thanh toán"),
         ("restart ｓervice web", "restart service web"),
+        ("re\u200bstart service \u202eweb", "restart service web"),
     ],
 )
 def test_the_same_change_in_other_words(one: str, other: str) -> None:

@@ -18,17 +18,34 @@ async def test_messages_are_numbered_in_order_also_when_told_at_once(tmp_path: P
     assert {one.chars for one in await log.all()} == {5}
 
 
-async def test_a_message_is_told_once_and_the_first_stands(tmp_path: Path) -> None:
+async def test_a_message_is_told_once(tmp_path: Path) -> None:
     files, record = LocalFiles(tmp_path), Recorded()
     first = await MessageLog(files, "agents/teams/t1", record).post("r", "t", "lead", "worker", "task", "Do it.")
     again = MessageLog(files, "agents/teams/t1", record)
-    assert await again.post("r", "t", "lead", "worker", "task", "Do it otherwise.") == first
+    assert await again.post("r", "t", "lead", "worker", "task", "Do it.") == first
     await again.post("r", "t", "worker", "lead", "result", "Done.")
     assert [(one.seq, one.kind) for one in await again.all()] == [(1, "task"), (2, "result")]
     assert list(record.entries) == ["message/r/t/task", "message/r/t/result"]
     phase, facts = record.entries["message/r/t/task"]
     assert phase == "message"
     assert facts["details"]["body_sha256"] == first.body_sha256
+
+
+async def test_what_says_something_else_in_its_place_ends_it_and_is_not_audited(tmp_path: Path) -> None:
+    files, record = LocalFiles(tmp_path), Recorded()
+    await MessageLog(files, "f", Recorded()).post("r", "t", "lead", "worker", "task", "Do it.")
+    for sender, body in (("eve", "Do it."), ("lead", "Do it otherwise.")):
+        with pytest.raises(StoreFailed, match="message 1"):
+            await MessageLog(files, "f", record).post("r", "t", sender, "worker", "task", body)
+    assert not record.entries
+
+
+async def test_messages_that_do_not_count_on_are_not_read(tmp_path: Path) -> None:
+    files = LocalFiles(tmp_path)
+    await MessageLog(files, "f", Recorded()).post("r", "t", "lead", "worker", "task", "Do it.")
+    files.put_bytes("f/messages/000003.json", files.read_bytes("f/messages/000001.json"))
+    with pytest.raises(StoreFailed, match="number 1"):
+        await MessageLog(files, "f", Recorded()).all()
 
 
 async def test_what_another_hand_wrote_meanwhile_is_not_written_over(tmp_path: Path) -> None:

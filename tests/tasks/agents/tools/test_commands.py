@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from blocks.errors import BadInput, NotAllowed
-from blocks.sandbox import Limits
+from blocks.sandbox import SandboxLimits
 from tasks.agents.tools import commands
 from tasks.agents.tools.commands.argument_paths import touched_by
 from tests.tasks.agents.tools.conftest import Hand
@@ -45,7 +45,7 @@ async def test_of_endless_output_beginning_and_end_are_kept(hand: Hand) -> None:
 
 
 async def test_limits_of_the_operator_hold(hand: Hand, folder: Path) -> None:
-    [small] = commands.tools(Limits(file_bytes=1000))
+    [small] = commands.tools(SandboxLimits(file_bytes=1000))
     done = await hand.use(small, argv=["dd", "if=/dev/zero", "of=big", "bs=100000", "count=1"])
     assert done["exit_code"] != 0 and (folder / "big").stat().st_size <= 1000
 

@@ -31,6 +31,7 @@ def work(place: Place) -> Iterator[Opened]:
         record=Recorded(),
         labels=set(),
         user="lan",
+        begun_by="mai",
         definition=SimpleNamespace(name="operator"),
     )
     with opened(cast("Opened", facts)) as made:
@@ -75,6 +76,17 @@ async def test_the_answer_is_the_result_of_the_call(hand: Hand, work: Opened, go
     assert told["handed_back"] == {"by": "bob", "did": "I did."}
     assert told["then"].startswith(then)
     assert recorded(work)["c1/handback"][1]["approvers"] == ("bob",)
+
+
+@pytest.mark.parametrize(("by", "labels"), [("L A N", set()), ("mai", set()), ("bob", {"untrusted"})])
+async def test_what_another_than_the_user_hands_back_is_untrusted(
+    hand: Hand, work: Opened, by: str, labels: set[str]
+) -> None:
+    error = await handed_off(hand)
+    HandOffs(open_store()).answer(
+        HandBack(handoff_id=error.details["handoff_id"], by=by, did="I did.", at=datetime.now(UTC))
+    )
+    assert TOOL.labels_of(await hand.use(TOOL, call_id="c1", **SAID)) == labels
 
 
 async def test_another_call_is_another_handoff(hand: Hand, work: Opened) -> None:

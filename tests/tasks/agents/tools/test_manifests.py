@@ -45,6 +45,7 @@ data: {privileged: "true", hostPath: "is a word here"}
     [
         "hostNetwork: true",
         "hostPID: true",
+        "securityContext: {windowsOptions: {hostProcess: true}}",
         "hostIPC: 'yes'",
         "volumes: [{hostPath: {path: /}}]",
         "serviceAccountName: admin",

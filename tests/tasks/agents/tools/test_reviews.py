@@ -1,18 +1,20 @@
 """Tools for the review queue: what a person approved is what is used."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from blocks.errors import C500Error
+from blocks.errors import C500Error, NotAllowed, NotFound
 from blocks.redact import Redactor
 from blocks.reviews import open_reviews
 from blocks.sandbox import open_sandbox
 from blocks.trash import Trash
 from blocks.workspace import Workspace
 from tasks.agents.tool import Call, Place
+from tasks.agents.tools.files.writing import versions_of
 from tasks.agents.tools.reviews import Outcome, Propose, WriteApproved, outcome, propose, write_approved
 
 
@@ -82,3 +84,45 @@ async def test_a_proposal_shows_what_it_would_replace(place: Place) -> None:
     (place.workspace.root / "mail.txt").write_text("We never restart.")
     review_id = await proposed(place, previous="mail.txt")
     assert open_reviews().read(review_id).proposal.previous == "We never restart."
+
+
+async def test_what_an_approved_text_overwrote_can_be_brought_back(place: Place) -> None:
+    (place.workspace.root / "mail.txt").write_text("We never restart.")
+    review_id = await proposed(place, previous="mail.txt")
+    open_reviews().approve(review_id, by="ben", seen=seen(review_id), now=datetime.now(UTC))
+    told = await write_approved(WriteApproved(review_id=review_id, path="mail.txt"), call(place, "c"))
+    assert (place.workspace.root / "mail.txt").read_text() == "We restart at noon."
+    versions_of(place).restore(place.workspace, place.trash, told["restore_id"])
+    assert (place.workspace.root / "mail.txt").read_text() == "We never restart."
+
+
+async def test_a_path_that_cannot_be_written_does_not_use_an_approval_up(place: Place) -> None:
+    review_id = await proposed(place)
+    open_reviews().approve(review_id, by="ben", seen=seen(review_id), now=datetime.now(UTC))
+    with pytest.raises(NotAllowed):
+        await write_approved(WriteApproved(review_id=review_id, path=".git/config"), call(place, "c"))
+    await write_approved(WriteApproved(review_id=review_id, path="mail.txt"), call(place, "d"))
+    assert (place.workspace.root / "mail.txt").exists()
+
+
+async def test_what_was_proposed_for_another_user_is_nobody_elses(place: Place) -> None:
+    review_id = await proposed(place)
+    open_reviews().approve(review_id, by="ben", seen=seen(review_id), now=datetime.now(UTC))
+    eves = replace(call(place, "b"), user="eve")
+    with pytest.raises(NotFound):
+        await outcome(Outcome(review_id=review_id), eves)
+    with pytest.raises(NotFound):
+        await write_approved(WriteApproved(review_id=review_id, path="mail.txt"), eves)
+    await write_approved(WriteApproved(review_id=review_id, path="mail.txt"), call(place, "c"))
+
+
+@pytest.mark.parametrize("previous", ["mail.txt", None])
+async def test_an_approved_text_replaces_only_what_it_was_compared_with(place: Place, previous: str | None) -> None:
+    (place.workspace.root / "mail.txt").write_text("We never restart.")
+    (place.workspace.root / "other.txt").write_text("Keep me.")
+    review_id = await proposed(place, previous=previous)
+    open_reviews().approve(review_id, by="ben", seen=seen(review_id), now=datetime.now(UTC))
+    with pytest.raises(NotAllowed, match="compared"):
+        await write_approved(WriteApproved(review_id=review_id, path="other.txt"), call(place, "b"))
+    await write_approved(WriteApproved(review_id=review_id, path=previous or "new.txt"), call(place, "c"))
+    assert (place.workspace.root / "other.txt").read_text() == "Keep me."

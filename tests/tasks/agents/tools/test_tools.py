@@ -1,14 +1,17 @@
 """What holds for every tool, and the page that lists them."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from blocks.databases_file import Database, Databases
+from blocks.memory import Memory
+from blocks.redact import Redactor
 from tasks.agents.tool import Tool
-from tasks.agents.tools import clusters, commands, files, git, prometheus, reviews, sql, web
+from tasks.agents.tools import clusters, commands, files, git, handoff, memory, prometheus, reviews, sql, web
 from tasks.agents.tools.clusters import Clusters
 from tasks.agents.tools.table import tools_table
 from tests.fakes.recording_program import Recorder
@@ -21,11 +24,19 @@ NAMES = {
     *("kubectl_get", "kubectl_logs", "kubectl_apply", "kubectl_scale", "kubectl_rollout_restart"),
     *("docker_ps", "docker_logs", "docker_inspect", "docker_restart"),
     *("propose_for_review", "review_outcome", "write_approved"),
+    *("remember", "recall", "forget", "hand_off"),
 }
 
 
 @pytest.fixture
-def tools(tmp_path: Path) -> list[Tool[Any]]:
+def remembered(tmp_path: Path) -> Iterator[Memory]:
+    memory = Memory(tmp_path / "memory.db", Redactor())
+    yield memory
+    memory.close()
+
+
+@pytest.fixture
+def tools(tmp_path: Path, remembered: Memory) -> list[Tool[Any]]:
     for program in ("kubectl", "docker"):
         Recorder(tmp_path, program)
     (tmp_path / "config").touch()
@@ -40,6 +51,8 @@ def tools(tmp_path: Path) -> list[Tool[Any]]:
         *sql.tools(databases),
         *prometheus.tools("http://prometheus:9090"),
         *clusters.tools(reached),
+        *memory.tools(remembered),
+        *handoff.TOOLS,
     ]
 
 
@@ -71,9 +84,10 @@ def test_what_they_say_of_themselves_fits(tools: list[Tool[Any]]) -> None:
 
 
 def test_all_that_reads_says_that_it_is_not_to_be_believed(tools: list[Tool[Any]]) -> None:
-    trusted = [tool.name for tool in tools if tool.read_only and "untrusted" not in tool.labels]
-    assert trusted == ["review_outcome"]  # what a person has said
-    assert {tool.name for tool in tools if "private" in tool.labels} == {"query_sql"}
+    trusted = {tool.name for tool in tools if tool.read_only and "untrusted" not in tool.labels}
+    # What a person has said; and memories, of which only those are recalled that a person read or that are our own.
+    assert trusted == {"review_outcome", "hand_off", "recall"}
+    assert {tool.name for tool in tools if "private" in tool.labels} == {"query_sql", "recall"}
 
 
 def test_the_page_lists_them(tools: list[Tool[Any]]) -> None:
