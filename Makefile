@@ -23,7 +23,7 @@ $(VENV)/torch.stamp: $(VENV)/dev.stamp tests/torch-packages tests/torch-requirem
 	touch $@
 
 $(VENV)/system.stamp:
-	deployments/system-packages flite ffmpeg redis-server postgresql chromium bubblewrap prometheus prometheus-alertmanager git openssh-server
+	deployments/system-packages flite ffmpeg redis-server postgresql chromium bubblewrap prometheus prometheus-alertmanager git openssh-server logrotate
 	mkdir -p $(VENV) && touch $@
 
 demo: $(VENV)/base.stamp  ## transcribe, enhance and summarise the bundled recording

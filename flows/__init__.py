@@ -12,6 +12,7 @@ from flows.approvals import sweep_approvals
 from flows.audio import process_audio, process_batch, process_text
 from flows.audit import anchor_audit
 from flows.dispatch import dispatch_request
+from flows.maintenance import maintain
 from flows.memory import consolidate_memory
 from flows.recovery import recover_runs, retry_crashed, sweep_uploads
 from flows.swarm import swarm, swarm_shard
@@ -21,6 +22,7 @@ __all__ = [
     "anchor_audit",
     "consolidate_memory",
     "dispatch_request",
+    "maintain",
     "process_audio",
     "process_batch",
     "process_text",

@@ -8,14 +8,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from blocks.errors import BadInput, NotAllowed, NotFound, TooLarge
+from blocks.errors import BadInput, NotAllowed, NotFound, TooLarge, Unsupported
 from blocks.hosts.command import PATH, Kept, became, checked_argv, checked_env
 from blocks.hosts.protocol import COMMAND_S, FILE_BYTES, OUTPUT_BYTES, CommandResult
 from blocks.progress import in_thread
 from blocks.whole_file import write_whole
 
 CHUNK = 65_536
-NOT_FOUND, NOT_RUNNABLE, KILLED = 127, 126, 137
+DIES_WITH_US = ("/usr/bin/setpriv", "--pdeathsig", "KILL", "--")
+"""Of util-linux, which every Debian and Ubuntu has; it replaces itself by the program."""
+
+NOT_RUNNABLE = 126
 
 
 class LocalHost:
@@ -45,7 +48,8 @@ class LocalHost:
     ) -> CommandResult:
         """See `Host.run`."""
         told, more = checked_argv(argv), checked_env(env)
-        words = became(told, more, become=become and os.geteuid() != 0)
+        # A program whose starter was killed must not go on beside the attempt that comes after.
+        words = (*DIES_WITH_US, *became(told, more, become=become and os.geteuid() != 0))
         began = time.monotonic()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -60,9 +64,9 @@ class LocalHost:
         except (FileNotFoundError, NotADirectoryError) as error:
             if cwd is not None and not Path(cwd).is_dir():
                 raise BadInput(f"there is no folder {cwd}", fix="name one that exists", field="cwd") from error
-            return CommandResult(argv=told, exit_code=NOT_FOUND, stderr=f"{words[0]}: there is no such program")
-        except (PermissionError, OSError) as error:
-            return CommandResult(argv=told, exit_code=NOT_RUNNABLE, stderr=f"{words[0]}: {error.strerror}")
+            raise Unsupported(f"there is no {words[0]}", fix="install util-linux") from error
+        except OSError as error:
+            return CommandResult(argv=told, exit_code=NOT_RUNNABLE, stderr=f"{told[0]:.200}: {error.strerror}")
         return await _ended(process, told, stdin, timeout_s, began)
 
     async def read_file(self, path: str, *, most_bytes: int = FILE_BYTES) -> bytes:

@@ -54,6 +54,7 @@ def load_commands() -> None:
         "incident",
         "inspect",
         "keys",
+        "maintain",
         "mcp",
         "memory",
         "models",

@@ -84,6 +84,7 @@ def test_the_definitions_are_those_that_prefect_deploys() -> None:
         "run-team",
         "sweep-agents",
         "sweep-approvals",
+        "maintain",
         "swarm",
         "swarm-shard",
         "process-audio-gpu-0",

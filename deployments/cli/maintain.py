@@ -1,0 +1,69 @@
+"""`c500 maintain`: do routine work on hosts, from a plan."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deployments.cli import app
+from deployments.cli.operations_options import (
+    ApprovalS,
+    DryRun,
+    Profile,
+    RunId,
+    Unattended,
+    User,
+    options_of,
+    run_operation,
+)
+from deployments.cli.output import Json, echo_json
+
+
+@app.command("maintain")
+def maintain(
+    plan: Annotated[Path, typer.Argument(help="The plan, YAML; see docs/operations/maintenance.md.")],
+    only: Annotated[list[str] | None, typer.Option(help="Only this task; may be given several times.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only look whether plan and inventory are well written.")
+    ] = False,
+    ignore_windows: Annotated[
+        bool, typer.Option("--ignore-windows", help="Begin tasks outside of their windows, too.")
+    ] = False,
+    dry_run: DryRun = False,
+    profile: Profile = None,
+    user: User = None,
+    unattended: Unattended = False,
+    approval_s: ApprovalS = 3600,
+    run_id: RunId = None,
+    as_json: Json = False,
+) -> None:
+    """Update, rotate, prune, verify and renew what a plan names. Exit 1 where something failed or was refused."""
+    from blocks.hosts import read_inventory
+    from blocks.policy.open import open_operations_policy
+    from blocks.settings import settings
+    from tasks.ops.maintenance.plan import read_plan
+    from tasks.ops.maintenance.result import summary_text
+
+    read, inventory = read_plan(plan), read_inventory(settings().inventory_file)
+    places = {task.name: [one.name for one in inventory.chosen(task.hosts)] for task in read.tasks}
+    open_operations_policy().in_force(profile or settings().operations_profile)
+    if check:
+        for name, hosts in places.items():
+            typer.echo(f"{name}: {', '.join(hosts)}")
+        return
+    options = options_of(
+        dry_run=dry_run, profile=profile, user=user, unattended=unattended, approval_s=approval_s, run_id=run_id
+    )
+
+    def start() -> Any:
+        from flows.maintenance import maintain as flow
+
+        return flow(str(plan), options, only or (), ignore_windows)
+
+    report = run_operation(start, quiet=as_json)
+    if as_json:
+        echo_json(report)
+    else:
+        typer.echo(summary_text(report))
+    if not report.ok:
+        raise typer.Exit(1)

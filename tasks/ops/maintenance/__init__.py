@@ -1,0 +1,1 @@
+"""Routine work on hosts: updates, rotation, pruning, backups, certificates, and commands of your own."""
