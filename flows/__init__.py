@@ -14,6 +14,7 @@ from flows.audit import anchor_audit
 from flows.dispatch import dispatch_request
 from flows.maintenance import maintain
 from flows.memory import consolidate_memory
+from flows.migration import migrate
 from flows.recovery import recover_runs, retry_crashed, sweep_uploads
 from flows.swarm import swarm, swarm_shard
 from flows.team import run_team
@@ -23,6 +24,7 @@ __all__ = [
     "consolidate_memory",
     "dispatch_request",
     "maintain",
+    "migrate",
     "process_audio",
     "process_batch",
     "process_text",

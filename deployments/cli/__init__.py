@@ -57,6 +57,7 @@ def load_commands() -> None:
         "maintain",
         "mcp",
         "memory",
+        "migrate",
         "models",
         "policy",
         "process",

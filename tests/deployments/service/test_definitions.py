@@ -85,6 +85,7 @@ def test_the_definitions_are_those_that_prefect_deploys() -> None:
         "sweep-agents",
         "sweep-approvals",
         "maintain",
+        "migrate",
         "swarm",
         "swarm-shard",
         "process-audio-gpu-0",

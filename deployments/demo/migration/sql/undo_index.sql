@@ -1,0 +1,2 @@
+ALTER TABLE orders DROP CONSTRAINT IF EXISTS orders_id_wide_there;
+DROP INDEX IF EXISTS orders_id_wide;

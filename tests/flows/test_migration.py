@@ -1,0 +1,109 @@
+"""Migrations as flows, on a real PostgreSQL under concurrent writes."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from blocks.audit.places import open_audit
+from blocks.errors import BadInput, Conflict, NotFound
+from blocks.settings import settings
+from blocks.store import open_store
+from flows.approvals import on_asked
+from flows.migration import migrate
+from tasks.ops.options import OperationsOptions
+from tests.databases import new_database
+from tests.fakes.llm.agent_model import agent_model
+from tests.flows.migrating import check_history, check_rows, failing_plan, ledger
+from tests.flows.run_migration import agree
+from tests.tasks.ops.migration.plans import phase, plan_file
+from tests.tasks.ops.migration.shop import PLAN, open_shop, psql, schema, writers
+
+OPTIONS = OperationsOptions(user="ann", profile="staging")
+ID = "wide-order-ids"
+
+
+@pytest.fixture
+def shop(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A database with the orders of the example."""
+    dsn = new_database(postgres_url)
+    monkeypatch.setenv("SHOP_DSN", dsn)
+    open_shop(dsn)
+    return dsn
+
+
+@pytest.fixture
+def bob() -> None:
+    """Somebody who agrees to whatever is asked."""
+    on_asked.set(agree)
+
+
+@pytest.mark.usefixtures("prefect_api", "bob")
+async def test_a_table_is_migrated_while_it_is_written_to(shop: str) -> None:
+    rehearsed = await migrate(str(PLAN), options=OPTIONS.model_copy(update={"dry_run": True}))
+    assert (rehearsed.status, len(rehearsed.planned)) == ("planned", 5)
+    assert psql(shop, "-c", "SELECT to_regnamespace('c500') IS NULL") == "t"
+    with writers(shop) as seen:
+        report = await asyncio.to_thread(asyncio.run, migrate(str(PLAN), options=OPTIONS))
+    assert (report.status, report.waits) == ("done", "")
+    assert not seen["failed"]
+    state = check_history(ID)
+    assert state.record("contract").approvers == ("bob",)
+    check_rows(shop)
+    assert len(ledger(shop)) == 4
+    psql(shop, "-c", "INSERT INTO orders (id, reference, customer, amount_cents) VALUES (3e9, 'far', 'c', 1)")
+    assert (await migrate(str(PLAN), options=OPTIONS)).status == "done"
+    assert len(check_history(ID).history) == len(state.history)
+    audit = open_audit(settings().agents_home).read(state.run_id)
+    assert {"decided", "asked", "answered", "started", "done"} <= {one.entry.phase for one in audit}
+    assert "correct-horse" not in state.model_dump_json()
+
+
+@pytest.mark.usefixtures("prefect_api")
+async def test_a_migration_that_fails_leaves_the_first_state(shop: str, tmp_path: Path) -> None:
+    before = schema(shop)
+    with writers(shop) as seen:
+        plan = str(failing_plan(tmp_path))
+        report = await asyncio.to_thread(asyncio.run, migrate(plan, options=OPTIONS))
+    assert (report.status, seen["failed"]) == ("rolled_back", [])
+    check_history(ID)
+    check_rows(shop)
+    assert schema(shop) == before
+
+
+@pytest.mark.usefixtures("prefect_api")
+async def test_what_nobody_agrees_to_waits_until_somebody_does(shop: str) -> None:
+    unattended = OPTIONS.model_copy(update={"attended": False})
+    report = await migrate(str(PLAN), options=unattended)
+    assert (report.status, [one.state for one in report.phases][-2:]) == ("waiting", ["done", "failed"])
+    on_asked.set(agree)
+    assert (await migrate(migration=ID, options=OPTIONS)).status == "done"
+
+
+@pytest.mark.usefixtures("prefect_api")
+async def test_a_plan_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        await migrate(str(tmp_path / "none.yaml"), options=OPTIONS)
+    with pytest.raises(BadInput):
+        await migrate(migration="$(id)", options=OPTIONS)
+    plan = str(plan_file(tmp_path, phase("a")))
+    taken = open_store().lock("operations/migrations/move/manifest.json", wait=False)  # as another process has it
+    with taken, pytest.raises(Conflict, match="another process"):
+        await migrate(plan, options=OPTIONS)
+    assert (await migrate(plan, options=OPTIONS)).status == "done"
+
+
+@pytest.mark.usefixtures("prefect_api")
+async def test_an_agent_does_a_phase_and_a_check_judges_it(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    work = {"kind": "agent", "goal": "Write down where the new database is.", "workspace": "work"}
+    there = {"name": "there", "kind": "command", "argv": ["grep", "db-2", "work/address.txt"]}
+    facts = {"action": work, "checks": [there], "compensation": "nothing"}
+    plan = str(plan_file(tmp_path, phase("provision", **facts)))
+    said_only = "It is written."
+    with agent_model(tmp_path / "accounts.yaml", said_only):
+        lied = await migrate(plan, "first", options=OPTIONS)
+    assert (lied.status, lied.phases[0].said) == ("rolled_back", "there is nothing to undo")
+    writes = [("write_file", {"path": "address.txt", "content": "db-2"})]
+    with agent_model(tmp_path / "accounts.yaml", writes, "It is written."):
+        assert (await migrate(plan, "second", options=OPTIONS)).status == "done"
