@@ -1,6 +1,7 @@
 """JSON as Markdown that people read."""
 
 import json
+import re
 from typing import Any, cast
 
 
@@ -33,3 +34,20 @@ def _heading(name: str) -> str:
 def inert(markdown: str) -> str:
     """Markdown without pictures and HTML: what a model wrote must not call somebody when a person looks at it."""
     return markdown.replace("<", "&lt;").replace("![", "!\\[")
+
+
+def code(text: str) -> str:
+    """A text from outside within a line, as code: nothing in it is Markdown."""
+    fence = "`" * (_longest_run(text) + 1)
+    padded = f" {text} " if text.startswith("`") or text.endswith("`") or not text.strip() else text
+    return f"{fence}{padded}{fence}".replace("\n", " ")
+
+
+def fenced(text: str) -> str:
+    """A text from outside over several lines, as code: nothing in it is Markdown, nor ends it."""
+    fence = "`" * max(3, _longest_run(text) + 1)
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def _longest_run(text: str) -> int:
+    return max((len(run) for run in re.findall("`+", text)), default=0)

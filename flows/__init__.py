@@ -12,16 +12,21 @@ from flows.approvals import sweep_approvals
 from flows.audio import process_audio, process_batch, process_text
 from flows.audit import anchor_audit
 from flows.dispatch import dispatch_request
+from flows.log_analysis import analyse_logs
 from flows.maintenance import maintain
 from flows.memory import consolidate_memory
 from flows.migration import migrate
 from flows.recovery import recover_runs, retry_crashed, sweep_uploads
+from flows.rollout import watch_rollout
+from flows.service_deployment import deploy_service
 from flows.swarm import swarm, swarm_shard
 from flows.team import run_team
 
 __all__ = [
+    "analyse_logs",
     "anchor_audit",
     "consolidate_memory",
+    "deploy_service",
     "dispatch_request",
     "maintain",
     "migrate",
@@ -37,4 +42,5 @@ __all__ = [
     "sweep_agents",
     "sweep_approvals",
     "sweep_uploads",
+    "watch_rollout",
 ]

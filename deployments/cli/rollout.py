@@ -1,0 +1,104 @@
+"""`c500 rollout`: watch a rollout; see what became of a service's versions; allow one again."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deployments.cli import app
+from deployments.cli.given import made_of
+from deployments.cli.output import Json, echo_json, local_time
+
+if TYPE_CHECKING:
+    from tasks.ops.rollout.watch import Watch
+
+rollout = typer.Typer(
+    no_args_is_help=True, help="Watch rollouts, and see what became of versions.", rich_markup_mode=None
+)
+app.add_typer(rollout, name="rollout")
+
+EXIT = {"passed": 0, "planned": 0}
+FIX = "give another value; see `c500 rollout watch --help`"
+
+
+@rollout.command("watch")
+def watch(
+    plan: Annotated[Path, typer.Argument(help="The plan, YAML; see docs/operations/rollouts.md.")],
+    version: Annotated[str | None, typer.Option(help="In place of the plan's.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Profile of the operations policy.")] = None,
+    run_id: Annotated[str | None, typer.Option("--run-id", help="Of a run to go on with.")] = None,
+    unattended: Annotated[bool, typer.Option("--unattended", help="Nobody can be asked.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look once, and do nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Watch a rollout until it has passed, or take it back. Exit 1 unless it passed."""
+    from tasks.ops.options import OperationsOptions
+    from tasks.ops.rollout.plan import read_rollout
+
+    asked = read_rollout(plan, version=version)
+    fields = {"profile": profile, "run_id": run_id, "attended": not unattended, "dry_run": dry_run}
+    options = made_of(OperationsOptions, fields, fix=FIX)
+
+    from deployments.cli.session import run_flow
+
+    def start() -> Any:
+        from flows.rollout import watch_rollout
+
+        return watch_rollout(asked, options)
+
+    watched = run_flow(start, quiet=as_json)
+    show(watched, as_json=as_json)
+    if status := EXIT.get(watched.status, 1):
+        raise typer.Exit(status)
+
+
+@rollout.command("history")
+def history(
+    service: Annotated[str | None, typer.Argument(help="Of one service; by default of all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What became of versions: deployed, passed, rolled back and refused."""
+    from blocks.store import open_store
+    from tasks.ops.service.history import Histories
+
+    histories = Histories(open_store())
+    found = histories.all() if service is None else [histories.find(service)]
+    if as_json:
+        echo_json(found)
+        return
+    for one in found:
+        for version, record in one.versions.items():
+            current = " (current)" if version == one.current else ""
+            cleared = f", cleared by {record.cleared_by}: {record.cleared_why}" if record.cleared_by else ""
+            why = f": {record.why}" if record.why else ""
+            typer.echo(f"{one.service} {version}{current} {record.state} {local_time(record.at)}{why}{cleared}")
+
+
+@rollout.command("clear")
+def clear(
+    service: Annotated[str, typer.Argument(help="The service.")],
+    version: Annotated[str, typer.Argument(help="The version that was rolled back or tried too often.")],
+    because: Annotated[str, typer.Option(help="Why it may be deployed again.")],
+) -> None:
+    """Allow a version again; only a person should."""
+    from blocks.approvals import login_name
+    from blocks.store import open_store
+    from tasks.ops.service.history import Histories
+
+    record = Histories(open_store()).clear(service, version, login_name(), because)
+    typer.echo(f"{service} {version} may be deployed again ({record.fingerprint}), cleared by {record.cleared_by}")
+
+
+def show(watched: "Watch", *, as_json: bool) -> None:
+    """Print how a watch ended."""
+    if as_json:
+        echo_json(watched)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from blocks.plain_text import visible
+    from tasks.ops.rollout.report import markdown
+
+    Console().print(Markdown(visible(markdown(watched))))
+    typer.echo(f"run {watched.run_id} · {watched.status}", err=True)

@@ -1,0 +1,1 @@
+"""Watching rollouts: canary against baseline, and back on evidence, once."""

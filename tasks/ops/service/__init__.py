@@ -1,0 +1,1 @@
+"""Deployments of services: checks, commands, verification; a history keeps them from going round in circles."""

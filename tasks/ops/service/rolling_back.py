@@ -1,0 +1,104 @@
+"""Rolling a version back: at most once, whoever finds that it must be."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from blocks.errors import Conflict
+from blocks.hosts import Inventory
+from blocks.model import Frozen
+from blocks.progress import in_thread
+from blocks.resource_locks import ResourceLocks
+from blocks.store.files import Files
+from tasks.ops.performer import Performer
+from tasks.ops.service.commands import Command, Ran, longest_s, run_all
+from tasks.ops.service.history import Histories, Turn
+
+RolledBack = Literal["rolled_back", "rollback_failed", "in_doubt", "planned", "not_rolled_back"]
+
+TOLD: dict[Turn, str] = {
+    "done": "it was rolled back already",
+    "others": "another run is rolling it back",
+    "superseded": "another version was deployed since, which this rollback would take away",
+    "too_many": "the service was rolled back too often; what is wrong is not the version",
+}
+
+
+class RollbackLimits(Frozen):
+    """How often a service may be rolled back.
+
+    Attributes:
+        most: Rollbacks, of whatever versions.
+        within_s: Seconds within which they count.
+    """
+
+    most: int = Field(default=2, ge=1, le=100)
+    within_s: float = Field(default=86_400, gt=0)
+
+
+class RollbackResult(Frozen):
+    """What came of a rollback.
+
+    Attributes:
+        status: How it ended; `not_rolled_back`: it was not begun, `why` says why.
+        why: Why it was not done, or failed.
+        ran: Its commands.
+    """
+
+    status: RolledBack
+    why: str = ""
+    ran: tuple[Ran, ...] = ()
+
+
+async def roll_back(
+    performer: Performer,
+    files: Files,
+    inventory: Inventory,
+    service: str,
+    version: str,
+    commands: Sequence[Command],
+    limits: RollbackLimits,
+    why: str,
+) -> RollbackResult:
+    """Roll a version back, unless it was; from then on it is not deployed until a person clears it.
+
+    The turn is taken in the store before the first command, and each command is in the ledger of effects: whatever is
+    killed, none runs twice.
+
+    Raises:
+        NotFound: there is no such host.
+        Stopped: a switch stops it.
+    """
+    histories, run_id = Histories(files), performer.run_id
+    values = {"service": service, "version": version}
+    facts: dict[str, Any] = {"risk": "medium", "reversible": True}
+    if performer.dry_run:
+        ran = await run_all(performer, inventory, commands, values, prefix="rollback", **facts)
+        return RollbackResult(status="planned", why=why, ran=tuple(ran))
+    locks = ResourceLocks(files)
+    try:
+        lock = locks.take(f"services/{service}", run_id, term_s=longest_s(commands) + 60)
+    except Conflict as error:
+        return RollbackResult(status="not_rolled_back", why=f"{error.message}; {error.fix}")
+    try:
+        turn = await in_thread(
+            histories.begin_rollback, service, version, run_id, why, most=limits.most, within_s=limits.within_s
+        )
+        if turn != "ours":
+            return RollbackResult(status="not_rolled_back", why=TOLD[turn])
+        ran = await run_all(performer, inventory, commands, values, prefix="rollback", **facts)
+        result = _result(ran)
+        state = "rolled_back" if result.status == "rolled_back" else "rollback_failed"
+        await in_thread(histories.note, service, version, state, why if result.status == "rolled_back" else result.why)
+        return result
+    finally:
+        locks.release(lock)
+
+
+def _result(ran: list[Ran]) -> RollbackResult:
+    last = ran[-1] if ran else None
+    if last is None or last.ok:
+        return RollbackResult(status="rolled_back", ran=tuple(ran))
+    status: RolledBack = "in_doubt" if last.status == "in_doubt" else "rollback_failed"
+    return RollbackResult(status=status, why=f"{last.name}: {last.why}", ran=tuple(ran))
