@@ -283,6 +283,27 @@ class Settings(BaseSettings):
     inventory_file: Path = Field(
         default=HOME / "inventory.yaml", description="hosts that operations look after; docs/operations.md"
     )
+    runbooks_dir: Path = Field(
+        default=HOME / "runbooks", description="runbooks, a file NAME.yaml each; docs/operations/runbooks.md"
+    )
+    services_file: Path = Field(
+        default=HOME / "services.yaml",
+        description="services: owners, metrics, logs, repositories; docs/operations/incidents.md",
+    )
+    # Clean-up: flows clean-logs, clean-audio, clean-cache, clean-all, watch-disk.
+    days_to_keep: float = Field(default=7, ge=0, le=36_500, description="days that log files are kept")
+    retention_days: float = Field(default=7, ge=0, le=36_500, description="days that audio of jobs is kept")
+    disk_threshold: float = Field(
+        default=80, gt=0, le=100, description="per cent of a disk in use above which operators are told"
+    )
+    emergency_cleanup: bool = Field(
+        default=False, description="whether a disk above DISK_THRESHOLD is cleaned at once, without the trash"
+    )
+    dry_run: bool = Field(default=False, description="whether clean-up only says what it would do")
+    skip_cache: bool = Field(default=False, description="whether clean-all leaves the cache alone")
+    cleanup_file: Path | None = Field(
+        default=None, description="what is cleaned, beyond these settings; docs/operations/cleanup.md"
+    )
     trash_days: float = Field(default=30, ge=0, description="days that what agents deleted is kept")
     effects_days: float = Field(
         default=90, ge=1, description="days that outcomes of agents' calls are kept, by which a run goes on"

@@ -18,6 +18,7 @@ from flows.memory import consolidate_memory
 from flows.migration import migrate
 from flows.recovery import recover_runs, retry_crashed, sweep_uploads
 from flows.rollout import watch_rollout
+from flows.runbook import run_runbook
 from flows.service_deployment import deploy_service
 from flows.swarm import swarm, swarm_shard
 from flows.team import run_team
@@ -36,6 +37,7 @@ __all__ = [
     "recover_runs",
     "retry_crashed",
     "run_agent",
+    "run_runbook",
     "run_team",
     "swarm",
     "swarm_shard",

@@ -65,6 +65,7 @@ def load_commands() -> None:
         "process",
         "review",
         "rollout",
+        "runbook",
         "simulate",
         "status",
         "stop",

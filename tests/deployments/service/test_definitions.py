@@ -89,6 +89,7 @@ def test_the_definitions_are_those_that_prefect_deploys() -> None:
         "analyse-logs",
         "watch-rollout",
         "deploy-service",
+        "run-runbook",
         "swarm",
         "swarm-shard",
         "process-audio-gpu-0",
