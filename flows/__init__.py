@@ -11,6 +11,7 @@ from flows.agent_housekeeping import sweep_agents
 from flows.approvals import sweep_approvals
 from flows.audio import process_audio, process_batch, process_text
 from flows.audit import anchor_audit
+from flows.cleanup import clean_all, clean_audio, clean_cache, clean_logs, watch_disk
 from flows.dispatch import dispatch_request
 from flows.log_analysis import analyse_logs
 from flows.maintenance import maintain
@@ -26,6 +27,10 @@ from flows.team import run_team
 __all__ = [
     "analyse_logs",
     "anchor_audit",
+    "clean_all",
+    "clean_audio",
+    "clean_cache",
+    "clean_logs",
     "consolidate_memory",
     "deploy_service",
     "dispatch_request",
@@ -44,5 +49,6 @@ __all__ = [
     "sweep_agents",
     "sweep_approvals",
     "sweep_uploads",
+    "watch_disk",
     "watch_rollout",
 ]

@@ -48,6 +48,7 @@ def load_commands() -> None:
         "approve",
         "ask",
         "audit",
+        "clean",
         "costs",
         "deploy_service",
         "effects",
