@@ -8,6 +8,7 @@ import typer
 
 from blocks.errors import C500Error
 from deployments.cli import app
+from deployments.cli.operations_options import DryRun, Resume, options_of, run_operation
 from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
@@ -18,43 +19,43 @@ commands = typer.Typer(
 )
 app.add_typer(commands, name="clean")
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")]
-RunId = Annotated[str | None, typer.Option("--run-id", metavar="ID", help="Of a run to go on with after a crash.")]
 TrustClock = Annotated[bool, typer.Option("--trust-clock", help="The clock is right, though it was set ahead.")]
 
 
 @commands.command("logs")
-def logs(dry_run: DryRun = False, run_id: RunId = None, trust_clock: TrustClock = False, as_json: Json = False) -> None:
+def logs(
+    dry_run: DryRun = False, resume: Resume = None, trust_clock: TrustClock = False, as_json: Json = False
+) -> None:
     """Log files older than DAYS_TO_KEEP days go into the trash."""
-    _run("clean_logs", dry_run, run_id, as_json, trust_clock=trust_clock)
+    _run("clean_logs", dry_run, resume, as_json, trust_clock=trust_clock)
 
 
 @commands.command("audio")
 def audio(
-    dry_run: DryRun = False, run_id: RunId = None, trust_clock: TrustClock = False, as_json: Json = False
+    dry_run: DryRun = False, resume: Resume = None, trust_clock: TrustClock = False, as_json: Json = False
 ) -> None:
     """Audio older than RETENTION_DAYS days of jobs that finished or failed goes into the trash."""
-    _run("clean_audio", dry_run, run_id, as_json, trust_clock=trust_clock)
+    _run("clean_audio", dry_run, resume, as_json, trust_clock=trust_clock)
 
 
 @commands.command("cache")
-def cache(dry_run: DryRun = False, run_id: RunId = None, as_json: Json = False) -> None:
+def cache(dry_run: DryRun = False, resume: Resume = None, as_json: Json = False) -> None:
     """Stored results and keys of Redis that are expired or orphaned are deleted."""
-    _run("clean_cache", dry_run, run_id, as_json)
+    _run("clean_cache", dry_run, resume, as_json)
 
 
 @commands.command("all")
 def clean_all(
-    dry_run: DryRun = False, run_id: RunId = None, trust_clock: TrustClock = False, as_json: Json = False
+    dry_run: DryRun = False, resume: Resume = None, trust_clock: TrustClock = False, as_json: Json = False
 ) -> None:
     """Logs, audio and, unless SKIP_CACHE, the cache."""
-    _run("clean_all", dry_run, run_id, as_json, trust_clock=trust_clock)
+    _run("clean_all", dry_run, resume, as_json, trust_clock=trust_clock)
 
 
 @commands.command("disk")
 def disk(
     dry_run: DryRun = False,
-    run_id: RunId = None,
+    resume: Resume = None,
     trust_clock: TrustClock = False,
     emergency: Annotated[
         bool | None, typer.Option("--emergency/--only-tell", help="Clean what is due at once; EMERGENCY_CLEANUP.")
@@ -62,7 +63,7 @@ def disk(
     as_json: Json = False,
 ) -> None:
     """Look whether a disk is fuller than DISK_THRESHOLD per cent, tell it, and perhaps clean at once."""
-    _run("watch_disk", dry_run, run_id, as_json, trust_clock=trust_clock, emergency=emergency)
+    _run("watch_disk", dry_run, resume, as_json, trust_clock=trust_clock, emergency=emergency)
 
 
 @commands.command("trash")
@@ -110,9 +111,8 @@ def restore(
         raise typer.Exit(1)
 
 
-def _run(flow: str, dry_run: bool, run_id: str | None, as_json: bool, **more: Any) -> None:
+def _run(flow: str, dry_run: bool, resume: str | None, as_json: bool, **more: Any) -> None:
     from blocks.settings import settings
-    from deployments.cli.session import run_flow
     from tasks.ops.cleanup.disk import drop_ballast
 
     # Prefect, too, needs room on the disk.
@@ -120,15 +120,12 @@ def _run(flow: str, dry_run: bool, run_id: str | None, as_json: bool, **more: An
 
     def start() -> Any:
         import flows.cleanup
-        from tasks.ops.options import OperationsOptions
 
-        options = OperationsOptions.model_validate(
-            {"dry_run": dry_run, "run_id": run_id, "attended": sys.stdin.isatty()}
-        )
+        options = options_of(dry_run=dry_run, resume=resume, unattended=not sys.stdin.isatty())
         return getattr(flows.cleanup, flow)(options=options, **more)
 
     try:
-        _show(run_flow(start, quiet=as_json), as_json=as_json)
+        _show(run_operation(start, quiet=as_json), as_json=as_json)
     except C500Error as error:
         if told := error.details.get("report"):  # it is not whole, and worth seeing
             from tasks.ops.cleanup.report import CleanupReport

@@ -7,6 +7,7 @@ import typer
 
 from deployments.cli import app
 from deployments.cli.given import made_of
+from deployments.cli.operations_options import Resume, options_of, run_operation
 from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
@@ -24,13 +25,12 @@ def logs(
     window_s: Annotated[int, typer.Option(help="Seconds of a window of time.")] = 60,
     max_templates: Annotated[int, typer.Option(help="Kinds of lines told apart.")] = 2_000,
     context: Annotated[int, typer.Option(help="Lines shown around each sample.")] = 3,
-    run_id: Annotated[str | None, typer.Option("--run-id", help="Of a run to go on with.")] = None,
+    resume: Resume = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Keep nothing, neither report nor state.")] = False,
     as_json: Json = False,
 ) -> None:
     """Mine the templates of logs: new ones, spiking ones, bursts of errors, with samples."""
     from tasks.ops.logs.request import LogOptions
-    from tasks.ops.options import OperationsOptions
 
     fix = "give another value; see `c500 logs --help`"
     fields: dict[str, Any] = {
@@ -42,16 +42,14 @@ def logs(
         "context": context,
     }
     asked = made_of(LogOptions, fields, fix=fix)
-    options = made_of(OperationsOptions, {"dry_run": dry_run, "run_id": run_id}, fix=fix)
-
-    from deployments.cli.session import run_flow
+    options = options_of(dry_run=dry_run, resume=resume)
 
     def start() -> Any:
         from flows.log_analysis import analyse_logs
 
         return analyse_logs([str(path.absolute()) for path in paths], asked, options)
 
-    show(run_flow(start, quiet=as_json), as_json=as_json)
+    show(run_operation(start, quiet=as_json), as_json=as_json)
 
 
 def show(report: "LogReport", *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from deployments.cli.operations_options import (
     ApprovalS,
     DryRun,
     Profile,
-    RunId,
+    Resume,
     Unattended,
     User,
     options_of,
@@ -34,7 +34,7 @@ def maintain(
     user: User = None,
     unattended: Unattended = False,
     approval_s: ApprovalS = 3600,
-    run_id: RunId = None,
+    resume: Resume = None,
     as_json: Json = False,
 ) -> None:
     """Update, rotate, prune, verify and renew what a plan names. Exit 1 where something failed or was refused."""
@@ -52,7 +52,7 @@ def maintain(
             typer.echo(f"{name}: {', '.join(hosts)}")
         return
     options = options_of(
-        dry_run=dry_run, profile=profile, user=user, unattended=unattended, approval_s=approval_s, run_id=run_id
+        dry_run=dry_run, profile=profile, user=user, unattended=unattended, approval_s=approval_s, resume=resume
     )
 
     def start() -> Any:

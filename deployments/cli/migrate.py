@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deployments.cli import app
-from deployments.cli.given import made_of
+from deployments.cli.operations_options import (
+    ApprovalS,
+    DryRun,
+    Profile,
+    Unattended,
+    User,
+    options_of,
+    run_operation,
+)
 from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
@@ -27,11 +35,6 @@ Plan = Annotated[Path, typer.Argument(metavar="PLAN", help="The plan, YAML; see 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Of the migration; `c500 migrate status` lists them.")]
 PlanOrId = Annotated[str, typer.Argument(metavar="PLAN|ID", help="The plan's file, or the migration's id.")]
 OtherId = Annotated[str, typer.Option("--id", help="Id of the migration; by default the plan's name.")]
-Profile = Annotated[str | None, typer.Option(help="Profile of the policy; by default OPERATIONS_PROFILE.")]
-User = Annotated[str | None, typer.Option(help="For whom it is done, who then cannot approve it; by default you.")]
-Unattended = Annotated[bool, typer.Option("--unattended", help="Nobody can be asked: what needs a person is refused.")]
-ApprovalS = Annotated[float, typer.Option(min=1, help="Seconds a question to a person stands.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
 
 @commands.command("plan")
@@ -61,7 +64,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Carry a migration out, or go on with it. Exit 3 where it waits, 1 where it was undone."""
-    options = _options(profile=profile, user=user, approval_s=approval_s, attended=not unattended, dry_run=dry_run)
+    options = options_of(profile=profile, user=user, approval_s=approval_s, unattended=unattended, dry_run=dry_run)
     _show(_ran(str(plan), migration, options, roll_back=False, quiet=as_json), EXIT, as_json=as_json)
 
 
@@ -75,7 +78,7 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Undo a migration, the last phase first. Exit 3 where it waits."""
-    options = _options(profile=profile, user=user, approval_s=approval_s, attended=not unattended)
+    options = options_of(profile=profile, user=user, approval_s=approval_s, unattended=unattended)
     name = _id_of(migration)
     _show(_ran("", name, options, roll_back=True, quiet=as_json), {"rolled_back": 0, "waiting": 3}, as_json=as_json)
 
@@ -138,16 +141,9 @@ def _id_of(migration: str) -> str:
     return read_plan(Path(migration)).name if is_file else checked_id(migration)
 
 
-def _options(**fields: Any) -> "OperationsOptions":
-    from tasks.ops.options import OperationsOptions
-
-    return made_of(OperationsOptions, fields, fix="give another value; see `c500 migrate --help`")
-
-
 def _ran(plan: str, migration: str, options: "OperationsOptions", *, roll_back: bool, quiet: bool) -> "MigrationReport":
     from blocks.policy.open import open_operations_policy
     from blocks.settings import settings
-    from deployments.cli.session import run_flow
     from tasks.ops.migration.kept import known
 
     # What is wrong with plan or rules should not wait for a server to start.
@@ -160,7 +156,7 @@ def _ran(plan: str, migration: str, options: "OperationsOptions", *, roll_back: 
 
         return migrate(told, migration, roll_back, options)
 
-    return run_flow(start, quiet=quiet)
+    return run_operation(start, quiet=quiet)
 
 
 def _show(report: "MigrationReport", exits: dict[str, int], *, as_json: bool) -> None:

@@ -18,17 +18,20 @@ User = Annotated[str | None, typer.Option(help="For whom it is done, who then ca
 ApprovalS = Annotated[float, typer.Option(min=1, help="Seconds a question to a person stands.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 Unattended = Annotated[bool, typer.Option("--unattended", help="Nobody can be asked: what needs a person is refused.")]
-RunId = Annotated[str | None, typer.Option("--run-id", metavar="ID", help="Of a run to go on with after a crash.")]
+Resume = Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that died or was stopped.")]
+
+
+OF_OPTIONS = {"resume": "run_id"}
 
 
 def options_of(**facts: Any) -> "OperationsOptions":
-    """The options; `unattended` stands for the contrary of `attended`. Raises `BadInput`."""
+    """Options as a flow takes them, from those of a command, as `unattended` and `resume`. Raises `BadInput`."""
     from deployments.cli.given import made_of
     from tasks.ops.options import OperationsOptions
 
-    if "unattended" in facts:
-        facts["attended"] = not facts.pop("unattended")
-    return made_of(OperationsOptions, facts, fix="give another value; see --help", options={"run_id": "run-id"})
+    fields = {OF_OPTIONS.get(name, name): value for name, value in facts.items() if name != "unattended"}
+    fields["attended"] = not facts.get("unattended", False)
+    return made_of(OperationsOptions, fields, fix="give another value; see --help", options={"run_id": "resume"})
 
 
 def run_operation(start: Callable[[], Coroutine[Any, Any, R]], *, quiet: bool) -> R:

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deployments.cli import app
-from deployments.cli.given import made_of
+from deployments.cli.operations_options import (
+    ApprovalS,
+    Profile,
+    Resume,
+    Unattended,
+    User,
+    options_of,
+    run_operation,
+)
 from deployments.cli.output import Json, echo_json, local_time
 
 if TYPE_CHECKING:
@@ -18,35 +26,34 @@ rollout = typer.Typer(
 app.add_typer(rollout, name="rollout")
 
 EXIT = {"passed": 0, "planned": 0}
-FIX = "give another value; see `c500 rollout watch --help`"
 
 
 @rollout.command("watch")
 def watch(
     plan: Annotated[Path, typer.Argument(help="The plan, YAML; see docs/operations/rollouts.md.")],
     version: Annotated[str | None, typer.Option(help="In place of the plan's.")] = None,
-    profile: Annotated[str | None, typer.Option(help="Profile of the operations policy.")] = None,
-    run_id: Annotated[str | None, typer.Option("--run-id", help="Of a run to go on with.")] = None,
-    unattended: Annotated[bool, typer.Option("--unattended", help="Nobody can be asked.")] = False,
+    profile: Profile = None,
+    user: User = None,
+    approval_s: ApprovalS = 3600,
+    unattended: Unattended = False,
+    resume: Resume = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Look once, and do nothing.")] = False,
     as_json: Json = False,
 ) -> None:
     """Watch a rollout until it has passed, or take it back. Exit 1 unless it passed."""
-    from tasks.ops.options import OperationsOptions
     from tasks.ops.rollout.plan import read_rollout
 
     asked = read_rollout(plan, version=version)
-    fields = {"profile": profile, "run_id": run_id, "attended": not unattended, "dry_run": dry_run}
-    options = made_of(OperationsOptions, fields, fix=FIX)
-
-    from deployments.cli.session import run_flow
+    options = options_of(
+        profile=profile, user=user, approval_s=approval_s, unattended=unattended, resume=resume, dry_run=dry_run
+    )
 
     def start() -> Any:
         from flows.rollout import watch_rollout
 
         return watch_rollout(asked, options)
 
-    watched = run_flow(start, quiet=as_json)
+    watched = run_operation(start, quiet=as_json)
     show(watched, as_json=as_json)
     if status := EXIT.get(watched.status, 1):
         raise typer.Exit(status)

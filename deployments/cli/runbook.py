@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deployments.cli import app
-from deployments.cli.given import made_of
+from deployments.cli.operations_options import (
+    ApprovalS,
+    DryRun,
+    Profile,
+    Resume,
+    Unattended,
+    User,
+    options_of,
+    run_operation,
+)
 from deployments.cli.output import Json, echo_json, local_time
 
 if TYPE_CHECKING:
@@ -27,37 +36,27 @@ def run(
     name: Name = "",
     parameter: Annotated[list[str] | None, typer.Option("--parameter", "-p", help="NAME=VALUE; repeatable.")] = None,
     alert: Annotated[Path | None, typer.Option(help="JSON of the alert, as Alertmanager sends it.")] = None,
-    profile: Annotated[str | None, typer.Option(help="Of the operations policy.")] = None,
-    user: Annotated[str | None, typer.Option(help="For whom it is done; this person cannot approve.")] = None,
-    approval_s: Annotated[float, typer.Option(help="Seconds that a question to a person stands.")] = 3600,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
-    unattended: Annotated[bool, typer.Option("--unattended", help="Nobody can be asked.")] = False,
-    resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Go on with a run that died or stands in doubt.")
-    ] = None,
+    profile: Profile = None,
+    user: User = None,
+    approval_s: ApprovalS = 3600,
+    dry_run: DryRun = False,
+    unattended: Unattended = False,
+    resume: Resume = None,
     as_json: Json = False,
 ) -> None:
     """Carry a runbook out. Exit 1 where it failed, 3 where it was refused or stands in doubt."""
-    from tasks.ops.options import OperationsOptions
-
-    fields = {"dry_run": dry_run, "profile": profile, "user": user, "approval_s": approval_s, "run_id": resume}
-    options = made_of(
-        OperationsOptions,
-        {**fields, "attended": not unattended},
-        fix="give another value; see `c500 runbook run --help`",
-        options={"run_id": "resume", "attended": "unattended"},
+    options = options_of(
+        dry_run=dry_run, profile=profile, user=user, approval_s=approval_s, unattended=unattended, resume=resume
     )
     given, about = _given(parameter or []), None if alert is None else _alert(alert)
     book = _checked_before_start(name, given, about, resume)
-
-    from deployments.cli.session import run_flow
 
     def start() -> Any:
         from flows.runbook import run_runbook
 
         return run_runbook(name, given, about, options)
 
-    result = run_flow(start, quiet=as_json)
+    result = run_operation(start, quiet=as_json)
     _show(result, book, as_json=as_json)
     if code := EXIT.get(result.status, 1):
         raise typer.Exit(code)

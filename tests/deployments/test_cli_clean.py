@@ -49,7 +49,7 @@ def test_it_is_shown_done_listed_and_had_back(prefect_server: str, logs: Path) -
     planned = first_part(c500("logs", "--dry-run", "--json"))
     assert (planned["status"], planned["counts"]) == ("planned", {"to trash": 1})
     assert names(logs) == {"web/a\x1b[2J.log"}
-    done = c500("logs", "--run-id", "run-1")
+    done = c500("logs", "--resume", "run-1")
     assert done.returncode == 0, done.stderr
     assert "1 trashed" in done.stdout
     assert names(logs) & {"web/a\x1b[2J.log"} == set()
