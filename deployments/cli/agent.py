@@ -16,13 +16,15 @@ from deployments.cli.agent_options import (
     check_rules_and_accounts,
     folder_of,
     refuse_beside_resume,
+    warn_of_doubts,
 )
+from deployments.cli.agent_runs import found_result, run_line, run_rows, show_result
 from deployments.cli.given import made_of, text_or_stdin
 from deployments.cli.output import Json, echo_json, local_time
 
 if TYPE_CHECKING:
     from blocks.approvals import ApprovalRequest
-    from tasks.agents.result import AgentOptions, AgentResult
+    from tasks.agents.result import AgentOptions
 
 commands = typer.Typer(help="Agents, and what their runs came to.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(commands, name="agents")
@@ -84,7 +86,7 @@ def agent(
         return run_agent(text, name, options, run_id=run_id)
 
     result = run_flow(start, quiet=as_json)
-    _show(result, as_json=as_json)
+    show_result(result, as_json=as_json)
     if result.status != "done":
         raise typer.Exit(1)
 
@@ -132,35 +134,33 @@ def check(
 
 @commands.command("runs")
 def runs(as_json: Json = False) -> None:
-    """List runs: how they ended, or that they have not."""
+    """List runs of agents and teams, the newest last: how they ended, or that they have not."""
     from blocks.plain_text import plain
-    from blocks.store import open_store
-    from tasks.agents.runs import RunStore
 
-    store = RunStore(open_store())
-    rows = [_row(store, run_id) for run_id in store.ids()]
+    rows = run_rows()
     if as_json:
         echo_json(rows)
         return
     for row in rows:
-        when = local_time(row["started_at"]) if row["started_at"] else "?"
-        begun = f"{row['run_id']}  {row['status']:8} {when}"
-        typer.echo(plain(f"{begun}  {row['agent']}: {row['goal']}"))
+        typer.echo(plain(run_line(row)))
     if not rows:
         typer.echo('no agent has run yet; try `c500 agent --agent reader "what is in my workspace?"`', err=True)
 
 
 @commands.command("result")
-def result(run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run.")], as_json: Json = False) -> None:
+def result(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, of an agent or a team.")],
+    as_json: Json = False,
+) -> None:
     """Show what came of a run."""
-    from blocks.errors import NotFound
-    from blocks.store import open_store
-    from tasks.agents.runs import RunStore
+    from deployments.cli.team import show
+    from tasks.agents.result import AgentResult
 
-    found = RunStore(open_store()).result(run)
-    if found is None:
-        raise NotFound(f"run {run} has no result", fix="list runs with `c500 agents runs`", field="RUN")
-    _show(found, as_json=as_json)
+    found = found_result(run)
+    if isinstance(found, AgentResult):
+        show_result(found, as_json=as_json)
+    else:
+        show(found, as_json=as_json)
 
 
 def _tell_of_question(request: "ApprovalRequest") -> None:
@@ -200,6 +200,7 @@ def _check_before_start(goal: str, name: str, options: "AgentOptions", resume: s
         if RunStore(files).begun(checked_id(resume)) is None:
             raise NotFound(f"there is no run {resume}", fix="list runs with `c500 agents runs`", field="--resume")
         refuse_retired(files, resume)
+        warn_of_doubts([resume])
     check_rules_and_accounts(options.profile)
 
 
@@ -245,55 +246,3 @@ async def _resume(flow_run_id: str, budget_usd: float | None = None) -> bool:
         if resumed.status != SetStateStatus.ACCEPT:
             raise Conflict(f"flow run {flow_run_id} is not resumed: {resumed.details}", fix="try again in a moment")
         return True
-
-
-def _row(store: Any, run_id: str) -> dict[str, Any]:
-    from blocks.errors import StoreFailed
-
-    try:
-        begun, ended = store.begun(run_id), store.result(run_id)
-    except StoreFailed as error:  # one bad record hides no other
-        return {"run_id": run_id, "status": "damaged", "started_at": None, "agent": "?", "goal": error.message}
-    return {
-        "run_id": run_id,
-        "status": ended.status if ended else "open",
-        "started_at": begun.started_at,
-        "agent": begun.definition.name,
-        "goal": " ".join(begun.goal.split())[:80],
-    }
-
-
-def _show(result: "AgentResult", *, as_json: bool) -> None:
-    """Print what the agent said, what a dry run would have changed, what was refused and what it took.
-
-    Nothing that an agent wrote moves the cursor.
-    """
-    if as_json:
-        echo_json(result)
-        return
-    if result.output:
-        _say(result.output)
-    for change in result.would_change:
-        _say(f"would change: {change}")
-    if result.dry_run and not result.would_change:
-        typer.echo("nothing would be changed", err=True)
-    if result.trouble is not None:
-        _say(f"{result.status}: {result.trouble.message}\nfix: {result.trouble.fix}", err=True)
-    for name, told in (("refused", result.refused), ("note", result.notices)):
-        for one in told:
-            _say(f"{name}: {one}", err=True)
-    used = result.usage
-    typer.echo(
-        f"run {result.run_id} · {result.status} · {used.steps} steps, {used.actions} actions, "
-        f"{used.prompt_tokens + used.completion_tokens} tokens, ${used.cost_usd:.6f} · "
-        f"`c500 audit why {result.run_id}` tells its story",
-        err=True,
-    )
-
-
-def _say(text: str, *, err: bool = False) -> None:
-    """Print what others wrote: line ends are the only control characters that stay."""
-    from blocks.plain_text import visible
-    from tasks.agents.team.text import storable
-
-    typer.echo(storable(visible(text)), err=err)

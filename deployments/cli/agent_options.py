@@ -1,5 +1,6 @@
 """Options of the commands that have agents work, and what is looked at before a server is started for them."""
 
+import sys
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
@@ -14,19 +15,22 @@ Unattended = Annotated[bool, typer.Option("--unattended", help="Nobody can be as
 
 
 def check_rules_and_accounts(profile: str | None) -> None:
-    """Refuse a policy, a profile or accounts that cannot be used.
+    """Refuse a policy, a profile, accounts or an AGENTS_HOME that cannot be used.
 
     Args:
         profile: Autonomy profile; None for AGENT_PROFILE.
 
     Raises:
         NotFound, BadInput: one of them is not there, or is wrong.
+        StoreFailed: nothing can be kept in AGENTS_HOME.
     """
     from blocks.accounts.file import read_accounts
     from blocks.policy.open import open_policy
     from blocks.settings import settings
+    from tasks.agents.opened import check_home
 
     chosen = settings()
+    check_home(chosen.agents_home)
     open_policy().in_force(profile or chosen.agent_profile)
     read_accounts(chosen.accounts_file.expanduser())
 
@@ -55,6 +59,32 @@ def refuse_beside_resume(context: typer.Context, allowed: Collection[str] = ()) 
                 fix=f"leave {shown} out, or begin a new run",
                 field=shown,
             )
+
+
+def warn_of_doubts(run_ids: Collection[str]) -> None:
+    """Say which effects of runs that are to go on are in doubt; at a terminal, ask whether to go on all the same.
+
+    Once its agent was told, it goes another way, and what a person finds out comes too late.
+
+    Args:
+        run_ids: The runs.
+
+    Raises:
+        typer.Abort: the person would rather not.
+        StoreFailed: a record of an effect is damaged.
+    """
+    from blocks.effects import EffectLedger
+    from blocks.plain_text import plain
+    from blocks.settings import settings
+    from blocks.store import open_store
+    from tasks.agents.doubts import in_doubt_of, ways_out
+
+    found = in_doubt_of(EffectLedger(settings().agents_home / "effects"), open_store(), run_ids)
+    for one in found:
+        told = f"warning: nobody knows whether {one.effect_id} happened: {ways_out(one.effect_id)}"
+        typer.echo(plain(told), err=True)
+    if found and sys.stdin.isatty():
+        typer.confirm("Go on all the same? The agent is told that it is not known", abort=True, err=True)
 
 
 def folder_of(workspace: Path | None) -> str | None:

@@ -114,8 +114,8 @@ def _approvals() -> "Approvals":
 
 
 def _found(approvals: "Approvals", approval_id: str) -> "Approval":
-    """A request by its id, or a pending one by how its id begins."""
-    return approvals.read(whole_id(approval_id, (one.request.approval_id for one in approvals.pending())))
+    """A request by its id, or by how that begins."""
+    return approvals.read(whole_id(approval_id, (one.request.approval_id for one in approvals.every())))
 
 
 def _vote(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deployments.cli import app
-from deployments.cli.given import json_or_text
+from deployments.cli.given import json_or_text, whole_id
 from deployments.cli.output import Json
 from deployments.cli.recorded import write_down
 
@@ -23,7 +23,9 @@ commands = typer.Typer(
 )
 app.add_typer(commands, name="effects")
 
-EffectId = Annotated[str, typer.Argument(metavar="ID", help="RUN/CALL, as `c500 effects list` names it.")]
+EffectId = Annotated[
+    str, typer.Argument(metavar="ID", help="RUN/CALL, as `c500 effects list` names it, or how it begins.")
+]
 Reason = Annotated[str, typer.Option(help="How you know; it is kept in the audit.")]
 
 
@@ -55,6 +57,7 @@ def show(effect_id: EffectId, as_json: Json = False) -> None:
     """Show what is known of an effect: which tool, with which arguments, when it began, how it ended."""
     from blocks.errors import NotFound
 
+    effect_id = _whole(effect_id)
     effect = _ledger().look(effect_id)
     if effect is None:
         raise NotFound(f"the effect {effect_id[:200]} never began", fix="see `c500 effects list`", field="ID")
@@ -76,6 +79,7 @@ def settle(
     as_json: Json = False,
 ) -> None:
     """Say that an effect in doubt happened: it is not had again, and its run goes on with what it gave."""
+    effect_id = _whole(effect_id)
     given = "it was done, as a person has made sure" if result is None else json_or_text(result)
     with _written_down(effect_id, "settled: it happened", reason, given):
         settled = _ledger().settle(effect_id, given)
@@ -84,11 +88,32 @@ def settle(
 
 @commands.command("release")
 def release(effect_id: EffectId, reason: Reason = "", as_json: Json = False) -> None:
-    """Say that an effect in doubt did not happen: when its run goes on, it is had."""
+    """Say that an effect in doubt did not happen: its run, if it has not ended, has it when it goes on."""
+    effect_id = _whole(effect_id)
+    follows = _follows_release(effect_id)
     with _written_down(effect_id, "released: it did not happen", reason):
         _ledger().release(effect_id)
     told = {"effect_id": effect_id, "state": "released"}
-    typer.echo(_json(told) if as_json else f"{_plain(effect_id)}: it did not happen, and is had when its run goes on")
+    typer.echo(_json(told) if as_json else f"{_plain(effect_id)}: it did not happen, and {follows}")
+
+
+def _whole(beginning: str) -> str:
+    """The one effect that is not known to have ended and begins so; else what was given."""
+    return whole_id(beginning, (one.effect_id for one in _ledger().begun()))
+
+
+def _follows_release(effect_id: str) -> str:
+    """What comes of saying that an effect did not happen."""
+    from blocks.store import open_store
+    from tasks.agents.doubts import run_of
+    from tasks.agents.runs import RunStore
+
+    ended = RunStore(open_store()).result(run_of(effect_id))
+    if ended is not None and ended.status == "done":
+        return "its run has ended, so it does not happen any more: begin a new run where it should"
+    if _was_told(effect_id):
+        return "its agent was told that nobody knows, and goes on from there: it does not happen by itself any more"
+    return "is had when its run goes on"
 
 
 def _ledger() -> "EffectLedger":
@@ -120,18 +145,30 @@ def _written_down(effect_id: str, outcome: str, reason: str, after: Any = None) 
 
 def _call(effect_id: str) -> "Entry | None":
     """The call that had the effect, as the audit knows it; None when it does not."""
+    found = _entries(effect_id)
+    return next((one for one in found if one.arguments is not None), found[0] if found else None)
+
+
+def _was_told(effect_id: str) -> bool:
+    """Whether its agent was told that nobody knows: that is the call's result, in every later attempt too."""
+    from blocks.effects import InDoubt
+
+    return any(one.phase == "failed" and InDoubt.code in (one.outcome or "") for one in _entries(effect_id))
+
+
+def _entries(effect_id: str) -> "list[Entry]":
+    """What the audit knows of the call that had the effect."""
     from blocks.audit.log import records
     from blocks.audit.places import AuditPlaces
     from blocks.settings import settings
     from tasks.agents.doubts import run_of
 
     run_id = run_of(effect_id)
-    found = [
+    return [
         record.entry
         for record in records(AuditPlaces(settings().agents_home).folder, run_id)
         if f"{run_id}/{record.entry.call_id}" == effect_id and record.entry.tool is not None
     ]
-    return next((one for one in found if one.arguments is not None), found[0] if found else None)
 
 
 def _state(effect: "Effect") -> str:

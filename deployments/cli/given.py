@@ -52,6 +52,8 @@ def text_of(path: Path, option: str) -> str:
 
     try:
         return sys.stdin.read() if str(path) == STDIN else path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadInput(f"there is no file {path}", fix="name one that exists", field=option) from None
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} cannot be read as text", fix="give a UTF-8 file", field=option) from error
 

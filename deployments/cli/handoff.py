@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deployments.cli import app
-from deployments.cli.given import made_of
+from deployments.cli.given import made_of, whole_id
 from deployments.cli.output import Json, echo_json, local_time
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ commands = typer.Typer(
 )
 app.add_typer(commands, name="handoff")
 
-HandOffId = Annotated[str, typer.Argument(metavar="ID", help="Of a hand-off; see `c500 handoff list`.")]
+HandOffId = Annotated[str, typer.Argument(metavar="ID", help="Of a hand-off, or how it begins.")]
 
 
 @commands.command("list")
@@ -43,11 +43,11 @@ def list_all(
 def show(handoff: HandOffId, as_json: Json = False) -> None:
     """Show what an agent handed off: what was done, what is open, and what it asks."""
     handoffs = _handoffs()
-    found = handoffs.find(handoff)
+    found = _found(handoffs, handoff)
     if as_json:
         echo_json(_facts(handoffs, found))
         return
-    back = handoffs.back(handoff)
+    back = handoffs.back(found.handoff_id)
     for line in _lines(found, back):
         typer.echo(line)
     typer.echo(_how_to_go_on(handoffs, found, answered=back is not None), err=True)
@@ -64,8 +64,8 @@ def answer(
 ) -> None:
     """Hand back to the agent; each hand-off is answered once. Its run goes on when you say so."""
     handoffs = _handoffs()
-    handoffs.answer(_back(handoff_id=handoff, did=did, answer=answer, changes=changes, go_on=not end))
-    found = handoffs.find(handoff)
+    found = _found(handoffs, handoff)
+    handoffs.answer(_back(handoff_id=found.handoff_id, did=did, answer=answer, changes=changes, go_on=not end))
     if as_json:
         echo_json(_facts(handoffs, found))
         return
@@ -77,6 +77,10 @@ def _handoffs() -> "HandOffs":
     from tasks.agents.team.handoff import HandOffs
 
     return HandOffs(open_store())
+
+
+def _found(handoffs: "HandOffs", beginning: str) -> "HandOff":
+    return handoffs.find(whole_id(beginning, (one.handoff_id for one in handoffs.all())))
 
 
 def _back(**said: Any) -> "HandBack":
@@ -116,11 +120,11 @@ def _facts(handoffs: "HandOffs", handoff: "HandOff") -> dict[str, Any]:
 
 def _how_to_go_on(handoffs: "HandOffs", handoff: "HandOff", *, answered: bool) -> str:
     """The command that takes the work on."""
-    if not answered:
-        return f"answer with `c500 handoff answer {handoff.handoff_id} --did … --answer …`"
     waited = handoffs.team_of(handoff.handoff_id)
     command = f"c500 agent --resume {handoff.run_id}" if waited is None else f"c500 team --resume {waited.team}"
-    return f"the work goes on with `{command}`"
+    if answered:
+        return f"the work goes on with `{command}`"
+    return f"answer with `c500 handoff answer {handoff.handoff_id} --did … --answer …`, then go on with `{command}`"
 
 
 def _line(text: str) -> str:

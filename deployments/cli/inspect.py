@@ -69,7 +69,8 @@ def doctor() -> None:
 
     findings = examine()
     for finding in findings:
-        typer.echo(f"{'ok  ' if finding.good else 'BAD '} {finding.part:16} {_indented(finding.fact)}")
+        mark = "WARN" if finding.lacking else "ok  " if finding.good else "BAD "
+        typer.echo(f"{mark} {finding.part:16} {_indented(finding.fact)}")
         if finding.fix:
             typer.echo(f"     {'':16} {_indented(finding.fix)}")
     if not all(finding.good for finding in findings):

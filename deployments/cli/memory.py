@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, TypeVar
@@ -12,6 +12,7 @@ from urllib.parse import quote
 import typer
 
 from deployments.cli import app
+from deployments.cli.given import whole_id
 from deployments.cli.output import Json, echo_json, local_time
 
 if TYPE_CHECKING:
@@ -23,10 +24,9 @@ T = TypeVar("T")
 commands = typer.Typer(help="What agents remember.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(commands, name="memory")
 
-MemoryId = Annotated[str, typer.Argument(metavar="ID", help="Id of a memory; see `c500 memory list`.")]
+MemoryId = Annotated[str, typer.Argument(metavar="ID", help="Id of a memory, or how it begins.")]
 Agent = Annotated[str | None, typer.Option(help="Only of this agent.")]
 User = Annotated[str | None, typer.Option(help="Only of this user.")]
-By = Annotated[str | None, typer.Option(help="Who decides; by default you.")]
 
 WIDTH = 100
 """Characters of a text in a list."""
@@ -63,7 +63,10 @@ def show(memory_id: MemoryId, as_json: Json = False) -> None:
     """Show a memory, where it came from, and why it was kept back."""
     from blocks.plain_text import plain
 
-    record = _with(lambda memory: memory.record(memory_id))
+    async def read(memory: "Memory") -> "MemoryRecord":
+        return await memory.record(await _whole(memory, memory_id))
+
+    record = _with(read)
     if as_json:
         echo_json(record)
         return
@@ -78,7 +81,6 @@ def add(
     user: Annotated[str | None, typer.Option(help="For which user; by default you.")] = None,
     kind: Annotated[str, typer.Option(help="preference, fact, decision, lesson or episode.")] = "fact",
     importance: Annotated[int, typer.Option(min=1, max=10, help="1 to 10.")] = 5,
-    by: By = None,
     as_json: Json = False,
 ) -> None:
     """Give an agent a memory; yours need no release."""
@@ -89,7 +91,7 @@ def add(
 
     find_agent(agent, settings().agents_dir)  # else nobody would ever read it
     whose = Namespace(agent=agent, user=login_name() if user is None else user)
-    person, told = by or login_name(), _kind(kind)
+    person, told = login_name(), _kind(kind)
     done = _with(
         lambda memory: memory.remember(
             whose, text, origin=Origin(tool=person), kind=told, importance=importance, by=person
@@ -99,17 +101,24 @@ def add(
 
 
 @commands.command("release")
-def release(memory_id: MemoryId, by: By = None, as_json: Json = False) -> None:
+def release(memory_id: MemoryId, as_json: Json = False) -> None:
     """Have a memory recalled that was kept back, archived or forgotten: you have read it and vouch for it."""
     from blocks.approvals import login_name
 
-    _tell(_with(lambda memory: memory.release(memory_id, by or login_name())), as_json=as_json)
+    async def released(memory: "Memory") -> "MemoryRecord":
+        return await memory.release(await _whole(memory, memory_id), login_name())
+
+    _tell(_with(released), as_json=as_json)
 
 
 @commands.command("split")
 def split(memory_id: MemoryId, as_json: Json = False) -> None:
     """Undo a merge of the last 30 days: the parts are recalled again."""
-    parts = _with(lambda memory: memory.split(memory_id))
+
+    async def apart(memory: "Memory") -> "Sequence[MemoryRecord]":
+        return await memory.split(await _whole(memory, memory_id))
+
+    parts = _with(apart)
     if as_json:
         echo_json(parts)
         return
@@ -130,6 +139,9 @@ def forget(
 
     if memory_id is not None and (agent or user):
         raise BadInput("a memory and an agent or user are named", fix="name one of the two", field="memory_id")
+    if memory_id is not None:
+        beginning = memory_id
+        memory_id = _with(lambda memory: _whole(memory, beginning))
     if not yes and not _agreed(memory_id, agent, user):
         raise typer.Exit(1)
     erased = _with(lambda memory: memory.erase(memory_id=memory_id, agent=agent, user=user))
@@ -215,6 +227,11 @@ def _with(work: "Callable[[Memory], Awaitable[T]]") -> T:
     return asyncio.run(run())
 
 
+async def _whole(memory: "Memory", beginning: str) -> str:
+    """The one id that begins so. Raises `BadInput` where several do."""
+    return whole_id(beginning, [one.memory_id async for one in memory.every() if one.memory_id.startswith(beginning)])
+
+
 def _states(text: str) -> "tuple[State, ...]":
     from blocks.errors import BadInput
     from blocks.memory import STATES
@@ -275,9 +292,13 @@ def _tell(record: "MemoryRecord", *, as_json: bool) -> None:
 
 def _told(erased: "Erased") -> str:
     if not erased.residue:
-        return f"{erased.memories} memories are gone"
+        return f"{_count(erased.memories)} gone"
     more = "another process uses the file, and traces are left in it until `c500 memory consolidate` clears them"
-    return f"{erased.memories} memories are gone; {more}"
+    return f"{_count(erased.memories)} gone; {more}"
+
+
+def _count(memories: int) -> str:
+    return "1 memory is" if memories == 1 else f"{memories} memories are"
 
 
 def _state(record: "MemoryRecord") -> str:

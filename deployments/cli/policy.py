@@ -39,12 +39,47 @@ def check(
         typer.echo(json.dumps({"ok": False, "problems": problems}, indent=2, ensure_ascii=False, default=str))
         raise typer.Exit(error.exit_code) from None
     rules, profiles = len(policy.content.rules), sorted(policy.profiles)
+    warnings = _warnings(policy)
     if as_json:
-        facts = {"ok": True, "version": policy.version, "rules": rules, "profiles": profiles}
+        facts = {
+            "ok": True,
+            "version": policy.version,
+            "rules": rules,
+            "profiles": profiles,
+            "warnings": warnings,
+        }
         typer.echo(json.dumps(facts, indent=2))
         return
     typer.echo(f"well written: {rules} rules with those that are shipped, profiles {', '.join(profiles)}")
     typer.echo(f"version {policy.version}")
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
+
+
+def _warnings(policy: "Policy") -> list[str]:
+    """Rules that name a tool which there is not: such a rule may protect nothing."""
+    from tempfile import TemporaryDirectory
+
+    from blocks.memory import Memory
+    from blocks.plain_text import plain
+    from blocks.policy import Policy
+    from blocks.redact import default_redactor
+    from blocks.settings import settings
+    from tasks.agents.registry import unknown_tools
+
+    with TemporaryDirectory() as empty:
+        memory = Memory(Path(empty) / "memory.db", default_redactor())
+        named = {rule.id: (*rule.tools, *rule.tools_except) for rule in policy.content.rules}
+        unknown = set(unknown_tools((name for names in named.values() for name in names), settings(), memory))
+        # What is shipped names tools, too, that only other versions or MCP servers have.
+        unknown -= {name for rule in Policy.read().content.rules for name in (*rule.tools, *rule.tools_except)}
+        memory.close()
+    return [
+        f"rule {plain(rule)} names {plain(name)!r}, which is no tool of C500; those of MCP servers begin with mcp_"
+        for rule, names in named.items()
+        for name in names
+        if name in unknown
+    ]
 
 
 @commands.command("profiles")
@@ -172,6 +207,11 @@ def _page(found: "Explained") -> list[str]:
         seen_by_others = ", others see its effect" if action.outside else ""
         lines.append(f"tool     {plain(action.tool)}, risk {action.risk}, {changes}{seen_by_others}")
         touched = action.touched
-        reached = {"reads": touched.reads, "writes": touched.writes, "hosts": touched.hosts, "runs": touched.argv or ()}
+        reached = {
+            "reads": touched.reads,
+            "writes": (*touched.writes, *touched.removes),
+            "hosts": touched.hosts,
+            "runs": touched.argv or (),
+        }
         lines += [f"{name:8} {plain(' '.join(places))}" for name, places in reached.items() if places]
     return [*lines, *(f"note     {plain(note)}" for note in found.notes)]

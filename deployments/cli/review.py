@@ -54,7 +54,8 @@ def list_all(
     for one in found:
         made = one.proposal
         facts = [made.review_id, f"{one.state:8}", f"until {made.expires_at.astimezone():%m-%d %H:%M}"]
-        typer.echo("  ".join([*facts, f"{plain(made.kind)}: {plain(made.title)} (by {plain(made.proposer)})"]))
+        by = f"(by {_agent(one)} for {plain(made.proposer)})"
+        typer.echo("  ".join([*facts, f"{plain(made.kind)}: {plain(made.title)} {by}"]))
     if not found:
         typer.echo("nothing waits", err=True)
 
@@ -94,6 +95,7 @@ def edit(
         Path | None, typer.Option(help="The changed content; - for standard input; without it, $EDITOR opens.")
     ] = None,
     reason: Reason = "",
+    allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Nothing at all may stay of it.")] = False,
     as_json: Json = False,
 ) -> None:
     """Change a proposal and approve it so. A text stays a text; other contents are edited as JSON."""
@@ -103,7 +105,7 @@ def edit(
     if text is None:
         typer.echo("not changed, so not answered", err=True)
         return
-    _tell(_edit(reviews, review, text, reason), as_json)
+    _tell(_edit(reviews, review, text, reason, allow_empty=allow_empty), as_json)
 
 
 def review_facts(review: "Review") -> dict[str, Any]:
@@ -127,6 +129,19 @@ def content_of(review: "Review", text: str) -> Any:
         raise BadInput(f"the content is no JSON: {error}", fix="correct it", field="content") from None
 
 
+def _agent(review: "Review") -> str:
+    """The agent that proposes, for people."""
+    from blocks.errors import StoreFailed
+    from blocks.plain_text import plain
+    from tasks.agents.runs import RunStore
+
+    try:
+        begun = RunStore(service_store()).begun(review.proposal.run_id)
+    except StoreFailed:  # a damaged record of its run hides no proposal
+        begun = None
+    return f"agent {plain(begun.definition.name)}" if begun else f"run {plain(review.proposal.run_id)}"
+
+
 def _reviews() -> "Reviews":
     from blocks.logs import configure_logs
     from blocks.reviews import open_reviews
@@ -136,7 +151,7 @@ def _reviews() -> "Reviews":
 
 
 def _found(reviews: "Reviews", review_id: str) -> "Review":
-    return reviews.read(whole_id(review_id, (one.proposal.review_id for one in reviews.pending())))
+    return reviews.read(whole_id(review_id, (one.proposal.review_id for one in reviews.every())))
 
 
 def _asked(reviews: "Reviews", review: "Review") -> bool:
@@ -175,7 +190,12 @@ def _reject(reviews: "Reviews", review: "Review", reason: str) -> "Review":
     return reviews.reject(review.proposal.review_id, reason=reason, **_who())
 
 
-def _edit(reviews: "Reviews", review: "Review", text: str, reason: str) -> "Review":
+def _edit(reviews: "Reviews", review: "Review", text: str, reason: str, *, allow_empty: bool = False) -> "Review":
+    from blocks.errors import BadInput
+
+    if not text.strip() and not allow_empty:
+        fix = "give the whole content; --allow-empty where nothing of it is to stay"
+        raise BadInput("the changed content is empty, and would be approved so", fix=fix, field="--file")
     seen, content = review.proposal.content_hash, content_of(review, text)
     return reviews.edit(review.proposal.review_id, seen=seen, content=content, reason=reason, **_who())
 
@@ -187,14 +207,19 @@ def _who() -> dict[str, Any]:
 
 
 def _in_editor(review: "Review") -> str | None:
-    """The content as somebody changed it in $EDITOR; None when it was not saved."""
+    """The content as somebody changed it in $EDITOR; None when it was not saved. Raises `BadInput`: no editor runs."""
     import click
 
+    from blocks.errors import BadInput
     from blocks.reviews.shown import text_of
 
     content = review.proposal.content
     before = text_of(content)
-    after = click.edit(before, extension=".txt" if isinstance(content, str) else ".json")
+    try:
+        after = click.edit(before, extension=".txt" if isinstance(content, str) else ".json")
+    except click.ClickException as error:
+        fix = "set EDITOR (or VISUAL, which goes before it) to an editor that is installed, or give --file"
+        raise BadInput(f"the editor does not work: {error.message}", fix=fix, field="EDITOR") from None
     # Editors end a file with a line break, which nobody has typed.
     return after if after is None or before.endswith("\n") else after.removesuffix("\n")
 
@@ -205,7 +230,8 @@ def _show(review: "Review") -> None:
 
     made = review.proposal
     typer.echo(f"{made.review_id}: {plain(made.kind)}: {plain(made.title)}, {review.state}")
-    typer.echo(f"proposed by {plain(made.proposer)} in run {plain(made.run_id)}, hash {made.content_hash[:12]}")
+    by = f"{_agent(review)} for {plain(made.proposer)}"
+    typer.echo(f"proposed by {by} in run {plain(made.run_id)}, hash {made.content_hash[:12]}")
     if review.answer:
         typer.echo(f"{review.state} by {plain(review.answer.by) or 'nobody'}: {plain(review.answer.reason)}")
     for line in difference(review):

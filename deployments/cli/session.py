@@ -33,10 +33,11 @@ def run_flow(start: Callable[[], Coroutine[Any, Any, R]], *, quiet: bool) -> R:
         os.environ.setdefault(name, value)
     console = Console(stderr=True, quiet=quiet or debug)
     with Display(console) as display, display.listening():
-        display.on_step("start Prefect", False)
+        step = "reach Prefect" if os.environ.get("PREFECT_API_URL") else "start Prefect"
+        display.on_step(step, False)
         with use_server():
             flow = start()
-            display.on_step("start Prefect", True)
+            display.on_step(step, True)
             return _ran(flow)
 
 

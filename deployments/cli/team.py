@@ -1,11 +1,12 @@
 """`c500 team`: have a team of agents work on a goal."""
 
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deployments.cli import app
+from deployments.cli import app, go_on_with
 from deployments.cli.agent_options import (
     ApprovalS,
     DryRun,
@@ -15,6 +16,7 @@ from deployments.cli.agent_options import (
     check_rules_and_accounts,
     folder_of,
     refuse_beside_resume,
+    warn_of_doubts,
 )
 from deployments.cli.given import made_of, text_or_stdin
 from deployments.cli.output import Json, echo_json
@@ -69,13 +71,16 @@ def team(
     )
     text, own = text_or_stdin(goal), _plan(plan)
     _check_before_start(text, agent, options, own, resume)
+    run_id = resume or token_hex(8)
+    go_on_with(f"run `c500 team --resume {run_id}`")
 
     from deployments.cli.session import run_flow
 
     def start() -> Any:
         from flows.team import run_team
 
-        return run_team(text, agent, own, options, run_id=resume)
+        typer.echo(f"team {run_id} begins", err=True)
+        return run_team(text, agent, own, options, run_id=run_id)
 
     result = run_flow(start, quiet=as_json)
     show(result, as_json=as_json)
@@ -108,8 +113,11 @@ def _check_before_start(
 
     if resume is None:
         drafted(settings(), "new", goal, agent, options, plan)
-    elif TeamStore(open_store(), checked_id(resume)).begun() is None:
-        raise NotFound(f"there is no team run {resume}", fix="see what lies in the store under agents/teams/")
+    else:
+        store = TeamStore(open_store(), checked_id(resume))
+        if store.begun() is None:
+            raise NotFound(f"there is no team run {resume}", fix="list runs with `c500 agents runs`", field="--resume")
+        warn_of_doubts([one.run_id for one in store.assignments()])
     check_rules_and_accounts(options.profile)
 
 

@@ -1,8 +1,9 @@
 """`c500 agent` and `c500 agents`: what is wrong is told before anything starts, and how a result is shown."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import yaml
 from click.testing import Result
 from typer.testing import CliRunner
 
-from blocks.errors import BadInput, EngineUnavailable, NotFound
+from blocks.effects import EffectLedger
+from blocks.errors import BadInput, EngineUnavailable, NotFound, StoreFailed
 from blocks.settings import settings
 from blocks.store import open_store
 from deployments.cli import agent as command
@@ -20,7 +22,10 @@ from tasks.agents.begin import begin
 from tasks.agents.opened import private_folder
 from tasks.agents.result import AgentOptions, AgentResult
 from tasks.agents.runs import RunStore
+from tasks.agents.team.team_store import TeamStore
 from tasks.agents.tools.mcp import FOLDER, pins_of
+from tests.deployments.test_cli_team import ended
+from tests.tasks.agents.team.making import begun_of
 
 assert command.commands
 
@@ -110,6 +115,61 @@ def test_what_is_wrong_is_told_before_anything_starts(
     failure = c500("agent", *arguments).exception
     assert isinstance(failure, error)
     assert named in str(failure)
+
+
+def test_an_effect_in_doubt_is_told_before_its_run_goes_on(ending: Any) -> None:
+    ending()
+    run_id, ledger = begun(), EffectLedger(settings().agents_home / "effects")
+
+    async def dies() -> None:
+        raise KeyboardInterrupt
+
+    for one in (run_id, "other"):
+        with pytest.raises(KeyboardInterrupt):
+            asyncio.run(ledger.once(f"{one}/call_1", dies))
+    told = c500("agent", "--resume", run_id).stderr
+    assert "warning: nobody knows whether r1/call_1 happened" in told
+    assert "c500 effects settle r1/call_1" in told and "c500 effects release r1/call_1" in told
+    assert "other" not in told
+
+
+def test_a_home_that_cannot_be_used_is_named(tmp_path: Path, ending: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ending()
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("AGENTS_HOME", str(tmp_path / "file"))
+    settings.cache_clear()
+    failure = c500("agent", "Look.").exception
+    assert isinstance(failure, StoreFailed)
+    assert failure.message.startswith(f"AGENTS_HOME is {tmp_path / 'file'}: ")
+
+
+def test_runs_of_agents_and_teams_are_listed_by_time_and_shown(tmp_path: Path) -> None:
+    files = open_store()
+    runs, team = RunStore(files), TeamStore(files, "t1")
+    run = begin(runs, settings(), "zz", "Look.", "operator", AgentOptions())
+    team.begin(begun_of("t1").model_copy(update={"started_at": run.started_at + timedelta(seconds=1)}))
+    begin(runs, settings(), "aa", "Look again.", "operator", AgentOptions())
+    later = runs.begun("aa")
+    assert later is not None
+    later = later.model_copy(update={"started_at": run.started_at + timedelta(seconds=2)})
+    files.put_bytes("agents/runs/aa/begun.json", later.model_dump_json().encode())
+    told = json.loads(c500("agents", "runs", "--json").stdout)
+    assert [(one["run_id"], one["kind"], one["status"]) for one in told] == [
+        ("zz", "agent", "open"), ("t1", "team", "open"), ("aa", "agent", "open")
+    ]  # fmt: skip
+    assert "t1  open" in c500("agents", "runs").stdout and "team of coordinator" in c500("agents", "runs").stdout
+    assert isinstance(c500("agents", "result", "t1").exception, NotFound)
+    team.end(ended("done"))
+    assert "All is well. [look]" in c500("agents", "result", "t1").stdout
+
+
+def test_a_model_that_no_account_has_is_told_by_the_check(agents: Path) -> None:
+    (agents / "mine.yaml").write_text("{description: d, role: r, model: huge}\n")
+    told = c500("agents", "check", "mine")
+    assert told.exit_code == 2
+    assert "has the model 'huge'" in told.stderr and "use one of m, or name a tier" in told.stderr
+    (agents / "mine.yaml").write_text("{description: d, role: r, model: m}\n")
+    assert c500("agents", "check", "mine").exit_code == 0
 
 
 def test_nothing_that_a_model_said_moves_the_cursor(ending: Any) -> None:

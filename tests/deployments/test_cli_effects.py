@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from blocks.redact import Redactor
 from blocks.settings import settings
 from blocks.store import open_store
 from deployments.cli import app, effects
+from tasks.agents.result import AgentResult
+from tasks.agents.runs import RunStore
 
 assert effects.commands
 
@@ -142,6 +145,29 @@ def test_who_says_that_it_did_not_happen_has_it_done(left: Effects, places: Audi
     assert left.again(EFFECT) == "had now"
     assert left.times == 1
     assert [one.outcome for one in said(places)] == ["released: it did not happen"]
+
+
+def test_what_was_not_done_is_not_promised_where_nothing_goes_on(left: Effects, places: AuditPlaces) -> None:
+    left.killed(f"{RUN}/call_2")
+    log = AuditLog(places.folder, open_key(places.key), Redactor())
+    told = {"run_id": RUN, "call_id": "call_1", "agent": "operator", "user": "ann", "tool": "pay"}
+    log.append(Entry(entry_id="3", phase="failed", outcome='{"error": {"code": "IN_DOUBT"}}', **told))
+    assert "does not happen by itself any more" in c500("release", EFFECT).stdout
+    done = AgentResult(
+        run_id=RUN, agent="operator", goal="Pay.", status="done", profile="development", ended_at=datetime.now(UTC)
+    )
+    RunStore(open_store()).end(done, [])
+    assert "its run has ended, so it does not happen" in c500("release", f"{RUN}/call_2").stdout
+
+
+def test_the_beginning_of_an_id_is_enough(left: Effects) -> None:
+    assert c500("settle", RUN[:6]).stdout == f"{EFFECT}: it happened\n"
+    assert "is had when its run goes on" in released_after_a_kill(left)
+
+
+def released_after_a_kill(left: Effects) -> str:
+    left.killed(f"{RUN}/call_2")
+    return c500("release", RUN[:6]).stdout
 
 
 @pytest.mark.parametrize("verb", ["settle", "release"])

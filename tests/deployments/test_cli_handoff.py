@@ -88,3 +88,11 @@ def test_it_is_shown_and_what_an_agent_wrote_moves_no_cursor(handoffs: HandOffs)
 def test_what_is_wrong_is_told(handoffs: HandOffs, arguments: tuple[str, ...], error: type[Exception]) -> None:
     give(handoffs)
     assert isinstance(c500(*arguments).exception, error)
+
+
+def test_the_beginning_of_an_id_is_enough_and_what_comes_after_is_told(handoffs: HandOffs) -> None:
+    give(handoffs, "r1-1234")
+    give(handoffs, "r2-1234")
+    assert "then go on with `c500 agent --resume r1`" in c500("show", "r1").output
+    assert c500("answer", "r1", "--answer", "Left.").exit_code == 0
+    assert handoffs.back("r1-1234") is not None

@@ -181,3 +181,16 @@ def test_what_cannot_be_asked_is_refused(arguments: list[str]) -> None:
 def test_explaining_leaves_nothing_behind() -> None:
     explained("write_file", '{"path": "a", "content": "b"}')
     assert list(settings().agents_home.iterdir()) == []
+
+
+def test_a_rule_that_names_no_tool_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(
+        "rules:\n  - {id: odd, verdict: forbid, reason: r, tools: [write_fil, write_file, 'git_*', mcp_tickets_add]}\n"
+    )
+    told = c500("check", str(file))
+    assert told.exit_code == 0
+    assert "rule odd names 'write_fil'" in told.stderr
+    assert told.stderr.count("warning") == 1
+    assert len(json.loads(c500("check", str(file), "--json").stdout)["warnings"]) == 1
+    assert "warning" not in c500("check").stderr

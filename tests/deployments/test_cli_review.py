@@ -14,7 +14,12 @@ from blocks.approvals import login_name
 from blocks.approvals.refusals import ApprovalClosed, OwnRequest
 from blocks.errors import BadInput
 from blocks.reviews import Proposal, Reviews, open_reviews
+from blocks.settings import settings
+from blocks.store import open_store
 from deployments.cli import app, review
+from tasks.agents.begin import begin
+from tasks.agents.result import AgentOptions
+from tasks.agents.runs import RunStore
 
 assert review.commands
 
@@ -125,3 +130,44 @@ def test_an_editor_that_saves_nothing_answers_nothing(
 
 def test_own_proposals_are_not_approved(propose: Callable[..., str]) -> None:
     assert isinstance(c500("approve", propose(proposer=login_name())).exception, OwnRequest)
+
+
+def test_nothing_is_approved_that_is_empty_unless_that_is_wanted(
+    tmp_path: Path, reviews: Reviews, propose: Callable[..., str], editor: Path
+) -> None:
+    one, empty = propose(), tmp_path / "empty"
+    empty.write_text("")
+    editor.write_text("")
+    for given in (("--file", str(empty)), ()):
+        failure = c500("edit", one, *given).exception
+        assert isinstance(failure, BadInput)
+        assert "--allow-empty" in failure.fix
+    assert reviews.read(one).state == "pending"
+    assert c500("edit", one, "--file", str(empty), "--allow-empty").exit_code == 0
+    assert reviews.read(one).state == "edited"
+
+
+def test_an_editor_that_does_not_work_is_named(propose: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", "/no/such/editor")
+    failure = c500("edit", propose()).exception
+    assert isinstance(failure, BadInput)
+    assert "set EDITOR" in failure.fix
+
+
+def test_a_file_that_is_not_there_is_said_so(propose: Callable[..., str]) -> None:
+    failure = c500("edit", propose(), "--file", "none.txt").exception
+    assert isinstance(failure, BadInput)
+    assert failure.message == "there is no file none.txt"
+
+
+def test_an_answered_one_is_found_by_how_its_id_begins(propose: Callable[..., str]) -> None:
+    one = propose()
+    c500("approve", one)
+    assert f"{one}: email" in c500("show", one[:6]).stdout
+
+
+def test_the_agent_that_proposes_is_listed(propose: Callable[..., str]) -> None:
+    begin(RunStore(open_store()), settings(), "r1", "Write.", "operator", AgentOptions())
+    propose(run_id="r1")
+    assert "(by agent operator for writer)" in c500("list").stdout

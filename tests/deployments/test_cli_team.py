@@ -1,6 +1,8 @@
 """`c500 team`: what is wrong is told before anything starts, and how a result is shown."""
 
+import asyncio
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,16 @@ import yaml
 from click.testing import Result
 from typer.testing import CliRunner
 
+from blocks.effects import EffectLedger
 from blocks.errors import BadInput, NotFound
 from blocks.settings import settings
+from blocks.store import open_store
 from deployments.cli import app, session
 from deployments.cli import team as command
 from tasks.agents.team.result import Finding, TaskOutcome, TeamAnswer, TeamResult, TeamStatus
+from tasks.agents.team.team_store import Assignment, TeamStore
 from tests.flows.teaming import task, write_agents
-from tests.tasks.agents.team.making import STARTED, plan_of
+from tests.tasks.agents.team.making import STARTED, begun_of, plan_of
 
 assert command.EXIT
 
@@ -98,6 +103,29 @@ def test_the_answer_is_shown_and_what_waits_for_the_user(started: list[Any]) -> 
     assert "All is well. [look]" in told.output
     assert "ask waits for you: c500 handoff show r1-1" in told.output
     assert started == [False]
+
+
+def test_its_id_is_told_at_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(start: Callable[[], Any], *, quiet: bool) -> TeamResult:
+        start().close()
+        return ended("done")
+
+    monkeypatch.setattr(session, "run_flow", run)
+    told = c500("Look.")
+    assert re.search(r"^team [0-9a-f]{16} begins$", told.stderr, re.MULTILINE)
+
+
+def test_effects_in_doubt_of_its_agents_are_told_before_it_goes_on() -> None:
+    store, ledger = TeamStore(open_store(), "t1"), EffectLedger(settings().agents_home / "effects")
+    store.begin(begun_of("t1"))
+    store.put("assignments/look", Assignment(task_id="look", run_id="r7", goal="Look.", budget_usd=None))
+
+    async def dies() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(ledger.once("r7/call_1", dies))
+    assert "c500 effects settle r7/call_1" in c500("--resume", "t1").stderr
 
 
 def test_programs_get_json_and_a_plan_of_ones_own_may_be_json(tmp_path: Path) -> None:
