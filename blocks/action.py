@@ -24,6 +24,7 @@ class Touched(Frozen):
     Attributes:
         reads: Real, absolute paths that are read.
         writes: Real, absolute paths that are written, moved or deleted.
+        removes: Absolute paths that are moved or deleted themselves: of a link the link, not what it leads to.
         hosts: `host:port` that are connected to, in lower case and IDNA form.
         argv: The program and its arguments, where one is run.
         size_bytes: What is written or sent, where that is known.
@@ -31,6 +32,7 @@ class Touched(Frozen):
 
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    removes: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     argv: tuple[str, ...] | None = None
     size_bytes: int | None = None

@@ -17,12 +17,21 @@ FIRST_BROKEN_FASTAPI = (0, 151)
 
 
 class Finding(Frozen):
-    """What was found about one part of the system."""
+    """What was found about one part of the system.
+
+    Attributes:
+        part: Which.
+        good: Whether it is as it should be.
+        fact: What was found.
+        fix: What to do, where something is to be done.
+        lacking: Whether something is absent that all else works without.
+    """
 
     part: str
     good: bool
     fact: str
     fix: str = ""
+    lacking: bool = False
 
 
 def examine() -> list[Finding]:
@@ -35,6 +44,8 @@ def examine() -> list[Finding]:
 def _run(part: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(part=part, good=True, fact=check())
+    except agent_checks.Lacking as error:
+        return Finding(part=part, good=True, fact=error.message, fix=error.fix, lacking=True)
     except C500Error as error:
         return Finding(part=part, good=False, fact=error.message, fix=error.fix)
     except (OSError, ImportError) as error:
@@ -137,7 +148,7 @@ def _accounts() -> str:
         accounts = read_accounts(file).accounts
     except NotFound:
         return "none: no request goes to LLM accounts"
-    return f"{len(accounts)} in {file}"
+    return f"{len(accounts)} account{'' if len(accounts) == 1 else 's'} in {file}"
 
 
 def _prefect() -> str:

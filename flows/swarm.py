@@ -7,6 +7,7 @@ from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.runtime import flow_run
 
+from blocks.accounts.booked import booked
 from blocks.accounts.open import open_pool
 from blocks.accounts.pool import Pool
 from blocks.accounts.routes import check_choice
@@ -15,7 +16,6 @@ from flows.names import name_of_source
 from flows.running import job_run
 from flows.spread import end_shards, work_in_workers
 from tasks.swarm.attend import attended
-from tasks.swarm.booked import booked
 from tasks.swarm.estimate import ASSUMED_LATENCY_S, estimate_step
 from tasks.swarm.halted import halted
 from tasks.swarm.job import SwarmJob, swarm_job

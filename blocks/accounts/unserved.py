@@ -1,6 +1,7 @@
 """Why a call got no answer, as a typed error."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from blocks.accounts.account import MONEY, USD_UNIT
 from blocks.accounts.attempt import Attempt
@@ -34,6 +35,8 @@ BUDGETS = {*MONEY, "tokens"}
 """Last parts of limits' keys that are budgets: what they have used does not come back within minutes."""
 
 
+FAR_S = 600.0
+
 PURSES = ("agent/", "dispatch/")
 
 
@@ -53,7 +56,7 @@ def unserved(refusal: Refusal, attempt: Attempt, groups: Sequence[Sequence[Plan]
             f"no account works for the moment: {', '.join(accounts)}", fix="see c500 accounts check", accounts=accounts
         )
     has_budget = any(key.rsplit("/", 1)[-1] in BUDGETS for key in refusal.keys)
-    when = "there will be none" if refusal.wait_s is None else f"there may be some in {refusal.wait_s:.0f} s"
+    when = "there will be none" if refusal.wait_s is None else f"there may be some {_when(refusal.wait_s)}"
     return (BudgetExceeded if has_budget else LimitReached)(
         f"{', '.join(refusal.keys)} leaves no room; {when}{_needed(groups) if has_budget else ''}",
         fix=_raise(refusal.keys) if has_budget else "try again later, add accounts, or ask for less",
@@ -66,7 +69,20 @@ def unserved(refusal: Refusal, attempt: Attempt, groups: Sequence[Sequence[Plan]
 def _needed(groups: Sequence[Sequence[Plan]]) -> str:
     """What a call has to have in reserve: with the longest answer that it may get."""
     costs = [plan.cost_units for group in groups for plan in group if plan.cost_units is not None]
-    return f"; a call may cost ${min(costs) / USD_UNIT:.4f}, less with a smaller output limit" if costs else ""
+    if not costs:
+        return ""
+    return (
+        f"; a call may cost ${min(costs) / USD_UNIT:.6f}, less with a smaller output limit (of an agent "
+        "`limits.output_tokens`)"
+    )
+
+
+def _when(wait_s: float) -> str:
+    """When room is again, for people: what is far off by the clock."""
+    if wait_s < FAR_S:
+        return f"in {wait_s:.0f} s"
+    begun_minute = timedelta(seconds=wait_s + 59)
+    return f"from {datetime.now(UTC) + begun_minute:%Y-%m-%d %H:%M} UTC"
 
 
 def _raise(keys: Sequence[str]) -> str:

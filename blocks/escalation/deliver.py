@@ -46,12 +46,31 @@ async def deliver(channel: SecretStr, subject: str, body: str) -> None:
         raise _undelivered(f"it could not be sent: {type(error).__name__}") from None
 
 
-async def _by_apprise(address: str, subject: str, body: str) -> None:
-    from apprise import Apprise, NotifyFormat
+def check_channel(channel: SecretStr) -> None:
+    """Look whether a message could be sent over a channel; a block of Prefect is taken as it is, since it lies there.
 
-    sender: Any = Apprise()  # its types are incomplete
+    Raises:
+        Undelivered: there is no such kind of address, or its variable is not set.
+    """
+    address = channel.get_secret_value()
+    if not address.startswith(BLOCK):
+        _sender(_resolved(address))
+
+
+def _sender(address: str) -> Any:
+    """Who sends to an address; its types are incomplete. Raises `Undelivered`."""
+    from apprise import Apprise
+
+    sender: Any = Apprise()
     if not sender.add(address):
         raise _undelivered("Apprise does not know such an address")
+    return sender
+
+
+async def _by_apprise(address: str, subject: str, body: str) -> None:
+    from apprise import NotifyFormat
+
+    sender = _sender(address)
     if not await sender.async_notify(body=body, title=subject, body_format=NotifyFormat.TEXT):
         raise _undelivered("the other side refused it, or was not reached")
 

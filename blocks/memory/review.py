@@ -139,4 +139,4 @@ def _parts(database: Connection, memory_id: str) -> list[Row]:
 
 def _check_named(by: str) -> None:
     if not by.strip():
-        raise BadInput("it is not said who decides", fix="name a person: --by ann", field="by")
+        raise BadInput("it is not said who decides", fix="name a person", field="by")

@@ -59,7 +59,7 @@ class Facts:
             _check_command(self.argv, workspace)
         program = self.argv[0] if self.argv and _is_of_the_system(self.argv[0]) else None
         self.reads = tuple(_path(path) for path in action.touched.reads if path != program)
-        self.writes = tuple(_path(path) for path in action.touched.writes)
+        self.writes = (*map(_path, action.touched.writes), *map(_own, action.touched.removes))
         self.hosts = tuple(_host(place) for place in action.touched.hosts)
         self.commands = () if self.argv is None else _commands(self.argv)
 
@@ -134,6 +134,12 @@ def _path(path: str) -> Seen:
     if not path.startswith("/") or CONTROL.search(path):
         raise Refused("malformed", f"{ascii(path)[:200]} is no absolute path")
     return seen(path)
+
+
+def _own(path: str) -> Seen:
+    """A path whose last name is not followed where it is a link."""
+    folder, _, name = _path(path).given.rstrip("/").rpartition("/")
+    return Seen(path, f"{seen(folder or '/').real.rstrip('/')}/{name}")
 
 
 def _host(place: str) -> Host:

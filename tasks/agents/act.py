@@ -14,6 +14,7 @@ from pydantic_ai.usage import UsageLimits
 
 from blocks.errors import BudgetExceeded, C500Error, EngineFailed, LimitReached, Stopped
 from tasks.agents.agent import agent_of
+from tasks.agents.doubts import ways_out
 from tasks.agents.opened import Opened, opened
 from tasks.agents.result import AgentResult, AgentTrouble, AgentUsage, Status
 from tasks.agents.runs import Begun
@@ -131,12 +132,19 @@ def result_of(work: Opened, run: Begun, acted: Acted) -> AgentResult:
         dry_run=work.dry_run,
         refused=tuple(tally.refused),
         would_change=tuple(tally.would_change),
-        notices=tuple(map(work.place.redactor.text, work.notices)),
+        notices=tuple(map(work.place.redactor.text, (*work.notices, *_doubts(work)))),
         labels=tuple(sorted(work.labels)),
         trouble=trouble,
         usage=usage,
         ended_at=datetime.now(UTC),
     )
+
+
+def _doubts(work: Opened) -> list[str]:
+    return [
+        f"nobody knows whether {tool} happened, and the agent was told so: {ways_out(effect_id)}"
+        for effect_id, tool in work.tally.in_doubt.items()
+    ]
 
 
 def _status(error: C500Error | None) -> Status:

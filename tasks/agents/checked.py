@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from blocks.accounts.file import read_accounts
 from blocks.errors import C500Error, NotFound
 from blocks.memory import Memory
 from blocks.policy.open import open_policy
@@ -50,6 +51,7 @@ def _troubles(definition: AgentDefinition, chosen: Settings) -> Iterator[C500Err
             lambda: context_pins((one for one in definition.context if ":" not in one), Workspace(folder), workspace),
             lambda: open_policy().with_rules(definition.rules, f"agent {definition.name}"),
             lambda: _specialists(definition, chosen),
+            lambda: _model(definition, chosen),
         ]
         for check in checks:
             try:
@@ -57,6 +59,20 @@ def _troubles(definition: AgentDefinition, chosen: Settings) -> Iterator[C500Err
             except C500Error as error:
                 yield error
         memory.close()
+
+
+def _model(definition: AgentDefinition, chosen: Settings) -> None:
+    """Refuse a model that no account has. Where there are no accounts at all, that is another matter."""
+    file = chosen.accounts_file.expanduser()
+    if definition.model is None or not file.exists():
+        return
+    known = {name for account in read_accounts(file).accounts for name in account.models}
+    if definition.model not in known:
+        raise NotFound(
+            f"no account of {file} has the model {definition.model!r}",
+            fix=f"use one of {', '.join(sorted(known))}, or name a tier instead",
+            field="model",
+        )
 
 
 def _specialists(definition: AgentDefinition, chosen: Settings) -> None:

@@ -1,6 +1,7 @@
 """What a run of an agent works with, opened together and found by the run's id."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks.action import Label
+from blocks.errors import StoreFailed
 from tasks.agents.definition import AgentDefinition
 from tasks.agents.guarded import GuardedRun
 from tasks.agents.kept import Kept
@@ -41,6 +43,7 @@ class Tally:
         completion_tokens: Answered.
         cost_usd: Dollars, as far as prices are known.
         refused: Tool calls that were not made, as `tool: reason`.
+        in_doubt: Calls of which the agent was told that nobody knows whether they happened: the tool by its effect.
         would_change: What a dry run did not do, as `tool: what it would have done`.
     """
 
@@ -51,6 +54,7 @@ class Tally:
     cost_usd: float = 0.0
     refused: list[str] = field(default_factory=list[str])
     would_change: list[str] = field(default_factory=list[str])
+    in_doubt: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(kw_only=True)
@@ -190,10 +194,27 @@ def work_of(run_id: str) -> Opened:
 
 
 def private_folder(home: Path, *parts: str) -> Path:
-    """A folder that only its owner may enter; made when missing, as are those above it from `home` on."""
+    """A folder that only its owner may enter; made when missing, as are those above it from `home` on.
+
+    Raises:
+        StoreFailed: it cannot be made.
+    """
     folder = home.expanduser()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for part in parts:
-        folder /= part
-        folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for part in parts:
+            folder /= part
+            folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise _unusable(home, f"{folder} cannot be made a folder: {error.strerror}") from error
     return folder
+
+
+def check_home(home: Path) -> None:
+    """Refuse an AGENTS_HOME in which nothing can be kept. Raises `StoreFailed`."""
+    if not os.access(private_folder(home), os.R_OK | os.W_OK | os.X_OK):
+        raise _unusable(home, "it may not be read or written by who runs this")
+
+
+def _unusable(home: Path, why: str) -> StoreFailed:
+    return StoreFailed(f"AGENTS_HOME is {home}: {why}", fix="set it to a folder that you may write to")

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_ai.exceptions import AgentRunError
 
 from blocks.action import hash_of
-from blocks.errors import BadInput, C500Error, EngineFailed, Stopped, TimedOut
+from blocks.effects import InDoubt
+from blocks.errors import BadInput, C500Error, EngineFailed, Stopped, TimedOut, Unsupported
 from tasks.agents.folded import as_text
 from tasks.agents.opened import Opened
 from tasks.agents.tool import Call, Tool
@@ -107,9 +108,21 @@ def note_outcome(work: Opened, tool: Tool[Any], call_id: str, arguments: dict[st
     facts = facts_of(tool, call_id, arguments)
     if isinstance(result, dict) and "error" in result:
         work.note("failed", f"{call_id}/failed", **facts, outcome=as_text(result)[:SHOWN_IN_AUDIT])  # pyright: ignore[reportUnknownArgumentType]
+        _tell_user(work, tool, call_id, result["error"])
         return
     details = {"result_sha256": hash_of(tool.name, result)}
     work.note("done", f"{call_id}/done", **facts, outcome=as_text(result)[:SHOWN_IN_AUDIT], details=details)
+
+
+def _tell_user(work: Opened, tool: Tool[Any], call_id: str, error: Any) -> None:
+    """Keep for the run's result what its user should know of a call that failed."""
+    match error:
+        case {"code": InDoubt.code}:
+            work.tally.in_doubt[work.call(call_id).effect_id] = tool.name
+        case {"code": Unsupported.code, "message": str(message)}:
+            work.tally.refused.append(f"{tool.name}: {message}")
+        case _:
+            pass
 
 
 def facts_of(tool: Tool[Any], call_id: str, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,22 @@ def built_in(
     return {tool.name: tool for tool in found}
 
 
+def unknown_tools(patterns: Iterable[str], chosen: Settings, remembered: Memory) -> list[str]:
+    """Those of some patterns that name no tool of ours, and none of an MCP server: of these nothing is known here.
+
+    Args:
+        patterns: Names, with `*` for any characters.
+        chosen: The settings.
+        remembered: A memory, which is not looked at.
+
+    Raises:
+        BadInput: DATABASES_FILE is wrong.
+    """
+    known = {*built_in(chosen, lambda _host: False, remembered), *CONFIGURED}
+    named = dict.fromkeys(one for one in patterns if not one.startswith("mcp_"))
+    return [one for one in named if not any(fnmatchcase(name, one) for name in known)]
+
+
 def clusters_of(chosen: Settings) -> clusters.Clusters:
     """What the settings let agents look after."""
     return clusters.Clusters(

@@ -61,9 +61,9 @@ class AgentResult(Frozen):
         session: Its conversation, for further runs.
         profile: The autonomy profile.
         dry_run: Whether nothing was changed.
-        refused: Tool calls that were not permitted, as `tool: reason`.
+        refused: Tool calls that were not permitted, or that nothing on the machine can make, as `tool: reason`.
         would_change: What a dry run would have changed, as `tool: what it would have done`.
-        notices: What else the user should know, as which tools it had to do without.
+        notices: What else the user should know: which tools it had to do without, which effects are in doubt.
         labels: What the run has seen; whoever uses its output has seen it too.
         trouble: Why it did not end well.
         usage: What it took.

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from blocks.effects import EffectLedger
+from blocks.errors import Unsupported
 from blocks.settings import settings
 from blocks.store import open_store
 from deployments.simulator.dialects import openai
-from tasks.agents import registry
+from tasks.agents import registry, working
 from tasks.agents.runs import RUNS
 from tests.fakes.llm.agent_model import agent_model, results_in
 from tests.flows.test_agent import RISKY, accounts, act, answered, audit, workspace
@@ -121,6 +122,18 @@ async def test_a_tool_that_breaks_ends_no_run_and_tells_no_secret(
     assert SECRET not in told
     in_doubt = EffectLedger(settings().agents_home / "effects").begun()
     assert len(in_doubt) == (turn is WRITE)  # whether it happened is for a person to say
+
+
+async def test_what_nothing_on_the_machine_can_do_is_in_the_result(
+    accounts: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without(*_: Any, **__: Any) -> Any:
+        raise Unsupported("no user namespaces", fix="allow them")
+
+    monkeypatch.setattr(working, "open_sandbox", without)
+    with agent_model(accounts, [("search_files", {"pattern": "pump"})], "I could not."):
+        result = await act(workspace)
+    assert result.refused == ("search_files: no user namespaces",)
 
 
 async def test_an_answer_that_was_cut_is_not_passed_off_as_whole(

@@ -185,7 +185,10 @@ def test_a_killed_run_goes_on(runner: Runner, place: Path, moment: str, number: 
     assert asked == MODEL_CALLS + (moment == "model-after")  # an answer that was not stored is asked for again
     assert asyncio.run(spent_usd()) == pytest.approx(charged_usd)
     assert [tool for tool, verdict, _ in decided() if verdict == "allow"] == ["read_file", *["append_line"] * APPENDS]
+    told = [one for one in ended["result"]["notices"] if "nobody knows whether append_line happened" in one]
+    assert len(told) == in_doubt
     if in_doubt:
+        assert "c500 effects settle" in told[0]
         assert json.dumps(said(open_store())).count('"IN_DOUBT"') == 1
     else:
         assert said(open_store()) == unkilled(runner, place)

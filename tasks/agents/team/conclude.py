@@ -31,7 +31,7 @@ async def result_of(work: TeamWork, answered: Answered, planning: AgentUsage) ->
         plan=_without_secrets(work.plan, redact),
         messages=await work.messages.all(),
         notices=tuple(work.notices),
-        trouble=_trouble(outcomes) or (trouble_of(work.stopped) if work.stopped else None),
+        trouble=trouble_of(work.stopped) if work.stopped else _trouble(outcomes),
         usage=usage_sum(planning, answered.usage, *(one.usage for one in outcomes)),
         ended_at=datetime.now(UTC),
     )

@@ -14,6 +14,7 @@ from tasks.agents.team.order import delay_s, in_order
 from tasks.agents.team.plan import TeamTask, before
 from tasks.agents.team.prompts import Given, task_prompt
 from tasks.agents.team.result import TaskOutcome, TaskState, agent_options, outcome_of
+from tasks.agents.team.spent import spent_by
 from tasks.agents.team.team_store import Assignment
 from tasks.agents.team.team_work import TeamWork, trouble_of
 
@@ -146,13 +147,20 @@ async def _by_agent(work: TeamWork, task: TeamTask, assignment: Assignment, ends
     except TimeoutError:
         if not guard.expired():
             raise
-        return work.without_result(task, "limited", trouble_of(work.shares.timed_out()), assignment.run_id)
+        return await _cut_off(work, task, "limited", work.shares.timed_out())
     except Stopped as error:
-        return work.without_result(task, "stopped", trouble_of(error), assignment.run_id)
+        # Where the team was stopped, the agents' own switches are the team's, and nothing that a person would clear.
+        return await _cut_off(work, task, "stopped", work.stopped or error)
     except C500Error as error:
-        return work.without_result(task, "failed", trouble_of(error), assignment.run_id)
+        return await _cut_off(work, task, "failed", error)
     outcome = outcome_of(task.id, result)
     return await _waiting(work, outcome) if outcome.state == "handed_off" else outcome
+
+
+async def _cut_off(work: TeamWork, task: TeamTask, state: TaskState, error: C500Error) -> TaskOutcome:
+    """The outcome of a run that ended without a result; what it has cost is cost all the same."""
+    outcome = work.without_result(task, state, trouble_of(error), work.run_of(task))
+    return outcome.model_copy(update={"usage": await spent_by(work.run_of(task))})
 
 
 async def _waiting(work: TeamWork, outcome: TaskOutcome) -> TaskOutcome:

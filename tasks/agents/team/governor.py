@@ -84,6 +84,8 @@ class Governor:
             return decision
         opinion = await self.opinion(work, tool, arguments)
         heard = narrowed(decision, Decision(verdict=opinion.verdict, rule=RULE, reason=opinion.reason))
+        if opinion.verdict == "allow":  # what it says is written down with the decision, as where it narrows
+            heard = decision.model_copy(update={"reason": f"governor: allow ({opinion.reason}); {decision.reason}"})
         return heard if work.attended else unattended(heard)
 
     def concerns(self, tool: Tool[Any]) -> bool:

@@ -38,7 +38,7 @@ def plan_markdown(plan: TeamPlan, states: Mapping[str, str], outcomes: Mapping[s
             str(task.intent or ""),
             MARKS[states.get(task.id, "waiting")] + why,
             (outcome.run_id or outcome.shared_with or "") if outcome else "",
-            f"${outcome.usage.cost_usd:.4f}" if outcome else "",
+            f"${outcome.usage.cost_usd:.6f}" if outcome else "",
         ]
         lines.append(f"| {' | '.join(map(_cell, cells))} |")
     return "\n".join(lines) + "\n"

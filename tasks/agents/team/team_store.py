@@ -103,6 +103,12 @@ class TeamStore:
         self.put(f"outcomes/{outcome.task_id}", outcome)
         return outcome
 
+    def assignments(self) -> list[Assignment]:
+        """What specialists were given so far. Raises `StoreFailed`."""
+        keys = self._files.list(f"{self.folder}/assignments/")
+        names = [key.removeprefix(f"{self.folder}/").removesuffix(".json") for key in keys]
+        return [found for name in names if (found := self.find(Assignment, name)) is not None]
+
     def result(self) -> TeamResult | None:
         """What came of the run; None while it is not over."""
         return self.find(TeamResult, "result")

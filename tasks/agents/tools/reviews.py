@@ -28,7 +28,8 @@ class Propose(BaseModel):
     title: Annotated[str, Field(min_length=1, max_length=200, description="One line for the person who reads it")]
     content: Annotated[str, Field(min_length=1, max_length=200_000, description="The whole text")]
     previous: Annotated[
-        str | None, Field(max_length=4096, description="File of the workspace that it would replace, to compare with")
+        str | None,
+        Field(max_length=4096, description="Path of the file of the workspace that it would replace, to compare with"),
     ] = None
 
 
@@ -54,7 +55,7 @@ async def propose(arguments: Propose, call: Call) -> dict[str, Any]:
     now = datetime.now(UTC)
     before = None
     if arguments.previous is not None:
-        before = await in_thread(_shown, arguments.previous, call)
+        before = await in_thread(_before, arguments.previous, call)
     proposal = Proposal.of(
         kind=arguments.kind,
         title=call.place.redactor.text(arguments.title),
@@ -137,6 +138,15 @@ def _begun_by(call: Call) -> str | None:
         return work_of(call.run_id).begun_by
     except KeyError:
         return None
+
+
+def _before(previous: str, call: Call) -> str:
+    """The file that would be replaced. Raises `NotFound`: there is none."""
+    try:
+        return _shown(previous, call)
+    except NotFound as error:
+        fix = "give the path of a file of the workspace, not its content; leave previous out for a new file"
+        raise NotFound(f"previous: {error.message}", fix=fix, field="previous") from error
 
 
 def _shown(path: str, call: Call) -> str:

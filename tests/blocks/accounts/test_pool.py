@@ -1,6 +1,7 @@
 """The pool against simulated providers over real HTTP."""
 
 import asyncio
+import re
 from collections import Counter
 
 import pytest
@@ -120,6 +121,19 @@ async def test_limits_without_room_before_the_deadline_are_named(simulate, open_
     with pytest.raises(LimitReached, match="account/one/rpm") as error:
         await pool.complete(asked("second"), Caller(deadline_s=2))
     assert 50 < error.value.details["retry_after_s"] <= 61
+
+
+async def test_a_spent_budget_says_when_there_is_room_again_and_what_needs_less(simulate, open_pool: OpenPool) -> None:
+    priced = Model(price=Price(input_usd=0, output_usd=4.0), max_output_tokens=20)
+    simulator = simulate([account("one", models={"small": priced})], answer_tokens=20)
+    pool = await open_pool(simulator, budgets=Budgets(everyone=Quota(usd_per_day=20 * 4.0 / 1e6)))
+    await pool.complete(asked("first"))
+    with pytest.raises(BudgetExceeded) as error:
+        await pool.complete(asked("second"), Caller(deadline_s=1))
+    # The day ends at midnight; in its last ten minutes they are counted.
+    assert re.search(r"from \d{4}-\d\d-\d\d 00:00 UTC|in \d+ s", error.value.message)
+    assert "a call may cost $0.000080" in error.value.message
+    assert "limits.output_tokens" in error.value.message
 
 
 async def test_a_request_that_fits_no_model_says_by_how_much(simulate, open_pool: OpenPool) -> None:

@@ -21,6 +21,23 @@ def verdicts(workspace: Path, folder: Path, **action: Any) -> tuple[str, ...]:
     return tuple(rules.decide(given, profile, now=NOW, attended=True).verdict for profile in PROFILES)
 
 
+def test_a_link_is_deleted_as_what_it_is_wherever_it_leads(tmp_path: Path) -> None:
+    workspace, outside = tmp_path.resolve() / "ws", tmp_path.resolve() / "outside"
+    for one in (workspace, outside):
+        one.mkdir()
+    (workspace / "link").symlink_to("/etc/passwd")
+    (workspace / "folder").symlink_to("/etc")
+
+    def decided(**touched: Any) -> str:
+        action = {"tool": "delete_file", "reversible": True, "touched": Touched(**touched)}
+        return verdicts(workspace, outside, **action)[0]
+
+    assert decided(removes=(f"{workspace}/link",)) == "notify"
+    assert decided(writes=(f"{workspace}/link",)) == "deny"
+    assert decided(removes=(f"{workspace}/folder/passwd",)) == "deny"
+    assert decided(removes=("/etc",)) == "deny"
+
+
 @pytest.mark.parametrize(
     ("action", "expected"),
     [

@@ -31,7 +31,7 @@ class RestoreFile(Frozen):
 
 
 def _deletes(arguments: DeleteFile, place: Place) -> Touched:
-    return Touched(writes=(str(place.workspace.own_path(arguments.path)),))
+    return Touched(removes=(str(place.workspace.own_path(arguments.path)),))
 
 
 async def _delete(arguments: DeleteFile, call: Call) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from blocks.errors import C500Error, EngineFailed, EngineUnavailable, TimedOut
 from blocks.plain_text import cut, visible
 from blocks.secret_reference import secret_at
+from tasks.agents.tools.mcp import leash
 from tasks.agents.tools.mcp.file import McpServer
 from tasks.agents.tools.programs import PATH
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 MOST_PAGES = 20
 MOST_LOG_BYTES = 1_000_000
 """A server's log that is longer is begun anew at its next start."""
+
+MOST_LAST_BYTES = 4000
+"""Of a log that are looked at for its last line."""
 
 
 class McpConnection:
@@ -41,6 +46,7 @@ class McpConnection:
         self._holder: asyncio.Task[None] | None = None
         self._end = asyncio.Event()
         self._client: mcp.Client | None = None
+        self._log_begins = 0
 
     async def tools(self) -> "list[mcp.Tool]":
         """What it says of its tools.
@@ -84,7 +90,7 @@ class McpConnection:
             with self._told("did not start"):
                 self._client = await (opened if opened.done() else self._holder)
             if self._client is None:
-                raise self._gone()
+                raise self._gone("did not start")
             return self._client
 
     async def _closed(self) -> None:
@@ -139,9 +145,11 @@ class McpConnection:
         own = {"HOME": str(home), "PATH": PATH, "LANG": "C.UTF-8", "SHELL": "/bin/sh", "TERM": "dumb"}
         names = dict.fromkeys(("USER", "LOGNAME"), "agent")
         secrets = await self._secrets(self.server.secret_env, "secret_env")
+        # A run that is killed must not leave a server behind that ends what is by then in doubt.
+        leashed = ["-I", "-S", leash.__file__, str(os.getpid()), *self.server.command]
         parameters = StdioServerParameters(
-            command=self.server.command[0],
-            args=list(self.server.command[1:]),
+            command=sys.executable,
+            args=leashed,
             env={**own, **names, **self.server.env, **secrets},
             cwd=home,
             encoding_error_handler="replace",
@@ -157,7 +165,18 @@ class McpConnection:
         mode = os.O_TRUNC if is_long else os.O_APPEND
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | mode, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as log:
+            self._log_begins = os.fstat(descriptor).st_size
             yield log
+
+    def _last_words(self) -> str:
+        """The last line that the program wrote beside its answers since it was started; empty for none."""
+        path = self._state / f"{self.name}.log"
+        if self.server.url is not None or not path.exists():
+            return ""
+        with path.open("rb") as log:
+            log.seek(max(self._log_begins, path.stat().st_size - MOST_LAST_BYTES))
+            lines = log.read().decode("utf-8", "replace").split("\n")
+        return next((cut(visible(line.strip()), 300) for line in reversed(lines) if line.strip()), "")
 
     async def _secrets(self, references: Mapping[str, str], field: str) -> dict[str, str]:
         return {
@@ -187,7 +206,7 @@ class McpConnection:
             return EngineFailed(f"MCP server {self.name} {what}: {told}", fix=fix)
         self._client = None
         if code == CONNECTION_CLOSED:
-            return self._gone()
+            return self._gone(what)
         told = f"{type(error).__name__}: {cut(visible(str(error)), 200)}"
         kind = EngineUnavailable if isinstance(error, OSError) else EngineFailed
         return kind(f"MCP server {self.name} {what}: {told}", fix=f"ask the operator to look at {self._where}")
@@ -196,9 +215,11 @@ class McpConnection:
     def _where(self) -> str:
         return self.server.url or f"its log {self.name}.log"
 
-    def _gone(self) -> EngineUnavailable:
+    def _gone(self, what: str) -> EngineUnavailable:
+        last = f", and its log ends with: {words}" if (words := self._last_words()) else ""
         return EngineUnavailable(
-            f"MCP server {self.name} went away", fix=f"try once more; then ask the operator to look at {self._where}"
+            f"MCP server {self.name} {what}: it went away{last}",
+            fix=f"try once more; then ask the operator to look at {self._where}",
         )
 
 

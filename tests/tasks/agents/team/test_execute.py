@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from blocks.accounts.account import USD_UNIT
+from blocks.accounts.books import Books, Entry
 from blocks.errors import Conflict, Stopped
+from blocks.settings import settings
 from blocks.store import LocalFiles
 from tasks.agents.team.execute import do_tasks
 from tasks.agents.team.handoff import HandBack, HandOff, HandOffs
@@ -282,3 +285,15 @@ async def test_a_result_too_long_loses_its_middle_and_an_assignment_stays_as_it_
     kept = work.store.find(Assignment, "assignments/mend")
     assert kept is not None
     assert kept.goal == agents.goals["mend"]
+
+
+async def test_what_a_run_has_cost_that_was_stopped_counts(tmp_path: Path) -> None:
+    books = Books(settings().books_url)
+    work = work_of(tmp_path, plan_of(task("a")), Specialists({"a": Stopped("run stopped by ann", fix="clear it")}))
+    call = {"account": "first", "model": "small", "user": "ann", "outcome": "cancelled", "latency_ms": 200}
+    used = {"prompt_tokens": 100, "completion_tokens": 10, "cost_units": USD_UNIT // 4}
+    books.write(Entry(at=STARTED.timestamp(), job=work.run_of(work.plan.tasks[0]), **call, **used))
+    books.close()
+    await do_tasks(work)
+    assert work.outcomes["a"].state == "stopped"
+    assert work.outcomes["a"].usage.cost_usd == 0.25

@@ -90,7 +90,8 @@ async def test_the_stricter_of_both_holds_and_says_whose_it_is(
 ) -> None:
     found = await Governor().judged(work(says(opinion)), tool(), {}, decision(policy))
     assert found.verdict == expected
-    assert (found.rule, found.reason) == (("r", "the rules") if expected == policy else (RULE, "because"))
+    agreed = ("r", "governor: allow (because); the rules")
+    assert (found.rule, found.reason) == (agreed if expected == policy else (RULE, "because"))
 
 
 @pytest.mark.parametrize(("attended", "expected"), [(True, "ask"), (False, "deny")])

@@ -44,6 +44,8 @@ async def test_a_stop_of_the_team_reaches_the_runs_of_its_agents(tmp_path: Path,
     assert {name: one.state for name, one in work.outcomes.items()} == dict.fromkeys("abc", "stopped")
     assert sorted(agents.began) == ["a", "b"]
     assert [(one.scope, one.name) for one in switches.list()] == [(switch.scope, switch.name)]
+    clear = f"c500 stop --clear --{switch.scope} {switch.name}"
+    assert all(one.trouble is not None and clear in one.trouble.fix for one in work.outcomes.values())
 
 
 async def test_a_team_that_is_stopped_already_begins_nothing(tmp_path: Path) -> None:

@@ -226,7 +226,7 @@ def test_rules_see_what_would_be_written(hand: Hand, folder: Path) -> None:
     (folder / "link").symlink_to("real")
     touched = hand.touches(WRITE, path="link/a.txt", content="đ")
     assert (touched.writes, touched.size_bytes) == ((str(folder / "real" / "a.txt"),), 2)
-    assert hand.touches(DELETE, path="link").writes == (str(folder / "link"),)
+    assert hand.touches(DELETE, path="link").removes == (str(folder / "link"),)
 
 
 async def test_approvers_see_the_difference(hand: Hand, folder: Path) -> None:

@@ -117,9 +117,11 @@ async def test_a_changed_description_is_not_offered_until_it_is_accepted(hand: H
 
 
 async def test_what_does_not_answer_is_left_out_with_its_reason(said: Path, state: Path) -> None:
+    said.with_name("not_executable").write_text("#!/bin/sh\n")
     broken = servers(
         said,
         none=McpServer(command=("/no/such/program",)),
+        broken=McpServer(command=(str(said.with_name("not_executable")),)),
         ends=McpServer(command=("/bin/true",)),
         echo=McpServer(command=("/bin/cat",), start_s=5),
         silent=McpServer(command=("/bin/sleep", "60"), start_s=0.2),
@@ -128,10 +130,41 @@ async def test_what_does_not_answer_is_left_out_with_its_reason(said: Path, stat
     )
     async with mcp_tools(broken, state) as offer:
         assert offer.tools == ()
-        assert set(offer.absent) == {"none", "ends", "echo", "silent", "secret", "away"}
-        assert "FileNotFoundError" in offer.absent["none"]
+        assert set(offer.absent) == {"none", "broken", "ends", "echo", "silent", "secret", "away"}
+        for name in ("none", "broken"):
+            assert f"{name} did not start: it went away, and its log ends with: /" in offer.absent[name]
+        assert "/no/such/program cannot be started: No such file" in offer.absent["none"]
+        assert "not_executable cannot be started: Permission denied" in offer.absent["broken"]
+        assert "ends did not start: it went away (" in offer.absent["ends"]
         assert "in time" in offer.absent["silent"]
         assert "NOT_SET_ANYWHERE" in offer.absent["secret"]
+
+
+def test_a_server_and_what_it_started_end_with_a_run_that_is_killed(said: Path, state: Path) -> None:
+    """As npx does, the shell starts the server as its child; and both would go on with an effect of the run."""
+    server = f'PYTHONPATH="{ROOT}" "{sys.executable}" -m tests.fakes.mcp_server "{said}"; sleep 60'
+    command = [sys.executable, "-m", "tests.tasks.agents.tools.holding_server", str(state), "/bin/sh", "-c", server]
+    holder = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None and holder.stdout.readline() == b"ready\n"
+        assert len(processes_with(str(said))) >= 2
+    finally:
+        holder.kill()
+        holder.communicate()
+    until(lambda: not processes_with(str(said)), deadline_s=5)
+
+
+def processes_with(word: str) -> list[int]:
+    """Processes that have this in their command line; none that has ended."""
+    found = Path("/proc").glob("[0-9]*/cmdline")
+    return [int(path.parent.name) for path in found if word.encode() in _content(path)]
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it has ended meanwhile
+        return b""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What a swarm cost by the books, so that its report and `c500 costs` can be held against each other."""
+"""What a job cost by the books, so that its report and `c500 costs` can be held against each other."""
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,11 +12,11 @@ log = structlog.stdlib.get_logger("c500")
 
 
 async def booked(books: Books, job: str) -> JobCost | None:
-    """What the books say of all calls of a job; None when they cannot be read, for which no swarm fails."""
+    """What the books say of all calls of a job; None when they cannot be read, for which no job fails."""
     try:
         return await in_thread(_read, books, job)
     except (C500Error, SQLAlchemyError) as error:
-        log.warning("the books of a swarm cannot be read", job=job, error=str(error))
+        log.warning("the books of a job cannot be read", job=job, error=str(error))
         return None
 
 
