@@ -76,13 +76,20 @@ async def test_what_links_lead_to_is_not_deleted(house: House, machine: Path) ->
         "../var/log/app.log.1",
         f"{logs}/app.log",
         logs,
-        "old-logs/.",
     )
     with agent_model(house.accounts, *deletions(*ways_in), "All is clean."):
         result = await house.run(GOAL, "cleaner")
     assert len(result.refused) == len(ways_in)
     assert "reach" in house.rules_that_decided(result.run_id)
     assert trash().list() == ()
+
+
+@pytest.mark.parametrize("name", ["old-logs", "old-logs/."])
+async def test_a_link_goes_as_a_link_however_it_is_written(house: House, machine: Path, name: str) -> None:
+    with agent_model(house.accounts, *deletions(name), "All is clean."):
+        await house.run(GOAL, "cleaner")
+    assert not (house.workspace / "old-logs").is_symlink()
+    assert [(one.name, one.kind) for one in trash().list()] == [("old-logs", "link")]
 
 
 async def test_a_folder_goes_with_its_links_and_comes_back_with_them(house: House, machine: Path) -> None:
