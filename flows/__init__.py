@@ -11,8 +11,11 @@ from flows.agent_housekeeping import sweep_agents
 from flows.approvals import sweep_approvals
 from flows.audio import process_audio, process_batch, process_text
 from flows.audit import anchor_audit
+from flows.change_review import review_change
+from flows.ci import triage_ci
 from flows.cleanup import clean_all, clean_audio, clean_cache, clean_logs, watch_disk
 from flows.dispatch import dispatch_request
+from flows.fixing_tests import fix_tests
 from flows.log_analysis import analyse_logs
 from flows.maintenance import maintain
 from flows.memory import consolidate_memory
@@ -34,6 +37,7 @@ __all__ = [
     "consolidate_memory",
     "deploy_service",
     "dispatch_request",
+    "fix_tests",
     "maintain",
     "migrate",
     "process_audio",
@@ -41,6 +45,7 @@ __all__ = [
     "process_text",
     "recover_runs",
     "retry_crashed",
+    "review_change",
     "run_agent",
     "run_runbook",
     "run_team",
@@ -49,6 +54,7 @@ __all__ = [
     "sweep_agents",
     "sweep_approvals",
     "sweep_uploads",
+    "triage_ci",
     "watch_disk",
     "watch_rollout",
 ]

@@ -1,0 +1,66 @@
+"""`c500 ci fix`: failing tests put right, each on a branch of its own."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deployments.cli.ci import commands, names, show_markdown
+from deployments.cli.given import made_of
+from deployments.cli.output import Json, echo_json
+
+if TYPE_CHECKING:
+    from tasks.ops.fixing.result import FixReport
+
+
+@commands.command("fix")
+def fix(
+    tests: Annotated[list[str] | None, typer.Argument(help="Files of tests, as the repository has them.")] = None,
+    junit: Annotated[list[Path] | None, typer.Option(help="A JUnit file of the build that failed.")] = None,
+    repository: Annotated[Path, typer.Option(help="Folder of the git repository.")] = Path(),
+    base: Annotated[str, typer.Option(help="The commit on which they fail.")] = "HEAD",
+    since: Annotated[str, typer.Option(help="A commit on which they passed; by default the one before.")] = "",
+    python: Annotated[Path | None, typer.Option(help="An interpreter with pytest and what the tests need.")] = None,
+    allow: Annotated[list[str] | None, typer.Option(help="skip, expected or assertions; see the docs.")] = None,
+    variable: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Variable for the tests.")] = None,
+    no_model: Annotated[bool, typer.Option("--no-model", help="Ask no model.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Find and try fixes, but make no branch.")] = False,
+    profile: Annotated[str | None, typer.Option(help="Operations profile; by default OPERATIONS_PROFILE.")] = None,
+    run_id: Annotated[str | None, typer.Option(help="Of a run to go on with.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Put failing tests right: test files only, passed thrice, never merged. Exit 1 unless all were."""
+    from tasks.ops.fixing.request import FixAsked
+    from tasks.ops.options import OperationsOptions
+
+    hint = "see `c500 ci fix --help`"
+    fields = {
+        "repository": str(repository.expanduser().absolute()),
+        "base": base,
+        "since": since,
+        "junit": names(junit),
+        "tests": tuple(tests or ()),
+        "python": "" if python is None else str(python.expanduser().absolute()),
+        "environment": {name: value for name, _, value in (one.partition("=") for one in variable or ())},
+        "allow": tuple(allow or ()),
+        "ask_model": not no_model,
+    }
+    asked = made_of(FixAsked, fields, fix=hint, options={"environment": "variable"}).checked()
+    options = made_of(OperationsOptions, {"dry_run": dry_run, "profile": profile, "run_id": run_id}, fix=hint)
+
+    from deployments.cli.session import run_flow
+
+    def start() -> Any:
+        from flows.fixing_tests import fix_tests
+
+        return fix_tests(asked, options)
+
+    report: FixReport = run_flow(start, quiet=as_json)
+    if as_json:
+        echo_json(report)
+    else:
+        from tasks.ops.fixing.report import fixes_markdown
+
+        show_markdown(fixes_markdown(report))
+    if not report.all_fixed:
+        raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""Changes: what a reviewer would say of a diff."""

@@ -1,0 +1,1 @@
+"""Continuous integration: what failed, why, and whether it is flaky."""
