@@ -20,7 +20,7 @@ from blocks.faults import faults_of
 from blocks.model import Frozen
 from blocks.store.files import Files
 
-Scope = Literal["submit", "read", "admin", "approve", "chat"]
+Scope = Literal["submit", "read", "admin", "approve", "chat", "alert"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 KEYS_FILE = "gateway/keys.json"
@@ -67,7 +67,7 @@ class ApiKey(Frozen):
     Attributes:
         key_id: Names the key everywhere; no secret.
         name: Whose it is, for people.
-        scopes: What it may do; `admin` includes submit and read, nothing includes approve and chat.
+        scopes: What it may do; `admin` includes submit and read, nothing includes approve, chat and alert.
         requests_per_min: Most requests a minute, None for no limit.
         bytes_per_day: Most bytes uploaded in a day (UTC), None for no limit.
         usd_per_day: Most dollars its chat completions may cost in a day (UTC), None for no limit.

@@ -16,6 +16,7 @@ from flows.ci import triage_ci
 from flows.cleanup import clean_all, clean_audio, clean_cache, clean_logs, watch_disk
 from flows.dispatch import dispatch_request
 from flows.fixing_tests import fix_tests
+from flows.incident import respond_to_incident, write_postmortem
 from flows.log_analysis import analyse_logs
 from flows.maintenance import maintain
 from flows.memory import consolidate_memory
@@ -44,6 +45,7 @@ __all__ = [
     "process_batch",
     "process_text",
     "recover_runs",
+    "respond_to_incident",
     "retry_crashed",
     "review_change",
     "run_agent",
@@ -57,4 +59,5 @@ __all__ = [
     "triage_ci",
     "watch_disk",
     "watch_rollout",
+    "write_postmortem",
 ]

@@ -14,11 +14,11 @@ LONG = {
     *(f"{SERVICE}test_{name}.py" for name in ("databases_gone", "two_machines")),
     *(f"tests/deployments/warm/test_{name}.py" for name in ("attempts", "kills", "outage", "runs")),
     *(f"tests/deployments/test_{name}.py" for name in ("chaos", "cli", "cli_ask")),
-    *(f"tests/deployments/gateway/test_{name}.py" for name in ("finished", "health", "page")),
+    *(f"tests/deployments/gateway/test_{name}.py" for name in ("finished", "health", "incidents", "page")),
     *(f"tests/flows/test_{name}.py" for name in ("cancel", "crash", "process_audio", "process_batch", "recovery")),
     *(f"tests/flows/test_{name}.py" for name in ("server_restart", "swarm_killed", "swarm_spread")),
     *(f"tests/flows/test_{name}.py" for name in ("agent", "agent_replay", "approvals", "team", "team_killed")),
-    *(f"tests/flows/test_{name}.py" for name in ("migration", "migration_killed")),
+    *(f"tests/flows/test_{name}.py" for name in ("incident", "incident_killed", "migration", "migration_killed")),
     *(f"tests/blocks/speech/test_{name}.py" for name in ("chunkformer", "whisper")),
 }
 """They take forty seconds and more: they go first, so that no worker is left alone with one at the end."""

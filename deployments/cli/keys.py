@@ -25,7 +25,8 @@ SHOWN_ONCE = "this is the only time the secret is shown; clients send it as Auth
 def create(
     name: Annotated[str, typer.Argument(help="Whose key it is.")],
     scopes: Annotated[
-        str, typer.Option(help="Comma list of submit, read, admin (all jobs and templates), approve, chat (LLMs).")
+        str,
+        typer.Option(help="Comma list of submit, read, admin (all jobs, templates), approve, chat (LLMs), alert."),
     ] = "submit,read",
     requests_per_min: Annotated[int | None, typer.Option(min=1, help="Most requests a minute.")] = None,
     bytes_per_day: Annotated[int | None, typer.Option(min=0, help="Most bytes uploaded in a day (UTC).")] = None,

@@ -45,6 +45,7 @@ ROUTES = (
     "approvals",
     "reviews",
     "stops",
+    "incidents",
     "health",
     "metrics",
     "page",

@@ -98,6 +98,8 @@ def test_the_definitions_are_those_that_prefect_deploys() -> None:
         "triage-ci",
         "review-change",
         "fix-tests",
+        "respond-to-incident",
+        "write-postmortem",
         "swarm",
         "swarm-shard",
         "process-audio-gpu-0",

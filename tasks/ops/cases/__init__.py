@@ -1,0 +1,1 @@
+"""The case library: what was broken before, why, and what helped."""

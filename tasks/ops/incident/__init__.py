@@ -1,0 +1,1 @@
+"""Incidents: alerts taken in, context gathered, a briefing, a timeline, questions, a postmortem."""

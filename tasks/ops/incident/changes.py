@@ -1,0 +1,110 @@
+"""The source `changes`: commits of the services' repositories, and what operations flows did lately."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from blocks.progress import in_thread
+from blocks.store.files import Files
+from tasks.ops.incident.context import Finds
+from tasks.ops.incident.logs import named
+from tasks.ops.incident.scene import CHANGES_BEFORE, Scene
+from tasks.ops.incident.services import Repository
+
+MOST_COMMITS = 30
+FIELD, RECORD = "\x1f", "\x1e"
+FORMAT = "%H%x1f%ct%x1f%an%x1f%s%x1e"
+
+OPERATIONS = "operations/"
+NO_CHANGES = ("incidents", "locks", "cases", "changes", "ci", "drift", "fixes", "logs")
+"""Folders of the store whose records change nothing outside."""
+MOST_RECORDS = 3000
+"""Keys that are looked at."""
+ABOUT = ("service", "plan", "migration", "runbook")
+"""Fields of records that say what they are about."""
+RECORD_NAMES = ("manifest.json", "report.json", "result.json", "record.json")
+
+
+async def changes(scene: Scene, finds: Finds) -> None:
+    """Look what was changed in the day before, newest first."""
+    places = [(name, repository) for name, one in scene.known.items() for repository in one.repositories]
+    if not places:
+        finds.gap("", f"the services file names no repositories for {named(scene.incident.services)}")
+    await asyncio.gather(
+        *(finds.look(f"{place.path} of {name}", _commits(scene, finds, name, place)) for name, place in places),
+        finds.look("the store's records", _recorded(scene, finds)),
+    )
+
+
+async def _commits(scene: Scene, finds: Finds, service: str, place: Repository) -> None:
+    since = int((scene.incident.began_at - CHANGES_BEFORE).timestamp())
+    # Named, so that a repository of another user is read, whatever its own configuration would have git run.
+    argv = ["git", "-c", f"safe.directory={place.path}", "-c", "core.fsmonitor=false", "-C", place.path, "log"]
+    argv += [f"--since=@{since}", f"--max-count={MOST_COMMITS}", "--no-show-signature", f"--format={FORMAT}"]
+    result = await scene.look(f"{place.path} of {service}", place.host, [*argv, "--", *place.paths])
+    for record in result.stdout.split(RECORD):
+        parts = record.strip("\n").split(FIELD)
+        if len(parts) != 4 or not parts[1].isdigit():
+            continue
+        commit, at, author, subject = parts
+        finds.fact(
+            "commit",
+            f"{subject} ({commit[:10]})",
+            f"by {author} in {place.path}",
+            at=datetime.fromtimestamp(int(at), UTC),
+            service=service,
+            commit=commit,
+            author=author,
+        )
+
+
+async def _recorded(scene: Scene, finds: Finds) -> None:
+    since, until = scene.incident.began_at - CHANGES_BEFORE, scene.now()
+    records = await in_thread(records_since, scene.files, since, until)
+    told = [one for at, key, content in records for one in _told(at, key, content)]
+    for at, title, service in sorted(told, key=lambda one: one[0], reverse=True):
+        if since <= at <= until:
+            finds.fact("deployment", title, at=at, service=service)
+
+
+def _told(at: datetime, key: str, content: dict[str, Any]) -> Iterator[tuple[datetime, str, str]]:
+    """What a record says was changed: when, what, of which service. The history of a service has several versions."""
+    kind, _, rest = key.removeprefix(OPERATIONS).partition("/")
+    name, versions = rest.rpartition("/")[0], content.get("versions")
+    if kind == "services" and isinstance(versions, dict):
+        for version, one in cast(dict[str, dict[str, Any]], versions).items():
+            moment = datetime.fromisoformat(str(one["at"]))
+            yield moment, f"deployment of {name} {version}: {one.get('state')}", name
+        return
+    about = next((str(content[one]) for one in ABOUT if content.get(one)), "")
+    status = str(content.get("status", ""))
+    title = f"{kind} {name}{f' of {about}' if about else ''}{f': {status}' if status else ''}"
+    yield at, title, str(content.get("service", ""))
+
+
+def records_since(files: Files, since: datetime, until: datetime) -> list[tuple[datetime, str, dict[str, Any]]]:
+    """What operations flows have written into the store since a moment, newest first: when, key, content."""
+    found: list[tuple[datetime, str, dict[str, Any]]] = []
+    for number, key in enumerate(files.list(OPERATIONS)):
+        if number >= MOST_RECORDS:
+            break
+        folder, _, rest = key.removeprefix(OPERATIONS).partition("/")
+        if folder in NO_CHANGES or rest.rpartition("/")[2] not in RECORD_NAMES:
+            continue
+        at = files.modified(key)
+        if since <= at <= until:
+            found.append((at, key, _content(files, key)))
+    return sorted(found, key=lambda one: one[0], reverse=True)
+
+
+def _content(files: Files, key: str) -> dict[str, Any]:
+    """The record, of a manifest what it holds; nothing where it is no JSON object."""
+    try:
+        content: Any = json.loads(files.read_bytes(key))
+        if isinstance(content, dict) and set(cast(dict[str, Any], content)) == {"token", "content"}:
+            content = json.loads(content["content"])  # pyright: ignore[reportUnknownArgumentType]
+    except (ValueError, RecursionError, TypeError):
+        return {}
+    return cast(dict[str, Any], content) if isinstance(content, dict) else {}

@@ -1,0 +1,192 @@
+"""Alerts over HTTP: a rule of Prometheus fires, Alertmanager tells the gateway, and the operators get a briefing."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import pytest
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate
+
+from blocks.keys import KeyRing, Scope
+from blocks.settings import settings
+from blocks.store import LocalFiles
+from flows.incident import respond_to_incident
+from tests.deployments.gateway.gateways import Gateway
+from tests.deployments.gateway.submitting import ask, clear
+from tests.deployments.gateway.working import stored_gateway, working
+from tests.fakes.monitoring import alertmanager, prometheus
+from tests.flows.incidents import World, broken_world
+from tests.processes import free_port, until
+
+BRIEFED_S = 180
+"""Processes of the test machine start slowly; what the minute begins with is the run."""
+
+PAGE = b"# TYPE checkout_orders gauge\ncheckout_orders 3\n"
+
+
+async def deploy(client: PrefectClient) -> None:
+    if "agents" not in {pool.name for pool in await client.read_work_pools()}:
+        await client.create_work_pool(WorkPoolCreate(name="agents", type="process"))
+    made = await respond_to_incident.ato_deployment(respond_to_incident.name, work_pool_name="agents")
+    made.entrypoint = "flows.incident.respond_to_incident"
+    await made.aapply()
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    monkeypatch.setenv("AUDIO_DIR", str(tmp_path / "store"))
+    monkeypatch.setenv("AGENTS_HOME", str(tmp_path / "agents"))
+    settings.cache_clear()
+    with broken_world(tmp_path, monkeypatch.setenv) as made:
+        yield made
+
+
+@pytest.fixture
+def server(running_prefect_server: str, world: World) -> Iterator[Gateway]:
+    ask(running_prefect_server, deploy)
+    ask(running_prefect_server, clear)
+    with stored_gateway(running_prefect_server, world.folder / "store") as running:
+        yield running
+    ask(running_prefect_server, clear)
+
+
+@pytest.fixture
+def key(world: World) -> Callable[..., str]:
+    """The secret of a new key with some scopes."""
+
+    def make(*scopes: Scope) -> str:
+        return KeyRing(LocalFiles(world.folder / "store")).create("alertmanager", scopes)[0]
+
+    return make
+
+
+class Target(BaseHTTPRequestHandler):
+    """The service as Prometheus sees it."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/plain; version=0.0.4")
+        self.end_headers()
+        self.wfile.write(PAGE)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+def test_a_rule_that_fires_becomes_a_briefing_and_its_end_is_noted(
+    server: Gateway, world: World, key: Callable[..., str], running_prefect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()  # nobody listens there: the target is down
+    rule = {
+        "alert": "CheckoutDown",
+        "expr": 'up{job="checkout"} == 0',
+        "labels": {"severity": "critical"},
+        "annotations": {"summary": "checkout does not answer"},
+    }
+    webhook, secret = f"{server.url}/v1/alerts", key("alert")
+    with (
+        alertmanager(world.folder / "alertmanager", webhook, secret) as manager,
+        prometheus(
+            world.folder / "prometheus", job="checkout", target=f"127.0.0.1:{port}", rule=rule, alertmanager=manager
+        ) as url,
+        server.client() as client,
+    ):
+        monkeypatch.setenv("PROMETHEUS_URL", url)
+        with working(running_prefect_server, world.folder / "store"):
+            until(lambda: world.operators.messages, BRIEFED_S)
+        [(subject, body)] = world.operators.messages
+        assert subject.startswith("[critical] CheckoutDown: checkout does not answer (inc-")
+        assert "the target does not answer Prometheus" in body
+        [found] = client.get("/v1/incidents").json()["incidents"]
+        assert found["services"] == ["checkout"]
+
+        def detail() -> Any:
+            return client.get(f"/v1/incidents/{found['incident_id']}").json()
+
+        shown = detail()
+        assert shown["briefing"]["incident_id"] == found["incident_id"]
+        assert {fact["source"] for fact in shown["facts"]} >= {"metrics", "logs", "changes", "runbooks", "service"}
+
+        listening = ThreadingHTTPServer(("127.0.0.1", port), Target)
+        Thread(target=listening.serve_forever, daemon=True).start()
+        until(lambda: detail()["incident"]["status"] == "resolved", BRIEFED_S)
+        listening.shutdown()
+        listening.server_close()
+    kinds = [event["kind"] for event in shown["incident"]["timeline"]]
+    assert kinds[:2] == ["opened", "alert"]
+    assert len(world.operators.messages) == 1
+
+
+def test_many_that_are_told_at_once_make_one_incident_and_one_run(
+    server: Gateway, world: World, running_prefect_server: str
+) -> None:
+    def tell(number: int) -> dict[str, Any]:
+        with server.client() as client:
+            told = world.webhook(fingerprint=f"{number % 3}" * 16)
+            answer = client.post("/v1/alerts", json=told)
+            assert answer.status_code == 202, answer.text
+            return answer.json()
+
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(tell, range(24)))
+    assert len({one["incident_id"] for one in told}) == 1
+    assert sum(one["is_new"] for one in told) == 1
+
+    async def runs(client: PrefectClient) -> int:
+        found = await client.read_flow_runs()
+        return sum(run.parameters.get("incident") == told[0]["incident_id"] for run in found)
+
+    assert ask(running_prefect_server, runs) == 1
+
+
+def test_only_keys_for_alerts_may_tell_and_only_those_of_people_may_look(
+    server: Gateway, world: World, key: Callable[..., str]
+) -> None:
+    told, every = key("alert"), key("submit", "read", "admin", "approve", "chat")
+    until(lambda: _status(server, told) == 202)
+    assert _status(server, every) == 403
+    assert httpx.post(f"{server.url}/v1/alerts", json=world.webhook(), trust_env=False).status_code == 401
+    with server.client(told) as client:
+        assert client.get("/v1/incidents").status_code == 403
+        assert client.get("/v1/incidents/inc-1").status_code == 403
+        assert client.post("/v1/incidents/inc-1/questions", json={"question": "why"}).status_code == 403
+        assert client.get("/v1/models").status_code == 403
+
+
+def test_people_ask_about_an_incident(server: Gateway, world: World) -> None:
+    with server.client() as client:
+        incident_id = client.post("/v1/alerts", json=world.webhook()).json()["incident_id"]
+        asked = client.post(f"/v1/incidents/{incident_id}/questions", json={"question": "which instance is it?"})
+        assert asked.status_code == 200, asked.text
+        assert "web-1:80" in asked.json()["answer"]
+        assert asked.json()["written_by"] == "rules"
+        timeline = client.get(f"/v1/incidents/{incident_id}").json()["incident"]["timeline"]
+        assert timeline[-1]["says"] == "asked: which instance is it?"
+        assert client.get("/v1/incidents/nothing").status_code == 404
+        assert client.get("/v1/incidents/..%2f..%2fx").status_code in (400, 404)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"{", b'{"alerts": []}', b'{"alerts": [{"labels": {"a": 1}}]}', b'{"alerts": [{"status": "firing"}]}'],
+)
+def test_what_alertmanager_never_sends_is_refused(server: Gateway, content: bytes) -> None:
+    with server.client() as client:
+        answer = client.post("/v1/alerts", content=content, headers={"content-type": "application/json"})
+        assert answer.status_code == 422, answer.text
+        assert answer.headers["content-type"].startswith("application/problem+json")
+
+
+def test_a_body_that_is_too_large_is_refused(server: Gateway) -> None:
+    with server.client() as client:
+        assert client.post("/v1/alerts", json={"alerts": ["x" * 1_100_000]}).status_code == 413
+
+
+def _status(server: Gateway, secret: str) -> int:
+    with server.client(secret) as client:
+        return client.post("/v1/alerts", json={"alerts": [{"labels": {"alertname": "X"}}]}).status_code

@@ -1,0 +1,97 @@
+"""`c500 incident respond, act, list, show, ask, note, close, postmortem`, and `c500 cases`."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from blocks.errors import BadInput, Conflict, NotFound
+from deployments.cli import app, cases, incidents
+from tests.flows.incidents import World, broken_world
+
+__all__ = ["cases", "incidents"]
+
+CASE = """
+title: Orders were refused; the disk was full
+services: [orders]
+symptoms: No space left on device
+cause: archiving had stopped
+resolution: archiving restarted
+"""
+
+
+def c500(*arguments: str) -> Result:
+    """Run a command in this process; what it raises is in `exception`."""
+    return CliRunner().invoke(app, list(arguments))
+
+
+def told(*arguments: str) -> Any:
+    """What a command prints as JSON."""
+    result = c500(*arguments, "--json")
+    assert result.exit_code == 0, result.output or result.exception
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect_api: str) -> Iterator[World]:
+    with broken_world(tmp_path, monkeypatch.setenv) as made:
+        yield made
+
+
+def test_an_incident_from_its_alert_to_its_postmortem(world: World) -> None:
+    shown = c500("incident", "respond", str(world.alert()))
+    assert shown.exit_code == 0, shown.output or shown.exception
+    assert "does not take connections" in shown.stdout and "restart-checkout" in shown.stdout
+    [one] = told("incident", "list")
+    incident = one["incident_id"]
+    assert incident in c500("incident", "list").stdout
+    assert "New pool" in c500("incident", "show", incident).stdout
+    assert told("incident", "show", incident)["briefing"]["incident_id"] == incident
+
+    asked = c500("incident", "ask", incident, "who owns checkout?")
+    assert "team-payments" in asked.stdout and "by rules" in asked.stderr
+    assert c500("incident", "note", incident, "pool enlarged; token=hunter2hunter2").exit_code == 0
+    ran = c500("incident", "act", incident, "restart-checkout", "--profile", "staging")
+    assert ran.exit_code == 0, ran.output
+    assert (world.folder / "ran").exists()
+    refused = c500("incident", "act", incident, "nothing", "--profile", "staging")
+    assert refused.exit_code == 1
+
+    closing = ("--cause", "the pool was too small", "--resolution", "the pool was enlarged")
+    assert "postmortem" in c500("incident", "close", incident, *closing).stdout
+    assert isinstance(c500("incident", "close", incident).exception, Conflict)
+    page = world.folder / "postmortem.md"
+    assert c500("incident", "postmortem", incident, "-o", str(page)).exit_code == 0
+    for text in ("the pool was too small", "## Action items", "pool enlarged", "runbook restart-checkout: done"):
+        assert text in page.read_text()
+    assert "hunter2" not in page.read_text()
+    assert told("cases", "show", f"case-{incident}")["cause"] == "the pool was too small"
+    assert told("incident", "list") == []
+    assert len(told("incident", "list", "--all")) == 1
+
+
+def test_what_is_not_there_or_no_alert_is_refused_before_a_server_is_started(world: World) -> None:
+    assert isinstance(c500("incident", "respond", "nowhere.json").exception, NotFound)
+    (world.folder / "wrong.json").write_text("[]")
+    assert isinstance(c500("incident", "respond", str(world.folder / "wrong.json")).exception, BadInput)
+    for command in ("show", "postmortem", "close"):
+        assert isinstance(c500("incident", command, "nothing").exception, NotFound)
+        assert isinstance(c500("incident", command, "../x").exception, BadInput)
+
+
+def test_cases_are_added_found_exported_and_removed(tmp_path: Path) -> None:
+    (tmp_path / "case.yaml").write_text(CASE)
+    case_id = c500("cases", "add", str(tmp_path / "case.yaml")).stdout.strip()
+    assert case_id in c500("cases", "search", "disk full").stdout
+    assert case_id in c500("cases", "list").stdout
+    assert "archiving had stopped" in c500("cases", "show", case_id).stdout
+    assert json.loads(c500("cases", "export").stdout)["case_id"] == case_id
+    assert c500("cases", "export", "-o", str(tmp_path / "all.jsonl")).exit_code == 0
+    assert json.loads((tmp_path / "all.jsonl").read_text())["case_id"] == case_id
+    assert c500("cases", "remove", case_id).exit_code == 0
+    assert "no such cases" in c500("cases", "search", "disk full").stderr
+    assert isinstance(c500("cases", "show", case_id).exception, NotFound)
