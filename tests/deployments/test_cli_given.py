@@ -51,8 +51,8 @@ def test_texts_come_from_files_and_standard_input(tmp_path: Path, monkeypatch: p
     (tmp_path / "a").write_text("xin chào")
     (tmp_path / "b").write_bytes(b"\xff")
     assert (text_of(tmp_path / "a", "--file"), text_or_stdin("as it is")) == ("xin chào", "as it is")
-    for wrong in ("b", "none"):
-        with pytest.raises(BadInput, match="cannot be read as text"):
+    for wrong, told in (("b", "cannot be read as text"), ("none", "there is no file")):
+        with pytest.raises(BadInput, match=told):
             text_of(tmp_path / wrong, "--file")
     monkeypatch.setattr(sys, "stdin", io.StringIO("typed"))
     assert text_of(Path("-"), "--file") == "typed"
