@@ -61,9 +61,7 @@ class Held(Generic[T]):
         try:
             self._version = self._files.put_if(self._key, _bytes(self.token, state), self._version)
         except Conflict as error:
-            raise Fenced(
-                f"another process has taken {self._key} over", fix="let it go on"
-            ) from error
+            raise Fenced(f"another process has taken {self._key} over", fix="let it go on") from error
         self.state = state
         return state
 

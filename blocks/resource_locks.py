@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from blocks.errors import Conflict
+from pydantic import ValidationError
+
+from blocks.errors import Conflict, StoreFailed
 from blocks.manifests import Fenced
 from blocks.model import Frozen
 from blocks.store.files import Files, safe_key
@@ -47,6 +49,7 @@ class ResourceLocks:
 
         Raises:
             Conflict: another holds it; `details["owner"]` and `details["until"]` say who, and for how long.
+            StoreFailed: the lock cannot be read or written.
         """
         for _ in range(TRIES):
             now = datetime.now(UTC)
@@ -66,7 +69,7 @@ class ResourceLocks:
 
     def renew(self, lock: ResourceLock, *, term_s: float) -> ResourceLock:
         """Hold it for longer. Raises `Fenced` where another has taken it meanwhile."""
-        version = self._mine(lock)
+        _, version = self._mine(lock)
         renewed = lock.model_copy(update={"until": datetime.now(UTC) + timedelta(seconds=term_s)})
         if not self._put(renewed, version):
             raise _fenced(lock)
@@ -74,8 +77,8 @@ class ResourceLocks:
 
     def check(self, lock: ResourceLock) -> None:
         """Make sure that it is still ours, and its term not over. Raises `Fenced`."""
-        self._mine(lock)
-        if self._find(lock.resource)[0].until <= datetime.now(UTC):  # pyright: ignore[reportOptionalMemberAccess]
+        found, _ = self._mine(lock)
+        if found.until <= datetime.now(UTC):
             raise _fenced(lock)
 
     def release(self, lock: ResourceLock) -> None:
@@ -84,15 +87,23 @@ class ResourceLocks:
         if found and (found.owner, found.token) == (lock.owner, lock.token):
             self._put(lock.model_copy(update={"owner": "", "until": datetime.now(UTC)}), version)
 
-    def _mine(self, lock: ResourceLock) -> str | None:
+    def _mine(self, lock: ResourceLock) -> tuple[ResourceLock, str | None]:
         found, version = self._find(lock.resource)
         if found is None or (found.owner, found.token) != (lock.owner, lock.token):
             raise _fenced(lock)
-        return version
+        return found, version
 
     def _find(self, resource: str) -> tuple[ResourceLock | None, str | None]:
         found = self._files.read_version(_key(resource))
-        return (None, None) if found is None else (ResourceLock.model_validate_json(found[0]), found[1])
+        if found is None:
+            return None, None
+        try:
+            return ResourceLock.model_validate_json(found[0]), found[1]
+        except ValidationError as error:
+            raise StoreFailed(
+                f"the lock of {resource} cannot be read: {error.error_count()} faults",
+                fix=f"remove {_key(resource)} from the store once nobody holds it",
+            ) from error
 
     def _put(self, lock: ResourceLock, version: str | None) -> bool:
         try:

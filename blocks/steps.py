@@ -42,7 +42,7 @@ class StoreResults(WritableFileSystem):
         """A result record; `NotFound` when it or a file that it names is gone."""
         files = open_store()
         content = await asyncio.to_thread(files.read_bytes, f"{RESULTS}/{path}")
-        for key in _files_named_in(json.loads(content).get("result")):
+        for key in files_named_in(json.loads(content).get("result")):
             if not await asyncio.to_thread(files.exists, key):
                 raise NotFound(f"the result {path} names the missing file {key}", fix="run the step again")
         return content
@@ -56,7 +56,7 @@ class StoreResults(WritableFileSystem):
         return None
 
 
-def _files_named_in(result: Any) -> list[str]:
+def files_named_in(result: Any) -> list[str]:
     """Keys of all file references within a serialised result: JSON, whose texts are what a step made and no JSON."""
     return _keys(json.loads(result) if isinstance(result, str) else result)
 

@@ -18,8 +18,8 @@ from tasks.ops.migration.report import MigrationReport, migration_markdown, repo
 from tasks.ops.options import DEFAULTS, OperationsOptions
 
 if TYPE_CHECKING:
+    from tasks.ops.migration.kinds import AgentWork
     from tasks.ops.migration.places import RunAgent
-    from tasks.ops.migration.plan import AgentWork
     from tasks.ops.migration.states import MigrationState
     from tasks.ops.performer import Performer
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from prefect.artifacts import acreate_markdown_artifact
 from prefect.runtime import flow_run
 from pydantic import SecretStr
 
+from blocks.errors import C500Error, Stopped
 from blocks.escalation.chain import channel_kind, read_chain
 from blocks.escalation.deliver import Undelivered, deliver
 from blocks.progress import only_informing
@@ -73,8 +74,21 @@ async def operating(flow: str, options: OperationsOptions, subject: str = "") ->
     attempt = sha256(f"{performer.run_id}/{flow_run.id}/{flow_run.run_count}".encode()).hexdigest()[:12]
     async with job_run(refresh=False):
         await performer.note("run_started", f"started/{attempt}", trigger=subject or flow)
-        yield performer
+        try:
+            yield performer
+        except (Exception, asyncio.CancelledError) as error:
+            with suppress(C500Error):  # what went wrong is to be seen, and not that it cannot be written down
+                await performer.note("run_ended", f"ended/{attempt}", **_ended_by(error))
+            raise
         await performer.note("run_ended", f"ended/{attempt}", outcome="completed")
+
+
+def _ended_by(error: BaseException) -> dict[str, str]:
+    """How a run ended that an exception ended, for the audit."""
+    if isinstance(error, Stopped | asyncio.CancelledError):
+        return {"outcome": "stopped", "reasoning": str(error) or "it was cancelled"}
+    told = f"{error.code}: {error.message}" if isinstance(error, C500Error) else type(error).__name__
+    return {"outcome": "failed", "reasoning": told[:1000]}
 
 
 def own_run_id(flow: str) -> str:

@@ -104,8 +104,7 @@ class Inventory:
                 fix=f"use one of {', '.join(sorted(known))}",
                 field="hosts",
             )
-        names_of = {"all", *wanted} if "all" in wanted else {*wanted}
-        return tuple(one for one in self.machines.values() if {one.name, *one.groups} & names_of or "all" in wanted)
+        return tuple(one for one in self.machines.values() if {"all", one.name, *one.groups} & {*wanted})
 
 
 ONLY_HERE = Inventory([Machine(name=LOCAL)])

@@ -20,6 +20,10 @@ DIES_WITH_US = ("/usr/bin/setpriv", "--pdeathsig", "KILL", "--")
 
 NOT_RUNNABLE = 126
 
+FIRST_LOOK_S, LOOK_S = 0.002, 0.05
+PIPES_S = 2.0
+"""Seconds that output is waited for after the program's end."""
+
 
 class LocalHost:
     """Programs run as our own user, in a session of their own.
@@ -88,20 +92,19 @@ async def _ended(
 ) -> CommandResult:
     out, err, timed_out = Kept(OUTPUT_BYTES), Kept(OUTPUT_BYTES), False
     assert process.stdin and process.stdout and process.stderr  # noqa: S101 - pipes, as asked for
-    reading = asyncio.gather(
-        _fed(process.stdin, stdin), _kept(process.stdout, out), _kept(process.stderr, err), process.wait()
-    )
+    pipes = asyncio.gather(_fed(process.stdin, stdin), _kept(process.stdout, out), _kept(process.stderr, err))
     try:
         async with asyncio.timeout(timeout_s):
-            await reading
+            await _exited(process)
     except TimeoutError:
         timed_out = True
     finally:
         # Also where it ended by itself: what it left running in its session must not outlive it.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        if process.returncode is None:
-            await asyncio.shield(process.wait())
+        with suppress(TimeoutError):  # a daemon in a session of its own may hold the pipes open
+            await asyncio.wait_for(pipes, PIPES_S)
+        await asyncio.shield(_exited(process))
     code = process.returncode if process.returncode is not None else -signal.SIGKILL
     stdout, stderr = out.text(), err.text()
     return CommandResult(
@@ -113,6 +116,14 @@ async def _ended(
         timed_out=timed_out,
         took_s=round(time.monotonic() - began, 3),
     )
+
+
+async def _exited(process: asyncio.subprocess.Process) -> None:
+    """Wait for its end; `process.wait()` of CPython 3.11 waits for its pipes, too, which others may hold open."""
+    pause_s = FIRST_LOOK_S
+    while process.returncode is None:
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, LOOK_S)
 
 
 async def _fed(pipe: asyncio.StreamWriter, content: bytes) -> None:

@@ -5,7 +5,7 @@ import shlex
 import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from blocks.errors import EngineUnavailable, NotAllowed, NotFound, TooLarge
@@ -53,8 +53,9 @@ class SshHost:
         if more and not needs_sudo:
             words = ("env", *(f"{name}={value}" for name, value in more.items()), *words)
         # `timeout` of coreutils: a program whose connection is closed may go on otherwise.
-        line = f"exec timeout --kill-after=1 {timeout_s:g} {shlex.join(words)}"
-        return await self._run(told, line if cwd is None else f"cd {shlex.quote(cwd)} && {line}", stdin, timeout_s)
+        line = f"echo $$ && exec timeout --kill-after=1 {timeout_s:g} {shlex.join(words)}"
+        line = line if cwd is None else f"cd -- {shlex.quote(cwd)} && {line}"
+        return await self._run(told, line, stdin, timeout_s, become=needs_sudo)
 
     async def read_file(self, path: str, *, most_bytes: int = FILE_BYTES) -> bytes:
         """See `Host.read_file`."""
@@ -66,11 +67,14 @@ class SshHost:
 
     async def write_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
         """See `Host.write_file`."""
+        import asyncssh
+
         folder, _, name = path.rpartition("/")
         temporary = f"{folder}/.{name}.{uuid.uuid4().hex}"
         async with self._files(path) as files:
             try:
-                async with files.open(temporary, "wb") as stream:
+                # From the beginning with its rights: what nobody may read, nobody reads while it is written.
+                async with files.open(temporary, "wb", asyncssh.SFTPAttrs(permissions=mode)) as stream:
                     await stream.write(content)
                 await files.chmod(temporary, mode)
                 await files.posix_rename(temporary, path)
@@ -79,22 +83,32 @@ class SshHost:
                     await files.remove(temporary)
                 raise
 
-    async def _run(self, argv: tuple[str, ...], line: str, stdin: bytes, timeout_s: float) -> CommandResult:
+    async def _run(
+        self, argv: tuple[str, ...], line: str, stdin: bytes, timeout_s: float, *, become: bool
+    ) -> CommandResult:
         import asyncssh
 
         out, err, began, timed_out = Kept(OUTPUT_BYTES), Kept(OUTPUT_BYTES), time.monotonic(), False
+        pid = b""
         try:
-            async with self._connection.create_process(line, encoding=None) as process:
-                try:
-                    async with asyncio.timeout(timeout_s + CONNECT_S):
+            process = await self._connection.create_process(line, encoding=None)
+            try:
+                async with asyncio.timeout(timeout_s + CONNECT_S):
+                    pid = (await process.stdout.readline()).strip()
+                    with suppress(OSError):  # it has ended already, and reads nothing
                         process.stdin.write(stdin)
                         process.stdin.write_eof()
-                        await asyncio.gather(_kept(process.stdout, out), _kept(process.stderr, err))
-                        await process.wait_closed()
-                except TimeoutError:
-                    timed_out = True
-                    process.kill()
-                status, ended_by = process.exit_status, process.exit_signal
+                    await asyncio.gather(_kept(process.stdout, out), _kept(process.stderr, err))
+                    await process.wait_closed()
+            except TimeoutError:
+                timed_out = True
+                await self._kill(pid, become=become)
+            except asyncio.CancelledError:
+                await asyncio.shield(self._kill(pid, become=become))
+                raise
+            finally:
+                process.close()  # not waited for: sshd confirms it when the program has ended
+            status, ended_by = process.exit_status, process.exit_signal
         except (asyncssh.Error, OSError) as error:
             raise EngineUnavailable(
                 f"the connection to {self.name} broke while {argv[0]} ran: {error}",
@@ -112,6 +126,16 @@ class SshHost:
             timed_out=timed_out,
             took_s=round(took_s, 3),
         )
+
+    async def _kill(self, pid: bytes, *, become: bool) -> None:
+        """End the group of a command that we wait for no longer; `timeout` has made one of its own."""
+        import asyncssh
+
+        if not pid.isdigit():
+            return  # it never began
+        words = became(("kill", "-s", "KILL", "--", f"-{pid.decode()}"), {}, become=become)
+        with suppress(asyncssh.Error, OSError, TimeoutError):
+            await asyncio.wait_for(self._connection.run(shlex.join(words)), CONNECT_S)
 
     @asynccontextmanager
     async def _files(self, path: str) -> AsyncGenerator[Any]:

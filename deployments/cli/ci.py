@@ -7,6 +7,7 @@ import typer
 
 from deployments.cli import app
 from deployments.cli.given import made_of
+from deployments.cli.operations_options import Profile, Resume, User, options_of, run_operation
 from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
@@ -25,26 +26,25 @@ def triage(
     build: Annotated[str, typer.Option(help="The build's id; by default the same files are one build.")] = "",
     no_model: Annotated[bool, typer.Option("--no-model", help="Have no model word the summary.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Keep nothing.")] = False,
-    profile: Annotated[str | None, typer.Option(help="Operations profile; by default OPERATIONS_PROFILE.")] = None,
+    profile: Profile = None,
+    user: User = None,
+    resume: Resume = None,
     as_json: Json = False,
 ) -> None:
     """Say why a build failed, and whether it is flaky or real. Exit 1 where something is or may be broken."""
     from tasks.ops.ci.build import Build
-    from tasks.ops.options import OperationsOptions
 
     fix = "see `c500 ci triage --help`"
     fields = {"junit": names(junit), "logs": names(log), "project": project, "commit": commit, "build": build}
     asked = made_of(Build, fields | {"ask_model": not no_model}, fix=fix, options={"logs": "log"}).checked()
-    options = made_of(OperationsOptions, {"dry_run": dry_run, "profile": profile}, fix=fix)
-
-    from deployments.cli.session import run_flow
+    options = options_of(profile=profile, user=user, resume=resume, dry_run=dry_run)
 
     def start() -> Any:
         from flows.ci import triage_ci
 
         return triage_ci(asked, options)
 
-    report: TriageReport = run_flow(start, quiet=as_json)
+    report: TriageReport = run_operation(start, quiet=as_json)
     if as_json:
         echo_json(report)
     else:

@@ -7,6 +7,15 @@ import typer
 
 from deployments.cli.ci import commands, names, show_markdown
 from deployments.cli.given import made_of
+from deployments.cli.operations_options import (
+    ApprovalS,
+    Profile,
+    Resume,
+    Unattended,
+    User,
+    options_of,
+    run_operation,
+)
 from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
@@ -25,13 +34,15 @@ def fix(
     variable: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Variable for the tests.")] = None,
     no_model: Annotated[bool, typer.Option("--no-model", help="Ask no model.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Find and try fixes, but make no branch.")] = False,
-    profile: Annotated[str | None, typer.Option(help="Operations profile; by default OPERATIONS_PROFILE.")] = None,
-    run_id: Annotated[str | None, typer.Option(help="Of a run to go on with.")] = None,
+    profile: Profile = None,
+    user: User = None,
+    approval_s: ApprovalS = 3600,
+    unattended: Unattended = False,
+    resume: Resume = None,
     as_json: Json = False,
 ) -> None:
     """Put failing tests right: test files only, passed thrice, never merged. Exit 1 unless all were."""
     from tasks.ops.fixing.request import FixAsked
-    from tasks.ops.options import OperationsOptions
 
     hint = "see `c500 ci fix --help`"
     fields = {
@@ -41,21 +52,21 @@ def fix(
         "junit": names(junit),
         "tests": tuple(tests or ()),
         "python": "" if python is None else str(python.expanduser().absolute()),
-        "environment": {name: value for name, _, value in (one.partition("=") for one in variable or ())},
+        "environment": _variables(variable or []),
         "allow": tuple(allow or ()),
         "ask_model": not no_model,
     }
     asked = made_of(FixAsked, fields, fix=hint, options={"environment": "variable"}).checked()
-    options = made_of(OperationsOptions, {"dry_run": dry_run, "profile": profile, "run_id": run_id}, fix=hint)
-
-    from deployments.cli.session import run_flow
+    options = options_of(
+        profile=profile, user=user, approval_s=approval_s, unattended=unattended, resume=resume, dry_run=dry_run
+    )
 
     def start() -> Any:
         from flows.fixing_tests import fix_tests
 
         return fix_tests(asked, options)
 
-    report: FixReport = run_flow(start, quiet=as_json)
+    report: FixReport = run_operation(start, quiet=as_json)
     if as_json:
         echo_json(report)
     else:
@@ -64,3 +75,12 @@ def fix(
         show_markdown(fixes_markdown(report))
     if not report.all_fixed:
         raise typer.Exit(1)
+
+
+def _variables(given: list[str]) -> dict[str, str]:
+    """What NAME=VALUE say. Raises `BadInput`."""
+    from blocks.errors import BadInput
+
+    if wrong := [one for one in given if not one.partition("=")[0] or "=" not in one]:
+        raise BadInput(f"--variable is {wrong[0]!r:.100}", fix="give NAME=VALUE", field="--variable")
+    return dict(one.split("=", 1) for one in given)

@@ -7,7 +7,7 @@ import typer
 
 from deployments.cli import app
 from deployments.cli.given import made_of
-from deployments.cli.operations_options import Resume, options_of, run_operation
+from deployments.cli.operations_options import Profile, Resume, User, options_of, run_operation
 from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def logs(
     window_s: Annotated[int, typer.Option(help="Seconds of a window of time.")] = 60,
     max_templates: Annotated[int, typer.Option(help="Kinds of lines told apart.")] = 2_000,
     context: Annotated[int, typer.Option(help="Lines shown around each sample.")] = 3,
+    profile: Profile = None,
+    user: User = None,
     resume: Resume = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Keep nothing, neither report nor state.")] = False,
     as_json: Json = False,
@@ -42,7 +44,7 @@ def logs(
         "context": context,
     }
     asked = made_of(LogOptions, fields, fix=fix)
-    options = options_of(dry_run=dry_run, resume=resume)
+    options = options_of(profile=profile, user=user, resume=resume, dry_run=dry_run)
 
     def start() -> Any:
         from flows.log_analysis import analyse_logs

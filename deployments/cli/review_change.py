@@ -7,6 +7,7 @@ import typer
 
 from deployments.cli import app
 from deployments.cli.given import made_of
+from deployments.cli.operations_options import Profile, Resume, User, options_of, run_operation
 from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
@@ -32,12 +33,13 @@ def review(
     out: Annotated[Path | None, typer.Option(help="File for the report as Markdown.")] = None,
     no_model: Annotated[bool, typer.Option("--no-model", help="Ask no model.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Keep no report.")] = False,
-    profile: Annotated[str | None, typer.Option(help="Operations profile; by default OPERATIONS_PROFILE.")] = None,
+    profile: Profile = None,
+    user: User = None,
+    resume: Resume = None,
     as_json: Json = False,
 ) -> None:
     """Review a change: file, line, severity; missing tests and docs. Exit 1 where it fails at --fail-on."""
     from tasks.ops.change.request import Asked
-    from tasks.ops.options import OperationsOptions
 
     fix = "see `c500 change review --help`"
     fields = {
@@ -50,16 +52,14 @@ def review(
         "ask_model": not no_model,
     }
     asked = made_of(Asked, fields, fix=fix)
-    options = made_of(OperationsOptions, {"dry_run": dry_run, "profile": profile}, fix=fix)
-
-    from deployments.cli.session import run_flow
+    options = options_of(profile=profile, user=user, resume=resume, dry_run=dry_run)
 
     def start() -> Any:
         from flows.change_review import review_change
 
         return review_change(asked, options)
 
-    report: ReviewReport = run_flow(start, quiet=as_json)
+    report: ReviewReport = run_operation(start, quiet=as_json)
     from tasks.ops.change.report import review_markdown
 
     if out is not None:

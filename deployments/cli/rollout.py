@@ -88,11 +88,16 @@ def clear(
     because: Annotated[str, typer.Option(help="Why it may be deployed again.")],
 ) -> None:
     """Allow a version again; only a person should."""
-    from blocks.approvals import login_name
+    from blocks.plain_text import plain
     from blocks.store import open_store
+    from deployments.cli.recorded import write_down
     from tasks.ops.service.history import Histories
 
-    record = Histories(open_store()).clear(service, version, login_name(), because)
+    histories = Histories(open_store())
+    run_id = histories.find(service).known(version).fingerprint
+    outcome = f"{plain(service)} {plain(version)} may be deployed again"
+    who = write_down("answered", run_id, outcome=outcome, reason=because, agent="deploy-service")
+    record = histories.clear(service, version, who, because)
     typer.echo(f"{service} {version} may be deployed again ({record.fingerprint}), cleared by {record.cleared_by}")
 
 

@@ -15,7 +15,11 @@ Consent = Literal["rules", "one", "two"]
 
 Status = Literal["done", "planned", "refused", "failed", "in_doubt"]
 """How a deed ended. `planned`: a dry run; `refused`: rules or people; `in_doubt`: its process died in the middle of it,
-and it is not done again until a person has looked (`c500 effects`)."""
+or lost sight of it, and it is not done again until a person has looked (`c500 effects`)."""
+
+
+class Lost(Exception):
+    """Nobody knows whether a deed was done, as when a connection breaks: it stays in doubt."""
 
 
 class Deed(Frozen):

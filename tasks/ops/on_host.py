@@ -1,11 +1,13 @@
 """Commands on hosts, as deeds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from blocks.action import Touched
-from blocks.hosts import CommandResult, Host
-from tasks.ops.deed import Deed, Outcome
+from blocks.errors import EngineUnavailable
+from blocks.hosts import CommandResult, Host, HostUnreachable
+from tasks.ops.deed import Deed, Lost, Outcome
 from tasks.ops.performer import Performer
 
 SHOWN_CHARS = 4000
@@ -22,6 +24,9 @@ async def run_on_host(
     timeout_s: float = 600,
     become: bool = False,
     stdin: bytes = b"",
+    env: Mapping[str, str] = {},
+    cwd: str | None = None,
+    shown_chars: int = SHOWN_CHARS,
     **facts: Any,
 ) -> Outcome:
     """Run a command on a host as a deed.
@@ -35,17 +40,28 @@ async def run_on_host(
         timeout_s: Seconds after which it is killed.
         become: Whether it runs as root.
         stdin: What it reads.
+        env: Variables beside PATH, HOME and LANG.
+        cwd: The folder it runs in.
+        shown_chars: How much of each stream is kept, from its end.
         facts: Other fields of the deed: `risk`, `read_only`, `reversible`, `repeatable`, `consent`.
 
     Returns:
         What came of it; of a `done` one `result` is a `CommandResult` as JSON (see `result_of`), also where the command
-        ended with another code than 0: what that means, the plan knows.
+        ended with another code than 0: what that means, the plan knows. Where the connection broke while one with an
+        effect ran, it is in doubt.
     """
     argv = tuple(argv)
+    arguments: dict[str, Any] = {"host": host.name, "argv": list(argv), "become": become}
+    if stdin:
+        arguments["stdin_sha256"] = sha256(stdin).hexdigest()
+    if env:
+        arguments["env"] = dict(env)
+    if cwd is not None:
+        arguments["cwd"] = cwd
     deed = Deed(
         name=name,
         tool="run_on_host",
-        arguments={"host": host.name, "argv": list(argv), "become": become},
+        arguments=arguments,
         says=says or f"run {' '.join(argv)} on {host.name}",
         touched=Touched(argv=argv),
         outside=True,
@@ -53,9 +69,17 @@ async def run_on_host(
     )
 
     async def perform() -> Any:
-        done = await host.run(argv, stdin=stdin, timeout_s=timeout_s, become=become)
-        shown = {"stdout": done.stdout[-SHOWN_CHARS:], "stderr": done.stderr[-SHOWN_CHARS:]}
-        return done.model_copy(update=shown).model_dump(mode="json")
+        try:
+            done = await host.run(argv, stdin=stdin, env=env, cwd=cwd, timeout_s=timeout_s, become=become)
+        except HostUnreachable:
+            raise
+        except EngineUnavailable as error:
+            if deed.read_only:
+                raise
+            raise Lost(error.message) from error
+        shown = {"stdout": done.stdout[-shown_chars:], "stderr": done.stderr[-shown_chars:]}
+        cut = done.truncated or max(len(done.stdout), len(done.stderr)) > shown_chars
+        return done.model_copy(update=shown | {"truncated": cut}).model_dump(mode="json")
 
     return await performer.do(deed, perform)
 

@@ -16,7 +16,7 @@ from blocks.policy import Decision, Policy
 from blocks.progress import in_thread
 from blocks.redact import Redactor
 from blocks.switches import Switches
-from tasks.ops.deed import JSON, Deed, Outcome
+from tasks.ops.deed import JSON, Deed, Lost, Outcome
 
 if TYPE_CHECKING:
     from blocks.approvals import ApprovalDecision
@@ -75,7 +75,8 @@ class Performer:
 
         Args:
             deed: What.
-            perform: Does it; gives JSON, in which secrets are taken out. A typed error is an outcome, too.
+            perform: Does it; gives JSON, in which secrets are taken out. A typed error is an outcome, too; one that
+                raises `Lost` is in doubt.
 
         Returns:
             What came of it; no error is raised for one that was refused or failed.
@@ -115,9 +116,10 @@ class Performer:
         await self._note_decision(deed, decision)
         if decision.verdict in ("deny", "forbid"):
             return _outcome(deed, "refused", why=f"{decision.reason} (rule {decision.rule})")
+        if self.dry_run and decision.verdict == "ask":
+            return _outcome(deed, "planned", why=f"would ask: {decision.reason}")
         if self.dry_run and not deed.read_only:
-            asked = f"; would ask: {decision.reason}" if decision.verdict == "ask" else ""
-            return _outcome(deed, "planned", why=asked.removeprefix("; "))
+            return _outcome(deed, "planned")
         approvers: tuple[str, ...] = ()
         if decision.verdict == "ask":
             answer = await self._asked(deed, decision)
@@ -182,9 +184,10 @@ class Performer:
 
     async def _had(self, deed: Deed, perform: Callable[[], Awaitable[JSON]], approvers: tuple[str, ...]) -> Outcome:
         async def cleaned() -> JSON:
-            await self.check_stopped()  # since the first look, a person may have been asked
             return self.redactor.value(await perform())
 
+        # Since the first look a person may have been asked; once the effect has begun, a stop would leave it in doubt.
+        await self.check_stopped()
         action = deed.action(self.user, self.flow)
         if not deed.read_only:
             await self.note("started", f"{deed.name}/started", **_facts(deed, action), reversible=deed.reversible)
@@ -195,9 +198,10 @@ class Performer:
                 result = await self.effects.once(self.effect_id(deed), cleaned, repeatable=deed.repeatable)
         except Stopped:
             raise
-        except InDoubt as error:
-            await self.note("failed", f"{deed.name}/in-doubt", **_facts(deed, action), outcome=error.message)
-            return _outcome(deed, "in_doubt", why=error.message, approvers=approvers)
+        except (InDoubt, Lost) as error:
+            why = str(error)[:SHOWN_CHARS]
+            await self.note("failed", f"{deed.name}/in-doubt", **_facts(deed, action), outcome=why)
+            return _outcome(deed, "in_doubt", why=why, approvers=approvers)
         except C500Error as error:
             await self.note(
                 "failed", f"{deed.name}/failed", **_facts(deed, action), outcome=error.message[:SHOWN_CHARS]

@@ -41,7 +41,10 @@ def test_a_build_is_triaged(c500, tmp_path: Path) -> None:
 
 
 def test_wrong_options_are_told(c500, tmp_path: Path) -> None:
-    for words in (["ci", "triage"], ["ci", "triage", "x.xml", "--project", "A B"], ["ci", "fix"], ["change", "review"]):
+    for words in (
+        *(["ci", "triage"], ["ci", "triage", "x.xml", "--project", "A B"], ["ci", "fix"], ["change", "review"]),
+        ["ci", "fix", "tests/test_cart.py", "--variable", "CI"],
+    ):
         code, _, err = c500(*words)
         assert code == 2
         assert "fix: " in err

@@ -7,7 +7,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from blocks.audit.log import records
+from blocks.audit.places import AuditPlaces
 from blocks.errors import BadInput, NotAllowed
+from blocks.settings import settings
 from blocks.store import open_store
 from deployments.cli import app
 from deployments.cli import deploy_service as _deploy
@@ -89,6 +92,18 @@ async def test_the_same_run_again_gives_the_same(plans: Path, prefect_api: str) 
         await watch_rollout(read_rollout(plans / "rollout.yaml", version="v9"), options)
 
 
+async def test_a_deployment_that_its_watch_takes_back_is_not_taken_back_by_itself_too(
+    plans: Path, prefect_api: str
+) -> None:
+    text = (plans / "rollout.yaml").read_text()
+    (plans / "rollout.yaml").write_text(text.replace("name: rollback", "name: undo"))
+    options = UNATTENDED.model_copy(update={"run_id": "both"})
+    plan = read_deployment(plans / "deploy.yaml", version="v2")
+    first, again = [await deploy_service(plan, options) for _ in range(2)]
+    assert (first.status, first.watched) == (again.status, again.watched) == ("deployed", "rolled_back")
+    assert done(plans) == ["deploy v2", "rollback v2"]
+
+
 async def test_a_dry_run_does_nothing(plans: Path, prefect_api: str) -> None:
     dry = UNATTENDED.model_copy(update={"dry_run": True})
     made = await deploy_service(read_deployment(plans / "deploy.yaml"), dry)
@@ -106,6 +121,9 @@ def test_people_see_and_clear_versions() -> None:
     assert "payments v2 (current) rolling_back" in shell.invoke(app, ["rollout", "history"]).output
     cleared = shell.invoke(app, ["rollout", "clear", "payments", "v2", "--because", "the disk was full"])
     assert cleared.exit_code == 0, cleared.output
+    entry = next(one.entry for one in records(AuditPlaces(settings().agents_home).folder))
+    assert (entry.phase, entry.reasoning) == ("answered", "the disk was full")
+    assert entry.outcome == "payments v2 may be deployed again"
     shown = shell.invoke(app, ["rollout", "history", "payments"]).output
     assert "the disk was full" in shown
     histories.check_deployable("payments", "v2", "another", 1)

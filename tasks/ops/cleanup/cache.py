@@ -4,15 +4,14 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from pydantic import Field
 
-from blocks.content import STORED_FILE
 from blocks.errors import NotFound
 from blocks.model import Frozen
 from blocks.plain_text import plain
-from blocks.steps import RESULTS
+from blocks.steps import RESULTS, files_named_in
 from blocks.store.files import Files
 
 YOUNG = timedelta(hours=1)
@@ -58,8 +57,7 @@ def useless(content: bytes, written_at: datetime, files: Files, now: datetime) -
         record: Any = json.loads(content)
         metadata: Any = record.get("metadata") or {}
         expiration: Any = metadata.get("expiration")
-        result: Any = record.get("result")
-        named = _keys(json.loads(result) if isinstance(result, str) else result)
+        named = files_named_in(record.get("result"))
         expires_at = datetime.fromisoformat(str(expiration)) if expiration else None
     except (ValueError, AttributeError, TypeError):
         return None
@@ -169,18 +167,6 @@ def _judged(files: Files, key: str, now: datetime) -> Useless | None:
         return useless(files.read_bytes(key), files.modified(key), files, now)
     except NotFound:
         return None
-
-
-def _keys(value: Any) -> list[str]:
-    """Keys of all files that a result names."""
-    if isinstance(value, dict):
-        fields = cast(dict[str, Any], value)
-        if fields.keys() >= STORED_FILE:
-            return [str(fields["key"])]
-        return [key for item in fields.values() for key in _keys(item)]
-    if isinstance(value, list):
-        return [key for item in cast(list[Any], value) for key in _keys(item)]
-    return []
 
 
 def _told(key: bytes) -> str:

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import sys
 from functools import lru_cache
 from struct import Struct
 from typing import Any, NamedTuple
@@ -13,7 +14,8 @@ RENAME_NOREPLACE = 1
 
 # The fields of struct statx up to stx_mnt_id (Linux 5.8; 0 before).
 LAYOUT = Struct("=8xQIIIH2xQQQ8x48xqI4x8xIIQ")
-SIZE_BYTES = 256
+Buffer = ctypes.c_char * 256
+"""Of struct statx; `ctypes.create_string_buffer` takes as long as all else of a look."""
 
 
 class Facts(NamedTuple):
@@ -55,7 +57,8 @@ class Facts(NamedTuple):
 
 def look(name: str, folder: int) -> Facts:
     """Look at a name in an open folder; the empty name is the folder itself. Raises `OSError`."""
-    buffer = ctypes.create_string_buffer(SIZE_BYTES)
+    sys.audit("os.statx", name, folder)
+    buffer = Buffer()
     flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (0 if name else AT_EMPTY_PATH)
     if _libc().statx(folder, os.fsencode(name), flags, BASIC_STATS | MNT_ID, buffer):
         raise _failed(name)
@@ -66,6 +69,7 @@ def look(name: str, folder: int) -> Facts:
 
 def move_new(name: str, source: int, target: int, new_name: str | None = None) -> None:
     """Move a name from one open folder to another, where it must be free. Raises `OSError`: EEXIST where it is not."""
+    sys.audit("os.rename", name, new_name, source, target)
     new = os.fsencode(name if new_name is None else new_name)
     if _libc().renameat2(source, os.fsencode(name), target, new, RENAME_NOREPLACE):
         raise _failed(name)

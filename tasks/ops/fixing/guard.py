@@ -18,8 +18,17 @@ SKIPS = {
     *("skip", "skipif", "skipIf", "skipUnless", "xfail", "importorskip", "skipTest", "SkipTest", "expectedFailure"),
     *("collect_ignore", "collect_ignore_glob", "pytest_collection_modifyitems", "pytest_ignore_collect", "__test__"),
     *("_exit", "exit", "fail_on_skip", "pytest_runtest_makereport", "pytest_pyfunc_call", "pytest_runtest_call"),
+    *("__init__", "__new__"),  # pytest passes a class over that has one
 }
 """Names by which a test does not run, or does not count."""
+
+WAYS_OUT = (
+    *(ast.Return, ast.Raise, ast.Yield, ast.Try, ast.TryStar, ast.If, ast.IfExp, ast.Match, ast.While),
+    *(ast.For, ast.AsyncFor, ast.comprehension),  # over nothing
+    *(ast.With, ast.AsyncWith),  # as `raises`, which takes a failed assertion for what was awaited
+    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef),  # that nobody calls
+)
+"""What a test may not get more of: with it an assertion may not be reached, or its failure be lost."""
 
 CALM = ("suppress",)
 CHECKS = ("raises", "warns", "deprecated_call", "fail")
@@ -110,8 +119,7 @@ def _ways_out(old: ast.Module, new: ast.Module) -> Iterator[str]:
 
 
 def _exits(node: Function) -> Counter[str]:
-    kinds = (ast.Return, ast.Try, ast.TryStar, ast.If, ast.While, ast.Yield, ast.Raise, ast.Match, ast.Lambda)
-    found = Counter(type(one).__name__.lower() for one in ast.walk(node) if isinstance(one, kinds))
+    found = Counter(type(one).__name__.lower() for one in ast.walk(node) if isinstance(one, WAYS_OUT))
     found.update(_last(one.func) for one in ast.walk(node) if isinstance(one, ast.Call) and _last(one.func) in CALM)
     return found
 

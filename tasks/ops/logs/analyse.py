@@ -53,7 +53,7 @@ async def analyse(
     if not paths:
         raise BadInput("no log is named", fix="give at least one path", field="paths")
     key = f"{REPORTS}/{performer.run_id}.json"
-    if files.exists(key):
+    if files.exists(key) and not _was_cut_off(files, options, performer.run_id):
         return LogReport.model_validate_json(files.read_bytes(key))
     with ExitStack() as stack:
         held: Held[LogState] | None = None
@@ -70,9 +70,17 @@ async def analyse(
             await performer.check_stopped()
         report = report_of(work.analysis, performer.run_id, work.read, work.cut_lines)
         if not performer.dry_run:
+            # First how far it came: the counts go on from there, and are in the report of whichever run is next.
+            await in_thread(work.keep, ended=False)
             await in_thread(files.put_bytes, key, report.model_dump_json().encode(), "application/json")
             await in_thread(work.keep, ended=True)
         return report
+
+
+def _was_cut_off(files: Files, options: LogOptions, run_id: str) -> bool:
+    """Whether a run died after its report, before its state said that it had ended."""
+    state = None if options.state is None else states(files).find(options.state)
+    return state is not None and state.run_id == run_id and not state.ended
 
 
 def _next(pieces: Iterator[float], on_progress: OnProgress) -> bool:

@@ -1,12 +1,14 @@
 """Verification of backups: a backup that was never restored is none."""
 
+import re
 import statistics
 from datetime import UTC, datetime
-from secrets import token_hex
-from typing import NamedTuple, TypeVar
+from hashlib import sha256
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from blocks.errors import EngineFailed
+from tasks.ops.deed import Deed, Outcome
 from tasks.ops.maintenance.doing import OnHost
 from tasks.ops.maintenance.plan import BackupVerification
 from tasks.ops.maintenance.result import TaskResult
@@ -19,6 +21,10 @@ TABLES = """
 SELECT schemaname, tablename FROM pg_tables
 WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2
 """
+
+
+# tar(1), --list --verbose: `-rw-r--r-- 0/0  123 2026-11-22 10:00 etc/hosts`; links and folders begin otherwise.
+PLAIN = re.compile(r"-\S+ \S+ +\d+ \S+ \S+ (?P<name>.+)")
 
 
 class Backup(NamedTuple):
@@ -44,11 +50,31 @@ async def verify_backups(at: OnHost, task: BackupVerification) -> TaskResult:
     told = f"{newest.path}, {newest.size_bytes / MB:.1f} MB, {age_h:.1f} h old"
     if faults := _faults(found, age_h, task):
         return at.result("failed", f"{'; '.join(faults)}: {told}")
-    try:
-        restored = await (_from_archive(at, task, newest) if task.format == "tar" else _from_dump(at, task, newest))
-    except EngineFailed as error:
-        return at.result("failed", f"it cannot be restored: {error.message.splitlines()[0]}", [told])
-    return at.result("ok", f"{told}; restored {len(restored)} of it", restored)
+    outcome = await _restored(at, task, newest)
+    if outcome.error is not None:
+        return at.result("failed", f"it cannot be restored: {outcome.error.message.splitlines()[0]}", [told])
+    if outcome.status == "done":
+        return at.result("ok", f"{told}; restored {len(outcome.result)} of it", outcome.result)
+    return at.not_done(outcome) or at.result("failed", outcome.why)
+
+
+async def _restored(at: OnHost, task: BackupVerification, newest: Backup) -> Outcome:
+    """Restore a sample; the result is a line for each part of it."""
+    deed = Deed(
+        name=f"{at.host.name}/{task.name}/restore",
+        tool="restore_sample",
+        arguments={"host": at.host.name, "backup": newest.path, "written_at": newest.written_at, "sample": task.sample},
+        says=f"restore a sample of {newest.path} on {at.host.name}, and remove it again",
+        risk="low",
+        reversible=True,
+        repeatable=True,
+        consent=task.approval,
+    )
+
+    async def perform() -> Any:
+        return await (_from_archive(at, task, newest) if task.format == "tar" else _from_dump(at, task, newest))
+
+    return await at.performer.do(deed, perform)
 
 
 async def _backups(at: OnHost, task: BackupVerification) -> list[Backup]:
@@ -74,11 +100,14 @@ def _faults(found: list[Backup], age_h: float, task: BackupVerification) -> list
 
 async def _from_archive(at: OnHost, task: BackupVerification, newest: Backup) -> list[str]:
     """Members that were restored. Raises `EngineFailed`."""
-    listed = (await at.look("tar", "--list", "--quoting-style=escape", "--file", newest.path)).checked()
+    words = ("--list", "--verbose", "--numeric-owner", "--quoting-style=escape")
+    listed = (await at.look("tar", *words, "--file", newest.path)).checked()
+    lines = listed.stdout.split("\n")[1 if listed.truncated else 0 :]  # of the first, a part may be missing
+    found = [match["name"] for line in lines if (match := PLAIN.match(line))]
     # A name that is shown with escapes could not be asked for as it is.
-    members = [name for name in listed.stdout.splitlines() if name and not name.endswith("/") and "\\" not in name]
+    members = [name for name in found if "\\" not in name]
     if not members:
-        raise EngineFailed("it is empty", fix="look at how backups are made")
+        raise EngineFailed("it holds no plain file", fix="look at how backups are made")
     folder = (await at.look("mktemp", "--directory", become=False)).checked().stdout.strip()
     try:
         wanted = _spread(members, task.sample)
@@ -95,8 +124,11 @@ async def _from_archive(at: OnHost, task: BackupVerification, newest: Backup) ->
 
 async def _from_dump(at: OnHost, task: BackupVerification, newest: Backup) -> list[str]:
     """Tables that were restored, with their rows. Raises `EngineFailed`."""
-    name = f"c500_verify_{token_hex(4)}"
+    # The same in all attempts: what a killed one left is found, and goes.
+    told = f"{at.performer.run_id}/{at.host.name}/{task.name}/{newest.path}"
+    name = f"c500_verify_{sha256(told.encode()).hexdigest()[:12]}"
     url = urlunsplit(urlsplit(task.database_url)._replace(path=f"/{name}"))
+    await _asked(at, task.database_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
     await _asked(at, task.database_url, f"CREATE DATABASE {name}")
     try:
         restoring = ("pg_restore", "--no-owner", "--no-acl", "--exit-on-error", "--dbname", url)

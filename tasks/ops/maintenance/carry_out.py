@@ -56,9 +56,12 @@ class CarryingOut:
                 failures += result.status in ("failed", "refused")
                 return result
 
-        async with asyncio.TaskGroup() as group:
-            running = [group.create_task(on(machine)) for machine in machines]
-        self._results += [one.result() for one in running]
+        # All end before any of what they raise is raised: an effect must not be cut off by what goes wrong beside it.
+        ends = await asyncio.gather(*map(on, machines), return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
+            self._results.append(end)
 
     def _prevented(self, task: AnyTask, machine: Machine, failures: int) -> TaskResult | None:
         """The result of a task that does not begin on a host."""

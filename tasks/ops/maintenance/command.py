@@ -1,6 +1,6 @@
 """Commands of your own."""
 
-from tasks.ops.maintenance.doing import OnHost, said
+from tasks.ops.maintenance.doing import OnHost
 from tasks.ops.maintenance.plan import Command
 from tasks.ops.maintenance.result import TaskResult
 from tasks.ops.on_host import result_of
@@ -20,8 +20,8 @@ async def run_own_command(at: OnHost, task: Command) -> TaskResult:
     failed = at.not_done(done)
     if failed is not None and done.status != "done":
         return failed
-    if failed is None and (unwell := await at.is_well()) is not None:
-        failed = at.result("failed", "the check failed afterwards", said(unwell))
+    if failed is None and (unwell := await at.unwell()) is not None:
+        failed = at.result("failed", "the check failed afterwards", unwell)
     if failed is None:
         lines = result_of(done).stdout.strip().splitlines()
         return at.result("changed" if task.changes else "ok", lines[-1] if lines else "done", lines[-10:])

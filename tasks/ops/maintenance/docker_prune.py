@@ -33,6 +33,8 @@ async def prune_docker(at: OnHost, task: DockerPrune) -> TaskResult:
         freed += [f"{what}: {one}" for one in RECLAIMED.findall(result_of(done).stdout)[-1:]]
     if at.performer.dry_run:
         return at.result("planned", f"would prune {', '.join(task.what)}", looked.stdout.splitlines())
+    if (unwell := await at.unwell()) is not None:
+        return at.result("failed", "the check failed after the pruning", unwell)
     return at.result("changed", f"freed {', '.join(freed) or 'nothing'}")
 
 

@@ -46,12 +46,18 @@ class OnHost:
             **facts,
         )
 
-    async def is_well(self) -> CommandResult | None:
-        """What the task's check says: None where it is well, or there is no check."""
+    async def unwell(self, when: str = "after") -> list[str] | None:
+        """The last lines of what the task's check says; None where the host is well, or nothing checks it.
+
+        Args:
+            when: Names the look among those of the task.
+        """
         if self.task.check is None:
             return None
-        done = await self.look(*self.task.check)
-        return None if done.ok else done
+        looked = await self.do(f"check-{when}", self.task.check, "check", consent="rules", risk="low", read_only=True)
+        if (failed := self.not_done(looked)) is None or failed.status == "planned":
+            return None
+        return said(result_of(looked)) if looked.status == "done" else [failed.summary]
 
     def result(self, status: TaskStatus, summary: str, details: Sequence[str] = ()) -> TaskResult:
         """What came of it."""

@@ -18,8 +18,8 @@ async def rotate_logs(at: OnHost, task: LogRotation) -> TaskResult:
     if (failed := at.not_done(done)) is not None:
         return failed
     after = await _bytes(at, task)
-    if (unwell := await at.is_well()) is not None:
-        return at.result("failed", "the check failed after the rotation", said(unwell))
+    if (unwell := await at.unwell()) is not None:
+        return at.result("failed", "the check failed after the rotation", unwell)
     return at.result("ok", f"{task.measure}: {before / GREATEST:.1f} MB before, {after / GREATEST:.1f} MB after")
 
 

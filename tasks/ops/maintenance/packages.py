@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from blocks.errors import EngineFailed
-from tasks.ops.maintenance.doing import OnHost, said
+from tasks.ops.maintenance.doing import OnHost
 from tasks.ops.maintenance.plan import PackageUpdates
 from tasks.ops.maintenance.result import TaskResult
 from tasks.ops.on_host import result_of
@@ -13,7 +13,9 @@ from tasks.ops.on_host import result_of
 # apt-get(8), --simulate: `Inst libc6 [2.36-9+deb12u9] (2.36-9+deb12u10 Debian:12.11/stable [amd64])`
 INSTALL = re.compile(r"^Inst (?P<name>\S+) \[(?P<old>\S+)\] \((?P<new>\S+) ")
 QUIET = ("-y", "-q", "-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Options::=--force-confdef")
-NO_QUESTIONS = "DEBIAN_FRONTEND=noninteractive"
+PLAN_CHARS = 500_000
+"""Of what apt would do; a line for each package and step. The ledger takes twice as much."""
+
 
 Update = tuple[str, str, str]
 """Name, version before, version after."""
@@ -23,19 +25,26 @@ async def update_packages(at: OnHost, task: PackageUpdates) -> TaskResult:
     """Update what the task names; see `PackageUpdates`."""
     if not at.performer.dry_run:
         refreshed = await at.do(
-            "refresh", _apt(task, "update", "-q"), "read the lists of packages", repeatable=True, risk="low"
+            "refresh",
+            ("apt-get", "update", "-q"),
+            "read the lists of packages",
+            repeatable=True,
+            risk="low",
+            env=_env(task),
         )
         if (failed := at.not_done(refreshed)) is not None:
             return failed
-    if (before := await at.is_well()) is not None:
-        return at.result("failed", "the host was not well before, so nothing was updated", said(before))
+    if (before := await at.unwell("before")) is not None:
+        return at.result("failed", "the host was not well before, so nothing was updated", before)
     # Recorded as a deed: an attempt after a crash must know the versions that were there at first.
     looked = await at.do(
-        "plan", _apt(task, "--simulate", "-q", "upgrade"), "look which packages are new", repeatable=True, risk="low",
-        read_only=at.performer.dry_run,
+        "plan", ("apt-get", "--simulate", "-q", "upgrade"), "look which packages are new", repeatable=True, risk="low",
+        read_only=at.performer.dry_run, consent="rules", shown_chars=PLAN_CHARS, env=_env(task),
     )  # fmt: skip
     if (failed := at.not_done(looked)) is not None:
         return failed
+    if result_of(looked).truncated:
+        return at.result("failed", "apt tells of more updates than can be looked through; name some in `only`")
     updates = _chosen(updates_in(result_of(looked).stdout), task)
     if not updates:
         return at.result("ok", "all packages are up to date")
@@ -46,10 +55,11 @@ async def _updated(at: OnHost, task: PackageUpdates, updates: Sequence[Update]) 
     details = [f"{name} {old} → {new}" for name, old, new in updates]
     done = await at.do(
         "install",
-        _install(task, ((name, new) for name, _, new in updates)),
+        _install(((name, new) for name, _, new in updates)),
         f"update {len(updates)} packages",
         reversible=True,
         repeatable=True,
+        env=_env(task),
     )
     if done.status in ("planned", "refused"):
         result = at.not_done(done)
@@ -57,16 +67,17 @@ async def _updated(at: OnHost, task: PackageUpdates, updates: Sequence[Update]) 
         return result.model_copy(update={"details": (*result.details, *details)})
     broken = at.not_done(done)
     if broken is None:
-        if (unwell := await at.is_well()) is None:
+        if (unwell := await at.unwell()) is None:
             return at.result("changed", f"{len(updates)} packages updated", details)
-        broken = at.result("failed", "the check failed after the update", said(unwell))
+        broken = at.result("failed", "the check failed after the update", unwell)
     undone = await at.do(
         "roll-back",
-        _install(task, ((name, old) for name, old, _ in updates), "--allow-downgrades"),
+        _install(((name, old) for name, old, _ in updates), "--allow-downgrades"),
         f"put {len(updates)} packages back to their old versions",
         repeatable=True,
         consent="rules",
         reversible=True,
+        env=_env(task),
     )
     back = at.not_done(undone)
     told = "; the old versions are back" if back is None else f"; rolling back failed, too: {back.summary}"
@@ -86,13 +97,13 @@ def _chosen(updates: Iterable[Update], task: PackageUpdates) -> list[Update]:
     return [one for one in updates if (not task.only or is_in(one[0], task.only)) and not is_in(one[0], task.hold)]
 
 
-def _install(task: PackageUpdates, versions: Iterable[tuple[str, str]], *more: str) -> tuple[str, ...]:
+def _install(versions: Iterable[tuple[str, str]], *more: str) -> tuple[str, ...]:
     words = tuple(f"{name}={version}" for name, version in versions)
     if not all(re.fullmatch(r"[a-z0-9][a-z0-9+.:-]*=[A-Za-z0-9.+:~-]+", word) for word in words):
         raise EngineFailed("apt tells of packages with names that no package has", fix="run apt-get on the host")
-    return _apt(task, "install", "--only-upgrade", "--no-remove", *QUIET, *more, *words)
+    return ("apt-get", "install", "--only-upgrade", "--no-remove", *QUIET, *more, *words)
 
 
-def _apt(task: PackageUpdates, *words: str) -> tuple[str, ...]:
-    config = (f"APT_CONFIG={task.apt_config}",) if task.apt_config else ()
-    return ("env", NO_QUESTIONS, "LC_ALL=C", *config, "apt-get", *words)
+def _env(task: PackageUpdates) -> dict[str, str]:
+    config = {"APT_CONFIG": task.apt_config} if task.apt_config else {}
+    return {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"} | config

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
+from blocks.markdown import code
 from blocks.model import Frozen
 from blocks.plain_text import plain
 
@@ -96,7 +97,7 @@ def summary_text(report: MaintenanceReport) -> str:
         lines += [
             f"## {SIGNS[one.status]}: {one.task} on {one.host}",
             "",
-            plain(one.summary),
+            _line(one.summary),
             *_quoted(one.details),
             "",
         ]
@@ -113,4 +114,8 @@ def _quoted(details: Sequence[str]) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    return plain(text).replace("|", "\\|")
+    return code(plain(text)).replace("|", "\\|")
+
+
+def _line(text: str) -> str:
+    return code(plain(text))

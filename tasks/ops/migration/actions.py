@@ -10,8 +10,9 @@ from blocks.errors import C500Error, EngineFailed
 from blocks.manifests import Fenced
 from blocks.progress import in_thread
 from tasks.ops.deed import Consent, Deed, Outcome
+from tasks.ops.migration.kinds import Action, AgentWork, Backfill, Command, CommandCheck, Sql
 from tasks.ops.migration.places import Places
-from tasks.ops.migration.plan import Action, AgentWork, Backfill, Command, CommandCheck, Phase, Sql, variable_of
+from tasks.ops.migration.plan import Phase, variable_of
 from tasks.ops.migration.states import MigrationState
 from tasks.ops.migration.target import Entry, apply, fill_part, prepare
 from tasks.ops.on_host import SHOWN_CHARS

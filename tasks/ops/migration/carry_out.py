@@ -10,9 +10,10 @@ from blocks.progress import in_thread
 from tasks.ops.deed import Outcome
 from tasks.ops.migration.actions import Doing, act, doing_of, failure, said_of
 from tasks.ops.migration.checks import all_hold
+from tasks.ops.migration.kinds import Action, Check
 from tasks.ops.migration.locks import Keeper
 from tasks.ops.migration.places import Places
-from tasks.ops.migration.plan import Action, Check, Compensation, MigrationPlan, Phase
+from tasks.ops.migration.plan import Compensation, MigrationPlan, Phase
 from tasks.ops.migration.states import (
     CheckOutcome,
     MigrationState,

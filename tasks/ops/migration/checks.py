@@ -8,8 +8,8 @@ from blocks.action import Touched
 from blocks.errors import C500Error, Stopped
 from tasks.ops.deed import Deed
 from tasks.ops.migration.actions import COMMAND_FIELDS, Doing, cwd_of, environment, failure
+from tasks.ops.migration.kinds import Check, CommandCheck, SqlCheck
 from tasks.ops.migration.places import Places
-from tasks.ops.migration.plan import Check, CommandCheck, SqlCheck
 from tasks.ops.migration.states import CheckOutcome
 from tasks.ops.migration.target import look as look_in_database
 from tasks.ops.performer import Performer

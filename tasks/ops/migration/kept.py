@@ -8,7 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 from blocks.errors import BadInput, NotFound
 from blocks.manifests import Manifests
 from blocks.store import open_store
-from tasks.ops.migration.plan import Name, read_plan
+from tasks.ops.migration.kinds import Name
+from tasks.ops.migration.plan import read_plan
 from tasks.ops.migration.states import MigrationState, first_state, replanned
 
 PREFIX = "operations/migrations"

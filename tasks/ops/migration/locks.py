@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Iterable
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
 from typing import TypeVar
 
 from blocks.errors import C500Error, Conflict
@@ -101,7 +100,7 @@ class Keeper:
                 await in_thread(self._locks.release, lock)
         if not ended and self._plan.lock_hold_s:
             with suppress(C500Error):  # then the term that they have must do
-                await self.renew(timedelta(seconds=self._plan.lock_hold_s).total_seconds())
+                await self.renew(self._plan.lock_hold_s)
 
 
 @asynccontextmanager

@@ -12,7 +12,8 @@ from blocks.errors import BadInput, Unsupported
 from blocks.hosts import Host, open_host, read_inventory
 from blocks.secret_reference import secret_at
 from blocks.settings import settings
-from tasks.ops.migration.plan import AgentWork, Command, CommandCheck, MigrationPlan
+from tasks.ops.migration.kinds import AgentWork, Command, CommandCheck
+from tasks.ops.migration.plan import MigrationPlan
 from tasks.ops.migration.target import connected
 
 RunAgent = Callable[[AgentWork, str], Awaitable[str]]

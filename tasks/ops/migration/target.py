@@ -12,7 +12,7 @@ from typing import Any
 
 from blocks.errors import BadInput, C500Error, EngineFailed, EngineUnavailable, TimedOut
 from blocks.manifests import Fenced
-from tasks.ops.migration.plan import Backfill, Sql
+from tasks.ops.migration.kinds import Backfill, Sql
 
 CONNECT_S = 15
 CREATES = 5_001_001

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import Field
 
 from blocks.model import Frozen
-from tasks.ops.runbook.form import AlertTrigger, LogTrigger, MetricTrigger, Runbook, Trigger
+from tasks.ops.runbook.form import Runbook
+from tasks.ops.runbook.triggers import AlertTrigger, LogTrigger, MetricTrigger, Trigger
 from tasks.ops.runbook.typed import compiled
 
 MOST_LINES, LINE_CHARS = 10_000, 4000
@@ -72,7 +73,7 @@ def told_by(alert: Alert, where: str) -> Any:
             return getattr(alert, head) if getattr(alert, head) != "" else None
 
 
-def alert_of(content: Mapping[str, Any]) -> Alert:
+def alert_of(content: Any) -> Alert:
     """An alert from a file: our own form, one of Alertmanager, or the first of those that its webhook sends.
 
     Raises:
@@ -80,13 +81,12 @@ def alert_of(content: Mapping[str, Any]) -> Alert:
     """
     if isinstance(content.get("alerts"), list) and content["alerts"]:
         content = content["alerts"][0]
-    if "name" in content or "labels" not in content:
-        return Alert.model_validate(dict(content))
-    labels: dict[str, Any] = dict(content["labels"])
-    name = labels.get("alertname", "")
-    value = re.match(r"-?\d+(\.\d+)?$", str(content.get("annotations", {}).get("value", "")))
-    return Alert(
-        name=name, labels=labels, annotations=content.get("annotations", {}), value=float(value[0]) if value else None
+    if not isinstance(content, Mapping) or "name" in content or "labels" not in content:
+        return Alert.model_validate(content)
+    told = Alert.model_validate({"labels": content["labels"], "annotations": content.get("annotations") or {}})
+    value = re.fullmatch(r"-?\d+(\.\d+)?", told.annotations.get("value", ""))
+    return told.model_copy(
+        update={"name": told.labels.get("alertname", ""), "value": float(value[0]) if value else None}
     )
 
 

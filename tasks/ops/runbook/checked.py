@@ -8,8 +8,7 @@ from typing import Any
 from blocks.errors import BadInput
 from blocks.faults import Fault, Place
 from blocks.hosts import Inventory
-from tasks.ops.runbook.commands import code_faults
-from tasks.ops.runbook.expression import Wrong
+from tasks.ops.runbook.checked_texts import Scope, Texts
 from tasks.ops.runbook.form import (
     DEEPEST,
     MOST_STEPS,
@@ -20,19 +19,15 @@ from tasks.ops.runbook.form import (
     Notify,
     OnFailure,
     Parallel,
-    Parse,
     Runbook,
     Step,
     SubRunbook,
     WaitUntil,
-    expression,
     template,
 )
+from tasks.ops.runbook.parse import Parse
 from tasks.ops.runbook.reading import FIX, Source, read_runbook, runbook_files
-from tasks.ops.runbook.template import Template
-from tasks.ops.runbook.typed import Kind, Typed
-
-Scope = dict[str, Kind]
+from tasks.ops.runbook.typed import Typed
 
 VALUE = "value"
 """What an expression over a metric calls it."""
@@ -150,13 +145,14 @@ class _CheckOne:
     def __init__(self, check: _Check, source: Source, above: tuple[str, ...]) -> None:
         self._check, self._source, self._above = check, source, above
         self._book = source.runbook
+        self._texts = Texts(check.inventory, self._fault)
         self._gotos: dict[str, list[Scope]] = {}
 
     def run(self) -> Scope:
         """The scope at its end."""
         book = self._book
         scope: Scope = {name: one.type for name, one in book.parameters.items()}
-        self._hosts(book.host, scope, ("host",))
+        self._texts.hosts(book.host, scope, ("host",))
         self._names()
         for name, parameter in book.parameters.items():
             if parameter.type in ("list", "json") and parameter.alert:
@@ -201,10 +197,10 @@ class _CheckOne:
             case Copy():
                 self._copy(step, scope)
             case Notify():
-                self._text(step.message.subject, scope, (*step.place, "notify", "subject"))
-                self._text(step.message.body, scope, (*step.place, "notify", "body"))
+                self._texts.text(step.message.subject, scope, (*step.place, "notify", "subject"))
+                self._texts.text(step.message.body, scope, (*step.place, "notify", "body"))
             case Approve():
-                self._text(step.question, scope, (*step.place, "approve"))
+                self._texts.text(step.question, scope, (*step.place, "approve"))
             case SubRunbook():
                 return self._calls(step, scope)
             case _:
@@ -212,8 +208,8 @@ class _CheckOne:
         return scope
 
     def _exec(self, step: Exec, scope: Scope) -> Scope:
-        self._hosts(step.host, scope, (*step.place, "host"))
-        self._command(step.argv, scope, (*step.place, "exec"), step.stdin, (*step.place, "stdin"))
+        self._texts.hosts(step.host, scope, (*step.place, "host"))
+        self._texts.command(step.argv, scope, (*step.place, "exec"), step.stdin, (*step.place, "stdin"))
         if step.read_only and step.repeatable:
             self._fault((*step.place, "repeatable"), "what is read_only is repeatable anyway; say one of them")
         for number, parse in enumerate(step.parse):
@@ -224,16 +220,16 @@ class _CheckOne:
 
     def _wait(self, step: WaitUntil, scope: Scope) -> Scope:
         if step.argv is not None:
-            self._hosts(step.host, scope, (*step.place, "host"))
-            self._command(step.argv, scope, (*step.place, "command"), "", step.place)
+            self._texts.hosts(step.host, scope, (*step.place, "host"))
+            self._texts.command(step.argv, scope, (*step.place, "command"), "", step.place)
         known = self._parses(step.parse, scope, step.place)
         if step.metric is not None:
             if not self._check.metrics:
                 self._fault((*step.place, "metric"), "there is no Prometheus; set PROMETHEUS_URL")
-            self._metric(step.metric, scope, (*step.place, "metric"))
+            self._texts.metric(step.metric, scope, (*step.place, "metric"))
             known = scope | METRIC
         fresh = {parse.set for parse in step.parse} if step.metric is None else {VALUE}
-        names = self._condition(step.condition, known, (*step.place, "wait_until"))
+        names = self._texts.condition(step.condition, known, (*step.place, "wait_until"))
         if names is not None and not names & fresh:
             told = (
                 f"it reads none of {', '.join(sorted(fresh))}, and would never change" if fresh else "it never changes"
@@ -242,7 +238,7 @@ class _CheckOne:
         return scope if step.metric is not None else known
 
     def _conditional(self, step: Conditional, scope: Scope) -> Scope:
-        self._condition(step.condition, scope, (*step.place, "if"))
+        self._texts.condition(step.condition, scope, (*step.place, "if"))
         if not step.then and not step.otherwise:
             self._fault((*step.place, "if"), "neither `then` nor `else` has steps")
         return _common([self._steps(step.then, dict(scope)), self._steps(step.otherwise, dict(scope))])
@@ -262,13 +258,13 @@ class _CheckOne:
 
     def _copy(self, step: Copy, scope: Scope) -> None:
         place = (*step.place, "copy")
-        self._hosts(step.host, scope, (*step.place, "host"))
+        self._texts.hosts(step.host, scope, (*step.place, "host"))
         if step.what.content is not None:
-            self._text(step.what.content, scope, (*place, "content"))
+            self._texts.text(step.what.content, scope, (*place, "content"))
         if step.what.file is not None and not self._is_beside(step.what.file):
             self._fault((*place, "file"), f"there is no file {step.what.file} beside the runbook")
         to = template(step.what.to)
-        self._slots(to, scope, (*place, "to"))
+        self._texts.slots(to, scope, (*place, "to"))
         if to.slots and "/" not in str(to.parts[0]).lstrip("/"):
             self._fault((*place, "to"), "it names no folder before its first value, which could lead anywhere")
         for slot in to.slots:
@@ -312,7 +308,7 @@ class _CheckOne:
         return after
 
     def _argument(self, text: str, parameter: Typed, scope: Scope, place: Place) -> None:
-        found = self._text(text, scope, place)
+        found = self._texts.text(text, scope, place)
         if found is not None and found.literal is not None:
             self._casts(parameter, found.literal, place)
 
@@ -363,70 +359,6 @@ class _CheckOne:
             seen.add(parse.set)
             scope = {**scope, parse.set: parse.type}
         return scope
-
-    def _condition(self, text: str, scope: Scope, place: Place) -> frozenset[str] | None:
-        """The names that a condition reads; None where it is wrong."""
-        try:
-            found = expression(text)
-            kind, names = found.type_in(scope), found.names()
-        except Wrong as error:
-            self._fault(place, str(error))
-            return None
-        if kind not in ("bool", "json"):
-            self._fault(place, f"it is a condition, and this gives {kind}; compare it with something")
-        if not names:
-            self._fault(place, "it reads no variable: one of its two ways is never taken")
-        return names
-
-    def _command(self, argv: Iterable[str], scope: Scope, place: Place, stdin: str, stdin_place: Place) -> None:
-        words = [template(word) for word in argv]
-        for number, word in enumerate(words):
-            self._slots(word, scope, (*place, number))
-            for index, part in enumerate(word.parts):
-                if not isinstance(part, str) and scope.get(part.name) == "path" and word.in_path(index):
-                    self._fault((*place, number), f"{part} is a path, and cannot stand within one")
-        self._slots(template(stdin), scope, stdin_place)
-        for number, what in code_faults(words, stdin=template(stdin)):
-            self._fault(stdin_place if number < 0 else (*place, number), what)
-
-    def _metric(self, query: str, scope: Scope, place: Place) -> None:
-        from tasks.ops.runbook.metric import unquoted
-
-        found = self._text(query, scope, place)
-        if found is not None and unquoted(found):
-            self._fault(place, 'values stand in a query only within double quotes, as {host="{{ host }}"}')
-
-    def _hosts(self, host: str, scope: Scope, place: Place) -> None:
-        if not host:
-            return
-        found = self._text(host, scope, place)
-        if found is None:
-            return
-        if found.literal is not None:
-            if found.literal not in self._check.inventory.machines:
-                known = ", ".join(sorted(self._check.inventory.machines))
-                self._fault(place, f"there is no host {found.literal} in the inventory; there are {known}")
-        elif len(found.parts) != 1 or scope.get(found.slots[0].name, "host") != "host":
-            self._fault(place, "a host comes from one variable of type host, as {{ host }}")
-
-    def _text(self, text: str, scope: Scope, place: Place) -> Template | None:
-        found = template(text)
-        return found if self._slots(found, scope, place) else None
-
-    def _slots(self, found: Template, scope: Scope, place: Place) -> bool:
-        fine = True
-        for slot in found.slots:
-            kind, what = scope.get(slot.name), ""
-            if kind is None:
-                what = f"there is no variable {slot.name} here; there are {', '.join(sorted(scope)) or 'none'}"
-            elif slot.path and kind not in ("json", "list"):
-                what = f"{slot.name} is of type {kind}, and has no parts"
-            elif not slot.path and kind == "list":
-                what = f"{slot.name} is a list; name an item, as {slot.name}.0"
-            if what:
-                fine = False
-                self._fault(place, what)
-        return fine
 
     def _fault(self, place: Place, what: str) -> None:
         self._faults(Fault(place, what))

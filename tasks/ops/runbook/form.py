@@ -1,6 +1,5 @@
 """The form of a runbook's file."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
@@ -9,9 +8,11 @@ from blocks.action import Risk
 from blocks.faults import Fault, Place, faulty
 from blocks.model import Frozen
 from tasks.ops.deed import Consent
-from tasks.ops.runbook.expression import Expression, Wrong, parse_expression
+from tasks.ops.runbook.expression import Expression, parse_expression
+from tasks.ops.runbook.expression_types import Wrong
+from tasks.ops.runbook.parse import Parse
 from tasks.ops.runbook.template import Template, parse_template
-from tasks.ops.runbook.typed import Name, Pattern, Slug, Typed, compiled
+from tasks.ops.runbook.typed import Name, Slug, Typed
 
 DEEPEST = 5
 """Runbooks within runbooks; and steps within steps."""
@@ -61,38 +62,6 @@ class Parameter(Typed):
                 self.cast(self.default)
             except ValueError as error:
                 raise faulty([Fault(("default",), str(error))]) from None
-        return self
-
-
-class Parse(Typed):
-    """A variable, and where it stands in what a command wrote.
-
-    Attributes:
-        set: The variable.
-        source: What is looked at.
-        json_path: Place in a JSON answer: names and numbers joined by dots, or as a list.
-        line: Number of a line, from 0; -1 is the last.
-        column: Number of a word of it, from 0; -1 is the last.
-        regex: RE2 that is looked for.
-        group: Its group, by number or name.
-        lines: All lines, without empty ones, as a list.
-        default: What it is where it is not there.
-    """
-
-    set: Name
-    source: Literal["stdout", "stderr", "exit_code"] = Field(default="stdout", alias="from")
-    json_path: str | tuple[str | int, ...] | None = Field(default=None, alias="json")
-    line: int | None = None
-    column: int | None = None
-    regex: Pattern | None = None
-    group: int | str | None = None
-    lines: bool = False
-    default: Any = None
-
-    @model_validator(mode="after")
-    def _can_be_parsed(self) -> "Parse":
-        if faults := [Fault((field,), what) for field, what in _unparsable(self)]:
-            raise faulty(faults)
         return self
 
 
@@ -343,55 +312,6 @@ NESTED = {"if": ("then", "else"), "parallel": ("parallel",)}
 """Fields that hold steps."""
 
 
-class AlertTrigger(Frozen):
-    """Alerts of a name, with labels.
-
-    Attributes:
-        alert: The alert's name; `*` stands for anything.
-        labels: RE2 that the whole of each label has to match.
-    """
-
-    alert: str = Field(min_length=1, max_length=200)
-    labels: dict[str, Pattern] = Field(default_factory=dict[str, str])
-
-
-class MetricTrigger(Frozen):
-    """A metric that passes a threshold.
-
-    Attributes:
-        metric: Its name, or the query that gives it.
-        above, below: The threshold.
-        labels: RE2 that the whole of each label has to match.
-    """
-
-    metric: str = Field(min_length=1, max_length=1000)
-    above: float | None = None
-    below: float | None = None
-    labels: dict[str, Pattern] = Field(default_factory=dict[str, str])
-
-    @model_validator(mode="after")
-    def _has_threshold(self) -> "MetricTrigger":
-        if self.above is None and self.below is None:
-            raise faulty([Fault(("above",), "a metric triggers above or below something")])
-        return self
-
-
-class LogTrigger(Frozen):
-    """A pattern in the logs.
-
-    Attributes:
-        log: RE2 that is looked for in each line.
-        count: So many lines must have it.
-    """
-
-    log: Pattern
-    count: int = Field(default=1, ge=1, le=100_000)
-
-
-Trigger = AlertTrigger | MetricTrigger | LogTrigger
-TRIGGERS: dict[str, type[Trigger]] = {"alert": AlertTrigger, "metric": MetricTrigger, "log": LogTrigger}
-
-
 class Runbook(Frozen):
     """A runbook.
 
@@ -429,39 +349,3 @@ def template(text: str) -> Template:
 def expression(text: str) -> Expression:
     """A condition of a runbook as an expression."""
     return parse_expression(text)
-
-
-def _unparsable(parse: Parse) -> Iterator[tuple[str, str]]:
-    """What of a parse leads nowhere, field by field."""
-    ways = [name for name in ("json_path", "lines") if getattr(parse, name) not in (None, False)]
-    picks = [name for name in ("line", "column", "regex") if getattr(parse, name) is not None]
-    if len(ways) > 1 or (ways and picks):
-        yield "set", "json and lines stand alone; line, column and regex go together"
-    if parse.source == "exit_code" and (ways or picks):
-        yield "from", "an exit code is a number, and nothing in it can be looked for"
-    if parse.source == "exit_code" and parse.type not in ("int", "number"):
-        yield "type", "an exit code is an int"
-    if parse.column is not None and parse.line is None:
-        yield "column", "a column of which line?"
-    if parse.json_path is None and parse.lines != (parse.type == "list"):
-        yield "type", "lines give a list, and only lines and json do"
-    if parse.json_path is None and parse.type == "json":
-        yield "type", "only json gives values of type json"
-    yield from _no_group(parse)
-    if parse.default is not None:
-        try:
-            parse.cast(parse.default)
-        except ValueError as error:
-            yield "default", str(error)
-
-
-def _no_group(parse: Parse) -> Iterator[tuple[str, str]]:
-    if parse.group is None:
-        return
-    if parse.regex is None:
-        yield "group", "a group of which regex?"
-        return
-    found = compiled(parse.regex)
-    there = parse.group in found.groupindex if isinstance(parse.group, str) else 0 <= parse.group <= found.groups
-    if not there:
-        yield "group", "the regex has no such group"

@@ -28,10 +28,6 @@ class Halt(Exception):
         self.status, self.place, self.why = status, place, why
 
 
-class Lost(Exception):
-    """Nobody knows whether a command ran to its end; no outcome, so that its effect stays in doubt."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Came:
     """What came of one try of a step."""

@@ -15,14 +15,14 @@ from blocks.errors import BadInput, EngineUnavailable, NotFound, TimedOut
 from blocks.hosts import CommandResult, Host, HostUnreachable, Inventory, open_host
 from blocks.plain_text import cut, visible
 from blocks.progress import in_thread
-from tasks.ops.deed import Deed, Outcome
+from tasks.ops.deed import Deed, Lost, Outcome
 from tasks.ops.performer import Performer
 from tasks.ops.runbook.checked import VALUE
-from tasks.ops.runbook.form import Approve, Copy, Exec, Notify, Parse, Step, WaitUntil, expression, template
-from tasks.ops.runbook.frame import Came, Frame, Lost
+from tasks.ops.runbook.form import Approve, Copy, Exec, Notify, Step, WaitUntil, expression, template
+from tasks.ops.runbook.frame import Came, Frame
 from tasks.ops.runbook.kept import Kept
 from tasks.ops.runbook.metric import Query, rendered
-from tasks.ops.runbook.parse import Unparsed, parsed
+from tasks.ops.runbook.parse import Parse, Unparsed, parsed
 from tasks.ops.runbook.template import UNKNOWN, Refused, Unknown
 from tasks.ops.runbook.typed import Kind, lies_under
 
@@ -102,8 +102,6 @@ class Leaves:
             return Came(status="refused", why=error.message)
         except Unknown as unknown:
             return Came(status="planned", why=f"with {unknown}, which only a real run knows", **_unknown(step))
-        except Lost as error:
-            return Came(status="in_doubt", why=str(error))
         except (BadInput, TimedOut) as error:
             return Came(status="failed", why=error.message)
 

@@ -1,12 +1,46 @@
-"""Values taken from what a command wrote. Bad answers give typed faults, never code."""
+"""Values taken from what a command wrote: which, and how. Bad answers give typed faults, never code."""
 
 import json
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
 
-from tasks.ops.runbook.form import Parse
-from tasks.ops.runbook.typed import MOST_ITEMS, compiled
+from pydantic import Field, model_validator
+
+from blocks.faults import Fault, faulty
+from tasks.ops.runbook.typed import MOST_ITEMS, Name, Pattern, Typed, compiled
+
+
+class Parse(Typed):
+    """A variable, and where it stands in what a command wrote.
+
+    Attributes:
+        set: The variable.
+        source: What is looked at.
+        json_path: Place in a JSON answer: names and numbers joined by dots, or as a list.
+        line: Number of a line, from 0; -1 is the last.
+        column: Number of a word of it, from 0; -1 is the last.
+        regex: RE2 that is looked for.
+        group: Its group, by number or name.
+        lines: All lines, without empty ones, as a list.
+        default: What it is where it is not there.
+    """
+
+    set: Name
+    source: Literal["stdout", "stderr", "exit_code"] = Field(default="stdout", alias="from")
+    json_path: str | tuple[str | int, ...] | None = Field(default=None, alias="json")
+    line: int | None = None
+    column: int | None = None
+    regex: Pattern | None = None
+    group: int | str | None = None
+    lines: bool = False
+    default: Any = None
+
+    @model_validator(mode="after")
+    def _can_be_parsed(self) -> "Parse":
+        if faults := [Fault((field,), what) for field, what in _unparsable(self)]:
+            raise faulty(faults)
+        return self
 
 
 class Unparsed(ValueError):
@@ -78,3 +112,39 @@ def _matched(parse: Parse, text: str) -> str:
     if match[group] is None:
         raise ValueError(f"its group {group} matched nothing")
     return match[group]
+
+
+def _unparsable(parse: Parse) -> Iterator[tuple[str, str]]:
+    """What of a parse leads nowhere, field by field."""
+    ways = [name for name in ("json_path", "lines") if getattr(parse, name) not in (None, False)]
+    picks = [name for name in ("line", "column", "regex") if getattr(parse, name) is not None]
+    if len(ways) > 1 or (ways and picks):
+        yield "set", "json and lines stand alone; line, column and regex go together"
+    if parse.source == "exit_code" and (ways or picks):
+        yield "from", "an exit code is a number, and nothing in it can be looked for"
+    if parse.source == "exit_code" and parse.type not in ("int", "number"):
+        yield "type", "an exit code is an int"
+    if parse.column is not None and parse.line is None:
+        yield "column", "a column of which line?"
+    if parse.json_path is None and parse.lines != (parse.type == "list"):
+        yield "type", "lines give a list, and only lines and json do"
+    if parse.json_path is None and parse.type == "json":
+        yield "type", "only json gives values of type json"
+    yield from _no_group(parse)
+    if parse.default is not None:
+        try:
+            parse.cast(parse.default)
+        except ValueError as error:
+            yield "default", str(error)
+
+
+def _no_group(parse: Parse) -> Iterator[tuple[str, str]]:
+    if parse.group is None:
+        return
+    if parse.regex is None:
+        yield "group", "a group of which regex?"
+        return
+    found = compiled(parse.regex)
+    there = parse.group in found.groupindex if isinstance(parse.group, str) else 0 <= parse.group <= found.groups
+    if not there:
+        yield "group", "the regex has no such group"

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from blocks.errors import BadInput, NotFound
 from blocks.faults import LIST, MAPPING, Fault, Place, faults_of
 from blocks.yaml_file import YamlText, read_yaml
-from tasks.ops.runbook.form import DEEPEST, KINDS, NESTED, TRIGGERS, Runbook
+from tasks.ops.runbook.form import DEEPEST, KINDS, NESTED, Runbook
+from tasks.ops.runbook.triggers import TRIGGERS
 
 FIX = "correct the runbook; docs/operations/runbooks.md shows its form"
 SUFFIX = ".yaml"

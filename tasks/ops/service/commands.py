@@ -97,11 +97,6 @@ async def run_all(
     return ran
 
 
-def longest_s(*lists: Sequence[Command]) -> float:
-    """Seconds that the commands of some lists may take, on a host each."""
-    return sum((one.timeout_s + one.wait_s) * one.tries for commands in lists for one in commands)
-
-
 async def _tried(
     performer: Performer, machine: Any, command: Command, words: list[str], name: str, facts: dict[str, Any]
 ) -> Ran:

@@ -1,19 +1,21 @@
 """Deploying a version of a service: check, deploy, verify, and back where it does not run."""
 
+from collections.abc import Sequence
 from typing import Literal
 
+from blocks.errors import Conflict
 from blocks.hosts import Inventory
 from blocks.markdown import code
 from blocks.model import Frozen
 from blocks.plain_text import plain
 from blocks.progress import in_thread
-from blocks.resource_locks import ResourceLocks
 from blocks.store.files import Files
 from tasks.ops.performer import Performer
-from tasks.ops.service.commands import Ran, longest_s, run_all
-from tasks.ops.service.history import Histories
+from tasks.ops.service.commands import Ran, run_all
+from tasks.ops.service.history import Histories, ServiceHistory
+from tasks.ops.service.holding import kept, take
 from tasks.ops.service.plan import DeployPlan
-from tasks.ops.service.rolling_back import RollbackResult, roll_back
+from tasks.ops.service.rolling_back import RollbackResult, roll_back_held
 
 DeployStatus = Literal[
     "deployed", "planned", "checks_failed", "failed", "rolled_back", "rollback_failed", "not_rolled_back", "in_doubt"
@@ -55,80 +57,100 @@ async def deploy(performer: Performer, files: Files, inventory: Inventory, plan:
     Raises:
         NotAllowed: the version was rolled back, and no person has cleared it.
         LimitReached: it was tried too often.
-        Conflict: the service is being deployed or rolled back.
+        Conflict: the service is being deployed or rolled back, or the run goes on after another version was deployed.
+        Fenced: another run has taken the service over.
         NotFound: there is no such host.
         Stopped: a switch stops it; the same `run_id` goes on.
     """
     for command in plan.commands:
         inventory.chosen([command.host])
-    histories, run_id = Histories(files), performer.run_id
     if performer.dry_run:
-        await in_thread(histories.check_deployable, plan.service, plan.version, run_id, plan.attempts)
-        return await _steps(performer, files, inventory, plan)
-    locks = ResourceLocks(files)
-    lock = locks.take(f"services/{plan.service}", run_id, term_s=longest_s(plan.commands) + 60)
-    try:
+        return await _rehearsed(performer, files, inventory, plan)
+    async with kept(files, await take(files, plan.service, performer.run_id)):
         made = await _steps(performer, files, inventory, plan)
-    finally:
-        locks.release(lock)
     await performer.note("notified", "deploy/ended", outcome=f"{made.status}: {made.why}"[:1000])
     if made.status not in ("deployed", "planned"):
         await performer.tell(f"{plan.service} {plan.version}: {made.status}", made.why)
     return made
 
 
+async def _rehearsed(performer: Performer, files: Files, inventory: Inventory, plan: DeployPlan) -> Deployment:
+    """Do the checks, and say what would be done."""
+    subject = (plan.service, plan.version, performer.run_id)
+    await in_thread(Histories(files).check_deployable, *subject, plan.attempts)
+    ran = await _run(performer, inventory, plan, "checks")
+    if failed := _failed(ran):
+        return _ended(performer, plan, "checks_failed", ran, failed)
+    ran += await _run(performer, inventory, plan, "deploy")
+    return _ended(performer, plan, "planned", ran)
+
+
 async def _steps(performer: Performer, files: Files, inventory: Inventory, plan: DeployPlan) -> Deployment:
-    histories, values = Histories(files), {"service": plan.service, "version": plan.version}
-
-    def ended(status: DeployStatus, why: str = "") -> Deployment:
-        return Deployment(
-            run_id=performer.run_id,
-            service=plan.service,
-            version=plan.version,
-            status=status,
-            why=why,
-            ran=tuple(ran),
-        )
-
-    harmless = {"read_only": True, "risk": "low"}
-    ran: list[Ran] = []
+    histories, subject = Histories(files), (plan.service, plan.version, performer.run_id)
     history = await in_thread(histories.find, plan.service)
-    if history.is_taken_back_by(plan.version, performer.run_id):
-        return await _back(performer, files, inventory, plan, ran, history.versions[plan.version].why)
-    await in_thread(histories.check_deployable, plan.service, plan.version, performer.run_id, plan.attempts)
-    if not history.is_begun_by(plan.version, performer.run_id):
-        ran += await run_all(performer, inventory, plan.checks, values, prefix="checks", **harmless)
+    if history.is_verified_by(*subject[1:]):
+        return _ended(performer, plan, "deployed")
+    if history.is_taken_back_by(*subject[1:]) or history.is_failed_by(*subject[1:]):
+        return await _back(performer, files, inventory, plan, [], history.versions[plan.version].why)
+    await in_thread(histories.check_deployable, *subject, plan.attempts)
+    ran: list[Ran] = []
+    if history.is_begun_by(*subject[1:]):
+        _check_not_replaced(history, plan)
+    else:
+        ran += await _run(performer, inventory, plan, "checks")
         if failed := _failed(ran):
-            return ended("checks_failed", failed)
-        if not performer.dry_run:
-            await in_thread(histories.begin_attempt, plan.service, plan.version, performer.run_id, plan.attempts)
-    # What a plan can roll back can be taken back.
-    ran += await run_all(performer, inventory, plan.deploy, values, prefix="deploy", reversible=bool(plan.rollback))
-    if performer.dry_run:
-        return ended("planned")
+            return _ended(performer, plan, "checks_failed", ran, failed)
+        await in_thread(histories.begin_attempt, *subject, plan.attempts)
+    ran += await _run(performer, inventory, plan, "deploy")
     if ran[-1].status in ("in_doubt", "refused"):
-        return ended("in_doubt" if ran[-1].status == "in_doubt" else "failed", f"{ran[-1].name}: {ran[-1].why}")
+        status = "in_doubt" if ran[-1].status == "in_doubt" else "failed"
+        return _ended(performer, plan, status, ran, f"{ran[-1].name}: {ran[-1].why}")
     if not _failed(ran):
-        ran += await run_all(performer, inventory, plan.verify, values, prefix="verify", **harmless)
+        ran += await _run(performer, inventory, plan, "verify")
+    await in_thread(histories.judge, *subject, _failed(ran))
     if failed := _failed(ran):
         return await _back(performer, files, inventory, plan, ran, failed)
-    await in_thread(histories.note, plan.service, plan.version, "deployed")
-    return ended("deployed")
+    return _ended(performer, plan, "deployed", ran)
+
+
+async def _run(
+    performer: Performer, inventory: Inventory, plan: DeployPlan, part: Literal["checks", "deploy", "verify"]
+) -> list[Ran]:
+    # What a plan can roll back can be taken back.
+    facts = {"reversible": bool(plan.rollback)} if part == "deploy" else {"read_only": True, "risk": "low"}
+    values = {"service": plan.service, "version": plan.version}
+    return await run_all(performer, inventory, getattr(plan, part), values, prefix=part, **facts)
+
+
+def _ended(
+    performer: Performer, plan: DeployPlan, status: DeployStatus, ran: Sequence[Ran] = (), why: str = ""
+) -> Deployment:
+    return Deployment(
+        run_id=performer.run_id, service=plan.service, version=plan.version, status=status, why=why, ran=tuple(ran)
+    )
 
 
 async def _back(
     performer: Performer, files: Files, inventory: Inventory, plan: DeployPlan, ran: list[Ran], why: str
 ) -> Deployment:
     """Take back what was deployed and does not run."""
-    made = Deployment(
-        run_id=performer.run_id, service=plan.service, version=plan.version, status="failed", why=why, ran=tuple(ran)
-    )
+    made = _ended(performer, plan, "failed", ran, why)
     if not plan.rollback:
-        await in_thread(Histories(files).note, plan.service, plan.version, "failed", why)
         return made
-    result = await roll_back(performer, files, inventory, plan.service, plan.version, plan.rollback, plan.limits, why)
+    result = await roll_back_held(
+        performer, files, inventory, plan.service, plan.version, plan.rollback, plan.limits, why
+    )
     whole = "; ".join(filter(None, (why, result.why)))
     return made.model_copy(update={"status": result.status, "rollback": result, "why": whole})
+
+
+def _check_not_replaced(history: ServiceHistory, plan: DeployPlan) -> None:
+    if history.is_replaced(plan.version):
+        raise Conflict(
+            f"{plan.service} {history.current} was deployed since this run began with {plan.version}",
+            fix="begin a new run to deploy it again",
+            field="run_id",
+        )
 
 
 def _failed(ran: list[Ran]) -> str:

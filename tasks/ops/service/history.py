@@ -35,6 +35,8 @@ class VersionRecord(Frozen):
         fingerprint: Of service and version.
         state: What it is now.
         attempts: Runs that deployed it, since a person last cleared it.
+        verified_run: The run that found that it runs, and has deployed it with that.
+        failed_run: The run that found that it does not.
         rollback_run: The run that rolls or rolled it back.
         why: Why it was rolled back, or failed.
         cleared_by, cleared_at, cleared_why: Who allowed it again.
@@ -44,6 +46,8 @@ class VersionRecord(Frozen):
     fingerprint: str
     state: State
     attempts: tuple[str, ...] = ()
+    verified_run: str = ""
+    failed_run: str = ""
     rollback_run: str = ""
     why: str = ""
     cleared_by: str = ""
@@ -75,6 +79,14 @@ class ServiceHistory(Frozen):
     versions: dict[str, VersionRecord] = Field(default_factory=dict[str, VersionRecord])
     rollbacks: tuple[Rollback, ...] = ()
 
+    def known(self, version: str) -> VersionRecord:
+        """What became of a version. Raises `NotFound`."""
+        if (found := self.versions.get(version)) is None:
+            raise NotFound(
+                f"nothing is known of {self.service} {version}", fix="see `c500 rollout history`", field="version"
+            )
+        return found
+
     def is_taken_back_by(self, version: str, run_id: str) -> bool:
         """Whether this run rolls or rolled the version back."""
         found = self.versions.get(version)
@@ -84,6 +96,20 @@ class ServiceHistory(Frozen):
         """Whether this run has begun to deploy the version."""
         found = self.versions.get(version)
         return found is not None and run_id in found.attempts
+
+    def is_verified_by(self, version: str, run_id: str) -> bool:
+        """Whether this run has deployed the version to its end."""
+        found = self.versions.get(version)
+        return found is not None and found.verified_run == run_id
+
+    def is_failed_by(self, version: str, run_id: str) -> bool:
+        """Whether this run has found that the version does not run."""
+        found = self.versions.get(version)
+        return found is not None and found.failed_run == run_id
+
+    def is_replaced(self, version: str) -> bool:
+        """Whether another version was deployed since."""
+        return self.current not in ("", version)
 
 
 class Histories:
@@ -128,14 +154,18 @@ class Histories:
 
     def note(self, service: str, version: str, state: State, why: str = "") -> None:
         """Note what a version is now; one that is blocked stays so."""
+        self._note(service, version, state, why=why)
 
-        def change(history: ServiceHistory) -> ServiceHistory:
-            before = history.versions.get(version)
-            if before is not None and before.state in BLOCKED and state not in BLOCKED:
-                return history
-            return _put(history, version, state=state, why=why)
+    def judge(self, service: str, version: str, run_id: str, why: str = "") -> None:
+        """Note what a run found of the version that it deployed, so that this stands in all its attempts.
 
-        self._change(service, change)
+        Args:
+            service, version: Which.
+            run_id: Of the run.
+            why: Why it does not run; empty: it does.
+        """
+        found = {"failed_run": run_id} if why else {"verified_run": run_id}
+        self._note(service, version, "failed" if why else "deployed", why=why, **found)
 
     def begin_rollback(self, service: str, version: str, run_id: str, why: str, *, most: int, within_s: float) -> Turn:
         """Take the turn to roll a version back; only one run ever gets it.
@@ -165,15 +195,21 @@ class Histories:
         """Allow a version again that was rolled back or tried too often. Raises `NotFound`."""
 
         def change(history: ServiceHistory) -> ServiceHistory:
-            if version not in history.versions:
-                raise NotFound(
-                    f"nothing is known of {service} {version}", fix="see `c500 rollout history`", field="version"
-                )
+            history.known(version)
             now = datetime.now(UTC)
             told = {"cleared_by": by, "cleared_at": now, "cleared_why": why}
-            return _put(history, version, state="failed", attempts=(), rollback_run="", **told)
+            return _put(history, version, state="failed", attempts=(), failed_run="", rollback_run="", **told)
 
         return self._change(service, change).versions[version]
+
+    def _note(self, service: str, version: str, state: State, **facts: str) -> None:
+        def change(history: ServiceHistory) -> ServiceHistory:
+            before = history.versions.get(version)
+            if before is not None and before.state in BLOCKED and state not in BLOCKED:
+                return history
+            return _put(history, version, state=state, **facts)
+
+        self._change(service, change)
 
     def _change(self, service: str, change: Callable[[ServiceHistory], ServiceHistory]) -> ServiceHistory:
         """Change a history, alone; another that is at it is done in a moment."""
@@ -219,9 +255,9 @@ def _turn(history: ServiceHistory, version: str, run_id: str, most: int, within_
     found = history.versions.get(version)
     if found is not None and found.state in BLOCKED:
         if found.rollback_run == run_id:
-            return "ours"
+            return "superseded" if found.state != "rolled_back" and history.is_replaced(version) else "ours"
         return "others" if found.state == "rolling_back" else "done"
-    if history.current not in ("", version):
+    if history.is_replaced(version):
         return "superseded"
     since = datetime.now(UTC) - timedelta(seconds=within_s)
     return "too_many" if sum(one.at > since for one in history.rollbacks) >= most else "ours"

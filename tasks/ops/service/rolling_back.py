@@ -1,7 +1,7 @@
 """Rolling a version back: at most once, whoever finds that it must be."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -9,11 +9,11 @@ from blocks.errors import Conflict
 from blocks.hosts import Inventory
 from blocks.model import Frozen
 from blocks.progress import in_thread
-from blocks.resource_locks import ResourceLocks
 from blocks.store.files import Files
 from tasks.ops.performer import Performer
-from tasks.ops.service.commands import Command, Ran, longest_s, run_all
+from tasks.ops.service.commands import Command, Ran, run_all
 from tasks.ops.service.history import Histories, Turn
+from tasks.ops.service.holding import kept, take
 
 RolledBack = Literal["rolled_back", "rollback_failed", "in_doubt", "planned", "not_rolled_back"]
 
@@ -68,32 +68,50 @@ async def roll_back(
 
     Raises:
         NotFound: there is no such host.
+        Fenced: another run has taken the service over.
         Stopped: a switch stops it.
     """
-    histories, run_id = Histories(files), performer.run_id
-    values = {"service": service, "version": version}
-    facts: dict[str, Any] = {"risk": "medium", "reversible": True}
     if performer.dry_run:
-        ran = await run_all(performer, inventory, commands, values, prefix="rollback", **facts)
+        ran = await _ran(performer, inventory, service, version, commands)
         return RollbackResult(status="planned", why=why, ran=tuple(ran))
-    locks = ResourceLocks(files)
     try:
-        lock = locks.take(f"services/{service}", run_id, term_s=longest_s(commands) + 60)
+        lock = await take(files, service, performer.run_id)
     except Conflict as error:
         return RollbackResult(status="not_rolled_back", why=f"{error.message}; {error.fix}")
-    try:
-        turn = await in_thread(
-            histories.begin_rollback, service, version, run_id, why, most=limits.most, within_s=limits.within_s
-        )
-        if turn != "ours":
-            return RollbackResult(status="not_rolled_back", why=TOLD[turn])
-        ran = await run_all(performer, inventory, commands, values, prefix="rollback", **facts)
-        result = _result(ran)
-        state = "rolled_back" if result.status == "rolled_back" else "rollback_failed"
-        await in_thread(histories.note, service, version, state, why if result.status == "rolled_back" else result.why)
-        return result
-    finally:
-        locks.release(lock)
+    async with kept(files, lock):
+        return await roll_back_held(performer, files, inventory, service, version, commands, limits, why)
+
+
+async def roll_back_held(
+    performer: Performer,
+    files: Files,
+    inventory: Inventory,
+    service: str,
+    version: str,
+    commands: Sequence[Command],
+    limits: RollbackLimits,
+    why: str,
+) -> RollbackResult:
+    """As `roll_back`, for a run that has the service in its hands already."""
+    histories = Histories(files)
+    turn = await in_thread(
+        histories.begin_rollback, service, version, performer.run_id, why, most=limits.most, within_s=limits.within_s
+    )
+    if turn != "ours":
+        return RollbackResult(status="not_rolled_back", why=TOLD[turn])
+    result = _result(await _ran(performer, inventory, service, version, commands))
+    if result.status == "rolled_back":
+        await in_thread(histories.note, service, version, "rolled_back", why)
+    else:
+        await in_thread(histories.note, service, version, "rollback_failed", result.why)
+    return result
+
+
+async def _ran(
+    performer: Performer, inventory: Inventory, service: str, version: str, commands: Sequence[Command]
+) -> list[Ran]:
+    values, facts = {"service": service, "version": version}, {"risk": "medium", "reversible": True}
+    return await run_all(performer, inventory, commands, values, prefix="rollback", **facts)
 
 
 def _result(ran: list[Ran]) -> RollbackResult:

@@ -36,6 +36,11 @@ async def test_what_takes_too_long_is_killed_with_its_children(tmp_path: Path) -
             await asyncio.sleep(0.01)
 
 
+async def test_a_daemon_that_holds_the_pipes_open_is_not_waited_for() -> None:
+    done = await HOST.run(["sh", "-c", "setsid sleep 20 & echo begun"], timeout_s=15)
+    assert (done.exit_code, done.timed_out, done.stdout) == (0, False, "begun\n")
+
+
 async def test_cancelled_commands_are_killed(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     running = asyncio.create_task(HOST.run(["sh", "-c", f"echo $$ > {pid}; exec sleep 600"]))

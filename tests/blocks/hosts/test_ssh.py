@@ -12,6 +12,7 @@ from blocks.errors import BadInput, EngineUnavailable, NotAllowed, NotFound, Too
 from blocks.hosts import HostUnreachable, open_host, read_inventory
 from blocks.hosts.inventory import Machine
 from tests.fakes.sshd import Sshd, running_sshd
+from tests.processes import eventually
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,18 @@ async def test_what_takes_too_long_is_killed_over_there(machine: Machine, tmp_pa
     assert done.timed_out and not done.ok
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
+
+
+async def test_cancelled_commands_are_killed_over_there(machine: Machine, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    async with open_host(machine) as host:
+        running = asyncio.create_task(host.run(["sh", "-c", f"echo $$ > {pid}; exec sleep 30"]))
+        await eventually(lambda: pid.exists() and pid.read_text())
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        await eventually(lambda: not Path(f"/proc/{pid.read_text().strip()}").exists())
+        assert (await host.run(["echo", "still there"])).stdout == "still there\n"
 
 
 async def test_files(machine: Machine, tmp_path: Path) -> None:

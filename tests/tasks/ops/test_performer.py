@@ -1,12 +1,13 @@
 """Deeds go through rules, people, ledger and audit."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from blocks.approvals import ApprovalDecision, ApprovalRequest
-from blocks.errors import EngineFailed, Stopped
+from blocks.errors import EngineFailed, EngineUnavailable, Stopped
 from blocks.hosts.local import LocalHost
 from blocks.settings import settings
 from blocks.switches import FOLDER, Switch, open_switches
@@ -141,3 +142,78 @@ async def test_secrets_do_not_come_back(make_performer: MakePerformer) -> None:
         make_performer(), LocalHost(), ["echo", "password=hunter2-Xy8vB3nQ6mWz"], name="say", read_only=True
     )
     assert "hunter2" not in str(outcome.result)
+
+
+async def test_a_dry_run_asks_nobody_also_where_it_would_only_look(make_performer: MakePerformer) -> None:
+    asked: list[ApprovalRequest] = []
+
+    async def agree(request: ApprovalRequest) -> ApprovalDecision:
+        asked.append(request)
+        return ApprovalDecision(approved=True, arguments=request.arguments, by=("bob",), at=datetime.now(UTC))
+
+    work = Counted()
+    looking = await make_performer(ask=agree, dry_run=True).do(deed(read_only=True, consent="one"), work)
+    assert (looking.status, work.times, asked) == ("planned", 0, []) and "would ask" in looking.why
+
+
+async def test_a_stop_while_a_person_is_asked_leaves_no_doubt(make_performer: MakePerformer) -> None:
+    switches = open_switches("", settings().agents_home / FOLDER)
+
+    async def agree(request: ApprovalRequest) -> ApprovalDecision:
+        switches.set(Switch(scope="agent", name="test-flow", by="ann"))
+        return ApprovalDecision(approved=True, arguments=request.arguments, by=("bob",), at=datetime.now(UTC))
+
+    work = Counted()
+    with pytest.raises(Stopped):
+        await make_performer(ask=agree).do(deed(consent="one"), work)
+    switches.clear("agent", "test-flow")
+
+    async def agree_again(request: ApprovalRequest) -> ApprovalDecision:
+        return ApprovalDecision(approved=True, arguments=request.arguments, by=("bob",), at=datetime.now(UTC))
+
+    again = await make_performer(ask=agree_again).do(deed(consent="one"), work)
+    assert (again.status, work.times) == ("done", 1)
+
+
+class Cut:
+    """A host whose connection breaks in the middle of a command."""
+
+    name = "web-1"
+
+    async def run(self, *_: Any, **__: Any) -> Any:
+        raise EngineUnavailable("the connection broke", fix="look on the host")
+
+
+async def test_of_a_command_whose_connection_broke_nobody_says_how_it_ended(make_performer: MakePerformer) -> None:
+    there: Any = Cut()
+    lost = await run_on_host(make_performer(), there, ["touch", "x"], name="one")
+    assert (lost.status, lost.why) == ("in_doubt", "the connection broke")
+    again = await run_on_host(make_performer(), LocalHost("web-1"), ["touch", "x"], name="one")
+    assert again.status == "in_doubt"
+    looked = await run_on_host(make_performer(), there, ["ls"], name="look", read_only=True)
+    assert looked.status == "failed"
+    phases = [(record.entry.phase, record.entry.outcome) for record in make_performer().audit.read("run-1")]
+    assert ("failed", "the connection broke") in phases
+
+
+async def test_what_a_command_reads_and_where_it_runs_are_part_of_the_deed(
+    make_performer: MakePerformer, tmp_path: Path
+) -> None:
+    performer, host = make_performer(), LocalHost()
+
+    async def said(**facts: Any) -> str:
+        argv = ["sh", "-c", 'echo "$(cat) $MORE $PWD"']
+        return result_of(await run_on_host(performer, host, argv, name="say", **facts)).stdout
+
+    assert await said(stdin=b"one", cwd="/tmp") == "one  /tmp\n"
+    assert await said(stdin=b"two", cwd="/tmp") == "two  /tmp\n"
+    assert await said(stdin=b"two", cwd="/tmp", env={"MORE": "3"}) == "two 3 /tmp\n"
+    assert await said(stdin=b"two", cwd=str(tmp_path)) == f"two  {tmp_path}\n"
+
+
+async def test_what_is_left_out_of_an_answer_is_said(make_performer: MakePerformer) -> None:
+    argv = ["seq", "1", "5000"]
+    short = result_of(await run_on_host(make_performer(), LocalHost(), argv, name="short"))
+    assert short.truncated and short.stdout.endswith("5000\n") and len(short.stdout) == 4000
+    whole = result_of(await run_on_host(make_performer(), LocalHost(), argv, name="whole", shown_chars=100_000))
+    assert not whole.truncated and whole.stdout.startswith("1\n2\n")

@@ -1,4 +1,4 @@
-"""What static tools write, as they write it: bandit 1.9.4 and mypy 1.18, recorded; ruff and pyright run in the flow."""
+"""What static tools write: samples in the form of bandit's and mypy's JSON; ruff and pyright run in the flow."""
 
 import pytest
 

@@ -54,6 +54,13 @@ THINNED = {
         "    try:\n        assert result == EXPECTED\n    except AssertionError: pass",
     ),
     "suppress": ("    assert result == 3", "    with suppress(AssertionError):\n        assert result == 3"),
+    "an awaited failure": (
+        "    assert result == 3",
+        "    with pytest.raises(AssertionError):\n        assert result == 3",
+    ),
+    "a loop over nothing": ("    assert result == 3", "    for _ in ():\n        assert result == 3"),
+    "a function that nobody calls": ("    assert result == 3", "    def check():\n        assert result == 3"),
+    "a class that nobody makes": ("class TestMore:", "class TestMore:\n    def __init__(self): pass\n"),
     "an end of the process": ("import pytest\n", "import pytest, os\nos._exit(0)\n"),
     "a second test of the name": ("class TestMore:", "def test_bad():\n    pass\n\n\nclass TestMore:"),
     "not collected": ("class TestMore:", "class TestMore:\n    __test__ = False\n"),

@@ -76,6 +76,25 @@ async def test_a_renamed_function_is_followed(repo: Repo, fixing: Fixing) -> Non
     )
 
 
+async def test_a_function_that_moved_to_another_module_is_followed(repo: Repo, fixing: Fixing) -> None:
+    total, greeting = CART.split("\n\n\n")
+    repo.put({"shop/prices.py": total + "\n", "shop/cart.py": greeting})
+    (fix,) = (await fixing()).fixes
+    assert (fix.status, fix.rule, fix.runs) == ("fixed", "moved-symbol", (1, 1, 1))
+    assert repo.git("show", f"{fix.branch}:tests/test_cart.py").splitlines()[0] == "from shop.prices import total"
+
+
+async def test_an_import_of_what_is_gone_is_dropped_only_where_nothing_uses_it(repo: Repo, fixing: Fixing) -> None:
+    tests = TESTS.replace("import total", "import greeting, total")
+    repo.put({"tests/test_cart.py": tests, "tests/test_more.py": f"{tests}    assert greeting('Ann')\n"})
+    repo.put({"shop/cart.py": CART.split("\n\n\n")[0] + "\n"})
+    (fix,) = (await fixing()).fixes
+    assert (fix.status, fix.rule, fix.runs) == ("fixed", "unused-import", (1, 1, 1))
+    assert repo.git("show", f"{fix.branch}:tests/test_cart.py") == TESTS.strip()
+    (used,) = (await fixing("tests/test_more.py")).fixes
+    assert (used.status, used.rule) == ("no_fix", "")
+
+
 async def test_an_expected_value_follows_the_source_only_where_its_change_explains_it(
     repo: Repo, fixing: Fixing
 ) -> None:

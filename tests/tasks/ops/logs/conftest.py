@@ -1,6 +1,6 @@
 """An analysis of files of the test."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from tasks.ops.logs.report import LogReport
 from tasks.ops.logs.request import LogOptions
 from tests.tasks.ops.conftest import MakePerformer
 
-Analyse = Callable[..., Awaitable[LogReport]]
+Analyse = Callable[..., Coroutine[Any, Any, LogReport]]
 
 
 @pytest.fixture

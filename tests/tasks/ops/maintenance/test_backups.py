@@ -89,3 +89,32 @@ async def test_a_dump_is_restored_into_a_database_that_is_gone_afterwards(
 async def test_a_password_in_the_plan_is_refused(maintain: Maintain, tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="database_url"):
         await maintain(task(tmp_path, database_url="postgresql://me:secret@db/postgres"))
+
+
+async def test_links_in_an_archive_are_no_fault(maintain: Maintain, tmp_path: Path) -> None:
+    content = tmp_path / "etc"
+    content.mkdir()
+    for number in range(20):
+        (content / f"file {number}").write_text("x" * 100)
+        (content / f"link {number}").symlink_to(f"file {number}")
+        (content / f"same {number}").hardlink_to(content / f"file {number}")
+    with tarfile.open(tmp_path / "etc.tar.gz", "w:gz") as archive:
+        archive.add(content, "etc")
+    (result,) = await maintain(task(tmp_path, sample=15))
+    assert (result.status, len(result.details)) == ("ok", 15), result
+
+
+async def test_a_long_list_of_members_is_no_fault(maintain: Maintain, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "many.tar.gz", "w:gz") as archive:
+        for number in range(9000):
+            archive.addfile(tarfile.TarInfo(f"{'long-' * 20}{number}"))
+    (result,) = await maintain(task(tmp_path, sample=3))
+    assert (result.status, len(result.details)) == ("ok", 3), result
+
+
+async def test_a_dry_run_restores_nothing(maintain: Maintain, tmp_path: Path) -> None:
+    backup(tmp_path, "db.tar.gz")
+    (result,) = await maintain(task(tmp_path), dry_run=True)
+    assert result.status == "planned" and "restore a sample" in result.summary, result
+    (done,) = await maintain(task(tmp_path))
+    assert done.status == "ok"

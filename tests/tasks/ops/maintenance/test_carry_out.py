@@ -1,13 +1,18 @@
 """Order, windows, failures, several hosts, commands that are taken back, rotation and pruning."""
 
+import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from blocks.errors import BadInput
+from blocks.errors import BadInput, Stopped
 from blocks.hosts.inventory import Inventory, Machine
+from blocks.settings import settings
+from blocks.switches import FOLDER, Switch, open_switches
 from tasks.ops.maintenance.plan import read_plan
+from tasks.ops.maintenance.result import MaintenanceReport, TaskResult, TaskStatus, summary_text
 from tests.fakes.recording_program import Recorder
 from tests.tasks.ops.maintenance.conftest import Maintain
 
@@ -137,3 +142,64 @@ def test_a_plan_tells_all_its_faults(tmp_path: Path) -> None:
     path.write_text("tasks:\n  - {name: x, kind: reboot}\n")
     with pytest.raises(BadInput, match="kind"):
         read_plan(path)
+
+
+async def test_a_stop_cuts_off_no_other_host(maintain: Maintain, tmp_path: Path) -> None:
+    """One host stops the run; on another a command is at work, and comes to its end."""
+    switches = open_switches("", settings().agents_home / FOLDER)
+    waits = f"touch {tmp_path}/$$; while ! test -e {tmp_path}/stopped; do sleep 0.05; done; touch {tmp_path}/whole"
+
+    async def stops() -> None:
+        while not list(tmp_path.glob("[0-9]*")):  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(0.01)
+        switches.set(Switch(scope="agent", name="test-flow", by="ann"))
+        (tmp_path / "stopped").touch()
+
+    stopping = asyncio.create_task(stops())
+    with pytest.raises(Stopped):
+        await maintain(command("wait", "sh", "-c", waits), command("next", "true"), inventory=HOSTS)
+    await stopping
+    switches.clear("agent", "test-flow")
+    (again, *_) = await maintain(command("wait", "sh", "-c", waits), inventory=HOSTS)
+    assert again.status == "changed" and (tmp_path / "whole").exists()
+
+
+class StopsAt:
+    """Switches that stop what is asked about for the second time."""
+
+    def __init__(self) -> None:
+        self.asked, self.at_work = 0, asyncio.Event()
+
+    async def stopped(self, *_: str) -> Switch | None:
+        self.asked += 1
+        return Switch(scope="all", by="ann") if self.asked > 4 else None
+
+
+async def test_a_stop_is_told_as_one(maintain: Maintain) -> None:
+    with pytest.raises(Stopped):
+        await maintain(command("look", "echo", "x"), inventory=HOSTS, switches=StopsAt())
+
+
+async def test_checks_keep_to_the_rules(maintain: Maintain, tmp_path: Path) -> None:
+    forbidden = ["sh", "-c", f"touch {tmp_path}/checked; rm -rf /etc --no-such-option"]
+    (result,) = await maintain(command("one", "true", check=forbidden))
+    assert result.status == "failed" and not (tmp_path / "checked").exists(), result
+    assert "whole trees" in " ".join(result.details)
+
+
+async def test_a_pruning_is_checked(maintain: Maintain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Recorder(tmp_path, "docker").says("prune", stdout="Total reclaimed space: 1GB\n")
+    monkeypatch.setattr("blocks.hosts.local.PATH", f"{tmp_path}:/usr/bin:/bin")
+    (result,) = await maintain({"name": "prune", "kind": "docker_prune", "what": ["image"], "check": ["false"]})
+    assert result.status == "failed" and "check failed" in result.summary
+
+
+def test_what_commands_say_is_no_markdown() -> None:
+    hostile = "![x](http://evil/?q) **b** | [a](b) <img src=x>\n# head"
+    now = datetime.now(UTC)
+    statuses: tuple[TaskStatus, ...] = ("failed", "ok")
+    results = tuple(TaskResult(task="t", host="h", status=one, summary=hostile) for one in statuses)
+    report = MaintenanceReport(run_id="r", plan="p", dry_run=False, started_at=now, ended_at=now, results=results)
+    lines = [line for line in summary_text(report).splitlines() if "evil" in line]
+    assert len(lines) == 2 and not [line for line in summary_text(report).splitlines() if line.startswith("# head")]
+    assert all(line.removeprefix("| ✓ ok | t | h | ").removesuffix(" |").strip("`") != line for line in lines)

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from blocks.effects import EffectLedger
+from blocks.settings import settings
 from tests.processes import free_port, until_ready
 from tests.tasks.ops.maintenance.conftest import Maintain
 
@@ -71,3 +73,44 @@ async def test_servers_are_asked_for_theirs(maintain: Maintain, tmp_path: Path) 
     assert result.status == "attention" and f"localhost:{port}, in 15 days" in result.summary, result
     (away,) = await maintain(task(endpoints=[f"localhost:{port}"]))
     assert away.status == "failed"
+
+
+async def test_after_a_crash_new_certificates_are_loaded_still(maintain: Maintain, tmp_path: Path) -> None:
+    """Killed between renewal and reload: the next attempt finds new files, and has servers load them."""
+    path, new, loaded = certificate(tmp_path, 3), certificate(tmp_path, 90, "new"), tmp_path / "loaded"
+    facts = {"files": [str(path)], "renew": ["cp", str(new), str(path)], "reload": ["touch", str(loaded)]}
+    with pytest.raises(Killed):
+        await maintain(task(**facts), effects=DiesAt(settings().agents_home / "effects", "/reload/"))
+    assert not loaded.exists() and path.read_bytes() == new.read_bytes()
+    (result,) = await maintain(task(**facts))
+    assert result.status == "changed" and loaded.exists(), result
+
+
+class Killed(BaseException):
+    """The process is no more."""
+
+
+class DiesAt(EffectLedger):
+    """A ledger whose process dies before an effect with this in its name."""
+
+    def __init__(self, folder: Path, at: str) -> None:
+        super().__init__(folder)
+        self._at = at
+
+    async def once(self, effect_id: str, perform: Any, *, repeatable: bool = False) -> Any:
+        if self._at in effect_id:
+            raise Killed
+        return await super().once(effect_id, perform, repeatable=repeatable)
+
+
+async def test_servers_show_new_ones_when_they_have_loaded_them(maintain: Maintain, tmp_path: Path) -> None:
+    """The renewal changes files; what the server shows changes with the reload only."""
+    new_place = tmp_path / "new"
+    new_place.mkdir()
+    new, reloads = certificate(new_place, 90), tmp_path / "reloads"
+    with tls_server(tmp_path, 3) as port:
+        path = tmp_path / "web.pem"
+        facts = {"files": [str(path)], "endpoints": [f"localhost:{port}"], "renew": ["cp", str(new), str(path)]}
+        (vain,) = await maintain(task(**facts, reload=["touch", str(reloads)]))
+    assert reloads.exists() and vain.status == "failed", vain
+    assert f"localhost:{port}" in " ".join(vain.details) and "no new certificate" in vain.summary

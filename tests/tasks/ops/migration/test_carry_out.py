@@ -18,9 +18,10 @@ from blocks.switches import FOLDER, Switch, open_switches
 from tasks.ops.migration.carry_out import Work, carry_out, go_on, rehearse
 from tasks.ops.migration.checks import watched
 from tasks.ops.migration.kept import open_migrations
+from tasks.ops.migration.kinds import AgentWork
 from tasks.ops.migration.locks import keeping
 from tasks.ops.migration.places import Places
-from tasks.ops.migration.plan import AgentWork, MigrationPlan
+from tasks.ops.migration.plan import MigrationPlan
 from tasks.ops.migration.states import MigrationState, first_state
 from tasks.ops.performer import Performer
 from tests.processes import eventually

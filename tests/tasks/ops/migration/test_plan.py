@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from blocks.errors import BadInput
-from tasks.ops.migration.plan import Sql, read_plan, variable_of
+from tasks.ops.migration.kinds import Sql
+from tasks.ops.migration.plan import read_plan, variable_of
 from tasks.ops.migration.statements import split_statements
 from tests.tasks.ops.migration.plans import HOLDS, phase, plan, plan_file
 from tests.tasks.ops.migration.shop import PLAN

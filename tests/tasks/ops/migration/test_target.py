@@ -8,8 +8,8 @@ import pytest
 
 from blocks.errors import BadInput, EngineFailed, EngineUnavailable
 from blocks.manifests import Fenced
+from tasks.ops.migration.kinds import Backfill, Sql
 from tasks.ops.migration.places import libpq_variables, with_password
-from tasks.ops.migration.plan import Backfill, Sql
 from tasks.ops.migration.target import Entry, apply, connected, fence, fill_part, look, prepare
 from tests.databases import new_database
 from tests.processes import eventually

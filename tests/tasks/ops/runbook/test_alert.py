@@ -94,3 +94,16 @@ async def test_the_one_for_a_full_disk_looks_at_a_real_one(place: Place, told: l
     assert run.status == "done", run.why
     used = run.steps["how-full"].values["used_percent"]
     assert told == [("/tmp on local is well", f"{used} % are used.")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"alerts": [5]}, {"alerts": ["x"]}, {"labels": ["a"]}, {"labels": {"a": 1}}, {"labels": {}, "annotations": [1]}],
+)
+def test_what_is_no_alert_is_told_as_such(content: Any) -> None:
+    with pytest.raises(ValidationError):
+        alert_of(content)
+
+
+def test_an_alert_without_annotations_is_one() -> None:
+    assert alert_of({"labels": {"alertname": "Down"}, "annotations": None}).name == "Down"

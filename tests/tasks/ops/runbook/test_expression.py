@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks.errors import C500Error, TimedOut
-from tasks.ops.runbook.expression import LONGEST_CHARS, Unevaluated, Wrong, parse_expression
+from tasks.ops.runbook.expression import LONGEST_CHARS, Unevaluated, parse_expression
+from tasks.ops.runbook.expression_types import Wrong
 
 SCOPE = {"n": "int", "x": "number", "t": "text", "l": "list", "j": "json", "b": "bool", "p": "path"}
 VALUES: dict[str, Any] = {

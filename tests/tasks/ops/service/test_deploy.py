@@ -1,5 +1,7 @@
 """A version deployed: checked, verified, taken back; never round in circles."""
 
+import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +9,10 @@ import pytest
 
 from blocks.errors import BadInput, Conflict, LimitReached, NotAllowed, NotFound
 from blocks.hosts.inventory import ONLY_HERE
-from blocks.resource_locks import ResourceLocks
+from blocks.manifests import Fenced
+from blocks.resource_locks import ResourceLock, ResourceLocks
 from blocks.store import open_store
+from tasks.ops.service import holding
 from tasks.ops.service.deploy import Deployment, deploy, markdown
 from tasks.ops.service.history import Histories
 from tasks.ops.service.plan import FORM, DeployPlan, read_deployment
@@ -79,10 +83,9 @@ async def test_a_bad_version_is_taken_back_and_refused_until_a_person_clears_it(
 
 
 async def test_a_service_is_not_rolled_back_again_and_again(service: Service) -> None:
-    for number, status in enumerate(("rolled_back", "rolled_back", "not_rolled_back")):
-        made = await service.deploy(service.plan(f"bad{number}"), run_id=f"run-{number}")
-        assert made.status == status
-    assert "what is wrong is not the version" in made.why
+    made = [await service.deploy(service.plan(f"bad{number}"), run_id=f"run-{number}") for number in range(3)]
+    assert [one.status for one in made] == ["rolled_back", "rolled_back", "not_rolled_back"]
+    assert "what is wrong is not the version" in made[-1].why
 
 
 async def test_the_same_run_goes_on_with_its_rollback(service: Service) -> None:
@@ -162,3 +165,78 @@ async def test_a_host_that_is_not_there_is_told_before_anything(service: Service
     with pytest.raises(NotFound):
         await service.deploy(service.plan("v2", rollback=[{"name": "back", "host": "web-9", "argv": ["true"]}]))
     assert service.done == []
+
+
+async def test_what_verifying_found_stands_in_all_attempts_of_a_run(service: Service) -> None:
+    plan = service.plan("bad2", rollback=[])
+    assert (await service.deploy(plan)).status == "failed"
+    service.running.write_text("mended by hand")
+    again = await service.deploy(plan)
+    assert (again.status, "verify/runs" in again.why) == ("failed", True)
+    assert (await service.deploy(service.plan("v2"), run_id="run-2")).status == "deployed"
+    service.running.write_text("bad")
+    assert (await service.deploy(service.plan("v2"), run_id="run-2")).status == "deployed"
+
+
+async def test_a_run_does_not_go_on_over_a_version_that_came_after_it(service: Service) -> None:
+    histories = Histories(open_store())
+    histories.begin_attempt("payments", "v2", "run-1", 2)
+    assert (await service.deploy(service.plan("v3"), run_id="run-2")).status == "deployed"
+    with pytest.raises(Conflict, match="v3 was deployed since"):
+        await service.deploy(service.plan("v2"))
+    assert (service.done, service.running.read_text()) == (["deploy v3"], "v3")
+
+
+async def test_a_rollback_that_was_cut_off_does_not_take_a_later_version_away(service: Service) -> None:
+    histories = Histories(open_store())
+    histories.begin_attempt("payments", "bad2", "run-1", 2)
+    histories.begin_rollback("payments", "bad2", "run-1", "it is bad", most=2, within_s=60)
+    await service.deploy(service.plan("v3"), run_id="run-2")
+    made = await service.deploy(service.plan("bad2"))
+    assert (made.status, "another version" in made.why) == ("not_rolled_back", True)
+    assert (service.done, service.running.read_text()) == (["deploy v3"], "v3")
+
+
+async def test_a_dry_run_under_the_id_of_a_run_that_failed_takes_nothing_back(service: Service) -> None:
+    histories = Histories(open_store())
+    histories.begin_attempt("payments", "bad2", "run-1", 2)
+    histories.judge("payments", "bad2", "run-1", "it is bad")
+    made = await service.deploy(service.plan("bad2"), dry_run=True)
+    assert (made.status, service.done) == ("planned", [])
+    assert histories.find("payments").versions["bad2"].state == "failed"
+
+
+async def test_a_service_is_held_however_long_a_command_takes(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "TERM_S", 1.5)
+    going = service.folder / "going"
+    script = f"echo going > {going}; while test -e {going}; do sleep 0.1; done"
+    plan = service.plan("v2", deploy=[{"name": "put", "argv": ["sh", "-c", script]}])
+    deploying = asyncio.create_task(service.deploy(plan))
+    until = first = (await held()).until
+    while until <= first + timedelta(seconds=3):  # twice its term
+        with pytest.raises(Conflict):
+            await service.deploy(service.plan("v3"), run_id="run-2")
+        until = (await held()).until
+    going.unlink()
+    assert (await deploying).status == "deployed"
+    assert (await service.deploy(service.plan("v3"), run_id="run-2")).status == "deployed"
+
+
+async def test_who_lost_the_service_ends_its_work(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holding, "TERM_S", 1.5)
+    plan = service.plan("v2", deploy=[{"name": "put", "argv": ["sleep", "600"]}])
+    deploying = asyncio.create_task(service.deploy(plan))
+    await held()
+    ResourceLocks(open_store()).take("services/payments", "run-1", term_s=60)  # itself, in another process
+    with pytest.raises(Fenced):
+        await deploying
+
+
+async def held() -> ResourceLock:
+    """The lock of the service once a run has it."""
+    files = open_store()
+    while (found := files.read_version("operations/locks/services/payments.json")) is None:  # noqa: ASYNC110 - the store has no event
+        await asyncio.sleep(0.02)
+    return ResourceLock.model_validate_json(found[0])
