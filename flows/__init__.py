@@ -11,10 +11,13 @@ from flows.agent_housekeeping import sweep_agents
 from flows.approvals import sweep_approvals
 from flows.audio import process_audio, process_batch, process_text
 from flows.audit import anchor_audit
+from flows.capacity import plan_capacity
 from flows.change_review import review_change
 from flows.ci import triage_ci
 from flows.cleanup import clean_all, clean_audio, clean_cache, clean_logs, watch_disk
+from flows.disk import heal_disk
 from flows.dispatch import dispatch_request
+from flows.drift import detect_drift, undo_drift
 from flows.fixing_tests import fix_tests
 from flows.incident import respond_to_incident, write_postmortem
 from flows.log_analysis import analyse_logs
@@ -37,10 +40,13 @@ __all__ = [
     "clean_logs",
     "consolidate_memory",
     "deploy_service",
+    "detect_drift",
     "dispatch_request",
     "fix_tests",
+    "heal_disk",
     "maintain",
     "migrate",
+    "plan_capacity",
     "process_audio",
     "process_batch",
     "process_text",
@@ -57,6 +63,7 @@ __all__ = [
     "sweep_approvals",
     "sweep_uploads",
     "triage_ci",
+    "undo_drift",
     "watch_disk",
     "watch_rollout",
     "write_postmortem",

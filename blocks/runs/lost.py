@@ -23,7 +23,7 @@ JOB_FLOWS = (
     *("process-audio", "process-text", "process-batch", "dispatch-request", "swarm", "run-agent", "run-team"),
     *("clean-all", "clean-logs", "clean-audio", "clean-cache", "watch-disk", "heal-disk", "maintain", "migrate"),
     *("run-runbook", "respond-to-incident", "write-postmortem", "deploy-service", "watch-rollout", "analyse-logs"),
-    *("detect-drift", "plan-capacity", "triage-ci", "review-change", "fix-tests"),
+    *("detect-drift", "undo-drift", "plan-capacity", "triage-ci", "review-change", "fix-tests"),
 )
 """Flows whose deployed runs are jobs, whoever started them."""
 

@@ -11,7 +11,7 @@ from blocks.store import open_store
 from blocks.store.local import LocalFiles
 from tasks.ops.logs import analyse as module
 from tasks.ops.logs.analyse import states
-from tests.tasks.ops.dying import killed_at
+from tests.tasks.ops.killing import killed_at
 from tests.tasks.ops.logs.conftest import Analyse
 from tests.tasks.ops.logs.test_going_on import NEW, append, later, text
 

@@ -9,7 +9,7 @@ from blocks.hosts.local import LocalHost
 from blocks.manifests import Held
 from blocks.store import open_store
 from tasks.ops.service.history import Histories
-from tests.tasks.ops.dying import killed_at
+from tests.tasks.ops.killing import killed_at
 from tests.tasks.ops.service.test_deploy import Service, service
 
 __all__ = ["service"]

@@ -1,0 +1,39 @@
+"""Drift as flows: found, corrected, taken back."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from blocks.errors import NotFound
+from blocks.store import open_store
+from flows.drift import detect_drift, undo_drift
+from tasks.ops.drift.report import DriftReport
+from tasks.ops.options import OperationsOptions
+
+OPTIONS = OperationsOptions(user="ann", profile="staging", run_id="drift-1")
+
+
+@pytest.mark.usefixtures("prefect_api")
+async def test_drift_is_found_corrected_and_taken_back(tmp_path: Path) -> None:
+    there, declared = tmp_path / "app.conf", tmp_path / "declared.yaml"
+    there.write_text("port = 80\n")
+    (tmp_path / "wanted.conf").write_text("port = 81\n")
+    declared.write_text(
+        f"keep: {tmp_path}/kept\n"
+        f"targets: [{{name: web, files: [{{path: '{there}', content_from: wanted.conf, correct: true}}]}}]\n"
+    )
+    looked = OPTIONS.model_copy(update={"run_id": "drift-0"})
+    report = await asyncio.to_thread(asyncio.run, detect_drift(str(declared), looked, correct=False))
+    assert not report.ok and report.found[0].state == "drifted" and there.read_text() == "port = 80\n"
+
+    report = await asyncio.to_thread(asyncio.run, detect_drift(str(declared), OPTIONS))
+    assert report.ok and report.found[0].correction == "done" and there.read_text() == "port = 81\n"
+    kept = open_store().read_bytes("operations/drift/drift-1/report.json")
+    assert DriftReport.model_validate_json(kept) == report
+
+    undo = OPTIONS.model_copy(update={"run_id": "undo-1"})
+    outcomes = await asyncio.to_thread(asyncio.run, undo_drift("drift-1", undo))
+    assert [one.status for one in outcomes] == ["done"] and there.read_text() == "port = 80\n"
+    with pytest.raises(NotFound):
+        await asyncio.to_thread(asyncio.run, undo_drift("drift-0", undo))

@@ -1,0 +1,215 @@
+"""Outlooks of resources: from files and a real Prometheus, with advice and charts."""
+
+import math
+import shutil
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from blocks.errors import BadInput
+from blocks.settings import settings
+from blocks.store import open_store
+from tasks.ops.capacity.look_ahead import look_ahead, outlook_of, recommend
+from tasks.ops.capacity.plan import FORM, USUAL_RULES, CapacityPlan, Resource, read_plan
+from tasks.ops.capacity.report import CapacityReport, headline, report_markdown
+from tests.processes import free_port, stop, until_ready
+from tests.tasks.ops.capacity.series import BEGIN_S, DAY_S, samples, straight
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def plan_of(folder: Path, **resource: Any) -> CapacityPlan:
+    told = {"name": "disk", "source": {"kind": "csv", "file": "h.csv"}, "limit": 400.0, **resource}
+    return FORM.validate_python({"resources": [told]}).model_copy(update={"folder": folder})
+
+
+def resource_of(**more: Any) -> Resource:
+    return plan_of(Path(), **more).resources[0]
+
+
+def write_csv(folder: Path, values: Any, head: str = "time,value") -> Path:
+    lines = [
+        f"{datetime.fromtimestamp(BEGIN_S + day * DAY_S, UTC).isoformat()},{one}" for day, one in enumerate(values)
+    ]
+    path = folder / "h.csv"
+    path.write_text("\n".join([head, *lines]) + "\n")
+    return path
+
+
+async def planned(plan: CapacityPlan) -> CapacityReport:
+    outlooks = await look_ahead(plan, open_store(), "run-1", datetime.now(UTC))
+    return CapacityReport(run_id="run-1", plan="plan.yaml", outlooks=outlooks)
+
+
+async def test_a_file_gives_days_interval_advice_and_a_chart(tmp_path: Path) -> None:
+    write_csv(tmp_path, straight(np.random.default_rng(1), 120))
+    report = await planned(plan_of(tmp_path))
+    (one,) = report.outlooks
+    assert one.status == "forecast" and one.earliest_days is not None and one.latest_days is not None
+    assert one.likely_days is not None and one.earliest_days <= one.likely_days <= one.latest_days
+    assert one.likely_days == pytest.approx(80, abs=12)  # 100 + 1.5 · 200 = 400
+    assert (one.level, report.ok) == ("notice", True) and one.says == USUAL_RULES[2].say
+    assert one.chart is not None and open_store().read_bytes(one.chart).startswith(PNG)
+    text = report_markdown(report)
+    assert str(one.model) in text and "days, with 90% between" in text and "Capacity: 1 notice" in headline(report)
+
+
+async def test_lines_that_cannot_be_read_are_gaps_and_told(tmp_path: Path) -> None:
+    values: list[Any] = list(straight(np.random.default_rng(1), 120))
+    values[10:14] = ["NaN", "", "n/a", "$(reboot)"]
+    path = write_csv(tmp_path, values)
+    path.write_text(path.read_text() + "yesterday,5\n")
+    (one,) = (await planned(plan_of(tmp_path))).outlooks
+    assert (one.status, one.gaps, one.dropped) == ("forecast", 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "there is no file"),
+        ("when,value\n1,2\n", "no column time"),
+        ("time,used\n1,2\n", "no column value"),
+        ("time,value\nfoo,1\nbar,2\n", "h.csv:2: most rows"),
+        ("", "no column"),
+    ],
+)
+async def test_a_bad_file_is_told_and_stops_no_other(tmp_path: Path, text: str | None, told: str) -> None:
+    if text is not None:
+        (tmp_path / "h.csv").write_text(text)
+    report = await planned(plan_of(tmp_path))
+    assert report.outlooks[0].status == "failed" and told in report.outlooks[0].says and not report.ok
+
+
+async def test_too_little_history_is_told(tmp_path: Path) -> None:
+    write_csv(tmp_path, range(9))
+    (one,) = (await planned(plan_of(tmp_path))).outlooks
+    assert (one.status, one.level, one.likely_days, one.chart) == ("too_little", "unknown", None, None)
+    assert "Too little history: there are 9" in one.says
+
+
+def test_what_has_run_out_is_critical() -> None:
+    outlook, picture = outlook_of(resource_of(), samples(range(350, 410), limit=400.0))
+    assert (outlook.status, outlook.level, outlook.likely_days) == ("exhausted", "critical", 0.0)
+    assert picture is not None and picture.startswith(PNG)
+
+
+def test_without_a_limit_nothing_is_said() -> None:
+    outlook, _ = outlook_of(resource_of(), samples(range(60), limit=math.nan))
+    assert outlook.level == "unknown" and "no limit" in outlook.says
+
+
+def test_a_clean_up_is_taken_out_and_told() -> None:
+    values = straight(np.random.default_rng(2), 100)
+    values[50:] -= 70
+    outlook, picture = outlook_of(resource_of(), samples(values, limit=400.0))
+    assert len(outlook.resets) == 1 and outlook.per_day == pytest.approx(1.5, abs=0.4) and picture
+
+
+def test_names_from_outside_are_only_text() -> None:
+    hostile = samples(straight(np.random.default_rng(1), 60), 400.0, "disk{a=$\\frac{, `x`\n# head, <img src=x>}")
+    outlook, picture = outlook_of(resource_of(unit="$\\bad{"), hostile)
+    assert picture is not None
+    text = report_markdown(CapacityReport(run_id="r", plan="p", outlooks=(outlook,)))
+    assert "\n# head" not in text
+
+
+def test_the_rule_of_the_fewest_days_that_holds_is_taken() -> None:
+    levels = [recommend(USUAL_RULES, days) for days in (3, 14, 30, 100, 500, None)]
+    assert [one and one.level for one in levels] == ["critical", "critical", "warn", "notice", None, None]
+
+
+def test_faults_of_a_plan_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(
+        "resources:\n"
+        "  - {name: a, source: {kind: csv, file: a.csv}}\n"
+        "  - {name: b, source: {kind: prometheus, query: up, limit_query: '1'}, limit: .nan}\n"
+    )
+    with pytest.raises(BadInput) as caught:
+        read_plan(path)
+    assert "plan.yaml:2" in caught.value.message and "give limit" in caught.value.message
+    assert caught.value.details["field"] == "plan"
+
+
+DISKS = ("db-1", "db-2")
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Prometheus with sixty days of two disks, the second of which has gaps; its address."""
+    if not shutil.which("prometheus") or not shutil.which("promtool"):
+        pytest.skip("no Prometheus")
+    folder, url = tmp_path_factory.mktemp("prometheus"), f"http://127.0.0.1:{free_port()}"
+    begun = int(datetime.now(UTC).timestamp())
+    now = begun // 3600 * 3600
+    random = np.random.default_rng(9)
+    lines = ["# TYPE used_bytes gauge"]
+    for disk in DISKS:
+        for hour in range(60 * 24):
+            used = (4e9 if disk == "db-1" else 1e9) + 2e6 * hour + random.normal(0, 2e7)
+            if disk == "db-1" or not 300 <= hour < 500:
+                lines.append(f'used_bytes{{disk="{disk}"}} {used} {now - (60 * 24 - hour) * 3600}')
+    lines.append("# TYPE size_bytes gauge")
+    lines += [f'size_bytes{{disk="{disk}"}} 1e10 {begun - 60 * ago}' for disk in DISKS for ago in range(60, -60, -1)]
+    (folder / "history").write_text("\n".join([*lines, "# EOF"]) + "\n")
+    made = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=720h"]
+    subprocess.run([*made, str(folder / "history"), str(folder / "data")], check=True, capture_output=True)
+    (folder / "prometheus.yml").write_text("scrape_configs: []\n")
+    log = folder / "log"
+    command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
+    command += ["--storage.tsdb.retention.time=1y", f"--web.listen-address={url.removeprefix('http://')}"]
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file)
+    try:
+        until_ready(process, lambda: _answers(url), log, 60)
+        yield url
+    finally:
+        stop(process)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/-/ready").status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.fixture
+def asked(prometheus: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMETHEUS_URL", prometheus)
+    settings.cache_clear()
+
+
+@pytest.mark.usefixtures("asked")
+async def test_a_real_prometheus_gives_each_series_its_outlook(tmp_path: Path) -> None:
+    source = {"kind": "prometheus", "query": "used_bytes", "days": 60, "limit_query": "size_bytes"}
+    report = await planned(plan_of(tmp_path, source=source, limit=None, unit="bytes", aggregate="mean"))
+    assert len(report.outlooks) == 2, report.outlooks
+    first, second = report.outlooks
+    assert (first.name, second.name) == ("disk{disk=db-1}", "disk{disk=db-2}")
+    assert first.status == second.status == "forecast" and first.limit == second.limit == 1e10
+    # 48 MB a day: of 10 GB the first has 6.88 in use, and the second 3.88.
+    assert first.likely_days == pytest.approx((10 - 6.88) / 0.048, rel=0.1)
+    assert second.likely_days == pytest.approx((10 - 3.88) / 0.048, rel=0.15) and second.gaps > 5
+    assert first.per_day == pytest.approx(4.8e7, rel=0.1)
+
+
+@pytest.mark.usefixtures("asked")
+@pytest.mark.parametrize(("query", "told"), [("used_bytes{", "refuses"), ("nothing_of_the_kind", "no series")])
+async def test_bad_queries_are_told(tmp_path: Path, query: str, told: str) -> None:
+    report = await planned(plan_of(tmp_path, source={"kind": "prometheus", "query": query}))
+    assert report.outlooks[0].status == "failed" and told in report.outlooks[0].says
+
+
+async def test_without_prometheus_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_of(tmp_path, source={"kind": "prometheus", "query": "up"})
+    assert "PROMETHEUS_URL" in (await planned(plan)).outlooks[0].says
+    monkeypatch.setenv("PROMETHEUS_URL", "http://127.0.0.1:9")
+    settings.cache_clear()
+    assert "does not answer" in (await planned(plan)).outlooks[0].says
