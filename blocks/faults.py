@@ -43,6 +43,8 @@ WORDS: dict[str, str] = {
     "less_than": "it must be less than {lt}",
     "less_than_equal": "it must be {le} or less",
     "value_error": "{error}",
+    "union_tag_invalid": "{discriminator} is none of {expected_tags}",
+    "union_tag_not_found": "{discriminator} is missing, and needed",
 }
 """For pydantic's types of errors; of others pydantic's own message is told. None of these repeats the value."""
 

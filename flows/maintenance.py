@@ -51,7 +51,7 @@ async def maintain(
 
     read, inventory = read_plan(Path(plan)), read_inventory(settings().inventory_file)
     tasks, started_at = _chosen(read, only), datetime.now(UTC)
-    async with operating("maintain", options, plan) as performer:
+    async with operating("maintain", options, str(Path(plan).absolute()), same_subject=True) as performer:
         under_way = CarryingOut(performer, read, inventory, ignore_windows=ignore_windows)
         report = MaintenanceReport(
             results=await under_way.carry_out(tasks),

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from prefect.artifacts import acreate_markdown_artifact
@@ -14,11 +15,13 @@ from pydantic import SecretStr
 from blocks.errors import C500Error, Stopped
 from blocks.escalation.chain import channel_kind, read_chain
 from blocks.escalation.deliver import Undelivered, deliver
-from blocks.progress import only_informing
+from blocks.progress import in_thread, only_informing
 from blocks.redact import default_redactor
 from blocks.settings import settings
+from blocks.store import open_store
 from flows.running import job_run
 from tasks.ops.options import OperationsOptions
+from tasks.ops.run_records import RunRecord, RunRecords
 
 if TYPE_CHECKING:
     from tasks.ops.performer import Performer
@@ -27,15 +30,19 @@ log = structlog.stdlib.get_logger("c500")
 
 
 @asynccontextmanager
-async def operating(flow: str, options: OperationsOptions, subject: str = "") -> AsyncGenerator["Performer"]:
+async def operating(
+    flow: str, options: OperationsOptions, subject: str = "", *, same_subject: bool = False
+) -> AsyncGenerator["Performer"]:
     """Someone to do the deeds of the flow run in hand, with rules, approvals, ledger and audit.
 
     Args:
         flow: The flow's name.
         options: How it is run.
-        subject: What it is about, for the audit.
+        subject: What it is about, for the audit and the list of runs.
+        same_subject: Whether a run that goes on must be about the same.
 
     Raises:
+        Conflict: `run_id` is that of a run about something else.
         BadInput, NotFound: the policy or the profile cannot be used.
         StoreFailed: audit or ledger cannot be used.
     """
@@ -72,19 +79,32 @@ async def operating(flow: str, options: OperationsOptions, subject: str = "") ->
         tell=post,
     )
     attempt = sha256(f"{performer.run_id}/{flow_run.id}/{flow_run.run_count}".encode()).hexdigest()[:12]
+    records = RunRecords(open_store())
     async with job_run(refresh=False):
+        if not performer.dry_run:
+            record = RunRecord(
+                run_id=performer.run_id,
+                flow=flow,
+                subject=default_redactor().text(subject),
+                user=performer.user,
+                begun_at=datetime.now(UTC),
+            )
+            await in_thread(records.begin, record, same_subject=same_subject)
         await performer.note("run_started", f"started/{attempt}", trigger=subject or flow)
         try:
             yield performer
         except (Exception, asyncio.CancelledError) as error:
             with suppress(C500Error):  # what went wrong is to be seen, and not that it cannot be written down
-                await performer.note("run_ended", f"ended/{attempt}", **_ended_by(error))
+                ended = _ended_by(error)
+                await performer.note("run_ended", f"ended/{attempt}", **ended)
+                await in_thread(records.end, performer.run_id, flow, ended["outcome"])
             raise
         await performer.note("run_ended", f"ended/{attempt}", outcome="completed")
+        await in_thread(records.end, performer.run_id, flow, "completed")
 
 
-def _ended_by(error: BaseException) -> dict[str, str]:
-    """How a run ended that an exception ended, for the audit."""
+def _ended_by(error: BaseException) -> dict[str, Any]:
+    """How a run ended that an exception ended, for audit and record."""
     if isinstance(error, Stopped | asyncio.CancelledError):
         return {"outcome": "stopped", "reasoning": str(error) or "it was cancelled"}
     told = f"{error.code}: {error.message}" if isinstance(error, C500Error) else type(error).__name__

@@ -69,6 +69,7 @@ def load_commands() -> None:
         "memory",
         "migrate",
         "models",
+        "operations",
         "policy",
         "process",
         "review",

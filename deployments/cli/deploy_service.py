@@ -12,6 +12,7 @@ from deployments.cli.operations_options import (
     Resume,
     Unattended,
     User,
+    begun,
     options_of,
     run_operation,
 )
@@ -34,8 +35,16 @@ def deploy_service(
     from tasks.ops.service.plan import read_deployment
 
     asked = read_deployment(plan, version=version)
-    options = options_of(
-        profile=profile, user=user, approval_s=approval_s, unattended=unattended, resume=resume, dry_run=dry_run
+    options = begun(
+        options_of(
+            "deploy-service",
+            profile=profile,
+            user=user,
+            approval_s=approval_s,
+            unattended=unattended,
+            resume=resume,
+            dry_run=dry_run,
+        )
     )
 
     def start() -> Any:

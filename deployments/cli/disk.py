@@ -13,6 +13,7 @@ from deployments.cli.operations_options import (
     Resume,
     Unattended,
     User,
+    begun,
     options_of,
     run_operation,
 )
@@ -60,8 +61,16 @@ def heal(
     read = read_rules(rules or USUAL)
     read_inventory(settings().inventory_file).chosen(read.hosts)
     open_operations_policy().in_force(profile or settings().operations_profile)
-    options = options_of(
-        dry_run=dry_run, profile=profile, user=user, unattended=unattended, approval_s=approval_s, resume=resume
+    options = begun(
+        options_of(
+            "heal-disk",
+            dry_run=dry_run,
+            profile=profile,
+            user=user,
+            unattended=unattended,
+            approval_s=approval_s,
+            resume=resume,
+        )
     )
     told = "" if rules is None else str(rules.absolute())
 

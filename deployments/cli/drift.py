@@ -13,6 +13,7 @@ from deployments.cli.operations_options import (
     Resume,
     Unattended,
     User,
+    begun,
     options_of,
     run_operation,
 )
@@ -46,8 +47,16 @@ def detect(
 
     _check_rules(profile)
     parts_of(read_declared(declared), read_inventory(settings().inventory_file))
-    options = options_of(
-        dry_run=dry_run, profile=profile, user=user, unattended=unattended, approval_s=approval_s, resume=resume
+    options = begun(
+        options_of(
+            "detect-drift",
+            dry_run=dry_run,
+            profile=profile,
+            user=user,
+            unattended=unattended,
+            approval_s=approval_s,
+            resume=resume,
+        )
     )
 
     def start() -> Any:
@@ -82,8 +91,16 @@ def undo(
 
     _check_rules(profile)
     corrections_of(open_store(), run)
-    options = options_of(
-        dry_run=dry_run, profile=profile, user=user, unattended=unattended, approval_s=approval_s, resume=resume
+    options = begun(
+        options_of(
+            "undo-drift",
+            dry_run=dry_run,
+            profile=profile,
+            user=user,
+            unattended=unattended,
+            approval_s=approval_s,
+            resume=resume,
+        )
     )
 
     def start() -> Any:

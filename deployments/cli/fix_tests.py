@@ -13,6 +13,7 @@ from deployments.cli.operations_options import (
     Resume,
     Unattended,
     User,
+    begun,
     options_of,
     run_operation,
 )
@@ -57,8 +58,16 @@ def fix(
         "ask_model": not no_model,
     }
     asked = made_of(FixAsked, fields, fix=hint, options={"environment": "variable"}).checked()
-    options = options_of(
-        profile=profile, user=user, approval_s=approval_s, unattended=unattended, resume=resume, dry_run=dry_run
+    options = begun(
+        options_of(
+            "fix-tests",
+            profile=profile,
+            user=user,
+            approval_s=approval_s,
+            unattended=unattended,
+            resume=resume,
+            dry_run=dry_run,
+        )
     )
 
     def start() -> Any:

@@ -10,7 +10,6 @@ from deployments.cli.operations_options import (
     ApprovalS,
     DryRun,
     Profile,
-    Resume,
     Unattended,
     User,
     options_of,
@@ -38,16 +37,13 @@ def respond(
     user: User = None,
     unattended: Unattended = False,
     approval_s: ApprovalS = 3600,
-    resume: Resume = None,
     as_json: Json = False,
 ) -> None:
     """Gather what is known about an alert, and brief the operators; an alert of an open incident joins it."""
     from tasks.ops.incident.notification import read_notification
 
     read_notification(alert)  # what is wrong with it should not wait for a server to start
-    options = options_of(
-        dry_run=dry_run, profile=profile, user=user, unattended=unattended, approval_s=approval_s, resume=resume
-    )
+    options = options_of(dry_run=dry_run, profile=profile, user=user, unattended=unattended, approval_s=approval_s)
 
     def start() -> Any:
         from flows.incident import respond_to_incident

@@ -13,6 +13,7 @@ from deployments.cli.operations_options import (
     Resume,
     Unattended,
     User,
+    begun,
     options_of,
     run_operation,
 )
@@ -51,8 +52,16 @@ def maintain(
         for name, hosts in places.items():
             typer.echo(f"{name}: {', '.join(hosts)}")
         return
-    options = options_of(
-        dry_run=dry_run, profile=profile, user=user, unattended=unattended, approval_s=approval_s, resume=resume
+    options = begun(
+        options_of(
+            "maintain",
+            dry_run=dry_run,
+            profile=profile,
+            user=user,
+            unattended=unattended,
+            approval_s=approval_s,
+            resume=resume,
+        )
     )
 
     def start() -> Any:

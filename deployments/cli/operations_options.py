@@ -1,10 +1,12 @@
 """Options of the commands that run operations flows, and how they are run."""
 
 from collections.abc import Callable, Coroutine
+from secrets import token_hex
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from deployments.cli import go_on_with
 from deployments.cli.output import local_time
 
 if TYPE_CHECKING:
@@ -21,17 +23,39 @@ Unattended = Annotated[bool, typer.Option("--unattended", help="Nobody can be as
 Resume = Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that died or was stopped.")]
 
 
-OF_OPTIONS = {"resume": "run_id"}
+def options_of(
+    flow: str = "", *, unattended: bool = False, resume: str | None = None, **facts: Any
+) -> "OperationsOptions":
+    """Options as a flow takes them, from those of a command.
 
+    Args:
+        flow: Name of the flow, for a command that goes on with its runs.
+        unattended: Whether nobody can be asked.
+        resume: Of a run to go on with.
+        facts: Other fields of `OperationsOptions`.
 
-def options_of(**facts: Any) -> "OperationsOptions":
-    """Options as a flow takes them, from those of a command, as `unattended` and `resume`. Raises `BadInput`."""
+    Raises:
+        BadInput: a value is not to be had; it names the option.
+        NotFound: there is no such run.
+    """
+    from blocks.store import open_store
     from deployments.cli.given import made_of
     from tasks.ops.options import OperationsOptions
+    from tasks.ops.run_records import RunRecords
 
-    fields = {OF_OPTIONS.get(name, name): value for name, value in facts.items() if name != "unattended"}
-    fields["attended"] = not facts.get("unattended", False)
+    if resume is not None:
+        RunRecords(open_store()).read(resume, flow)
+    fields = facts | {"attended": not unattended, "run_id": resume}
     return made_of(OperationsOptions, fields, fix="give another value; see --help", options={"run_id": "resume"})
+
+
+def begun(options: "OperationsOptions") -> "OperationsOptions":
+    """The options with the run's id, which is told on standard error: whatever ends it, it can be gone on with."""
+    run_id = options.run_id or token_hex(8)
+    if not options.dry_run:
+        typer.echo(f"run {run_id} {'goes on' if options.run_id else 'begins'}", err=True)
+        go_on_with(f"add --resume {run_id} to the command")
+    return options.model_copy(update={"run_id": run_id})
 
 
 def run_operation(start: Callable[[], Coroutine[Any, Any, R]], *, quiet: bool) -> R:
@@ -57,7 +81,6 @@ def tell_of_question(request: "ApprovalRequest") -> None:
     from blocks.plain_text import plain
 
     until = local_time(request.expires_at)
-    told = (
-        f"waits until {until} for {request.persons} person(s) to agree (risk {request.risk}): {plain(request.reason)}"
-    )
+    persons = "a person" if request.persons == 1 else f"{request.persons} persons"
+    told = f"waits until {until} for {persons} to agree (risk {request.risk}): {plain(request.reason)}"
     typer.echo(f"{told}\nsomebody else runs `c500 approve show {request.approval_id}`", err=True)

@@ -52,7 +52,7 @@ def review(
         "ask_model": not no_model,
     }
     asked = made_of(Asked, fields, fix=fix)
-    options = options_of(profile=profile, user=user, resume=resume, dry_run=dry_run)
+    options = options_of("review-change", profile=profile, user=user, resume=resume, dry_run=dry_run)
 
     def start() -> Any:
         from flows.change_review import review_change

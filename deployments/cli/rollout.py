@@ -12,6 +12,7 @@ from deployments.cli.operations_options import (
     Resume,
     Unattended,
     User,
+    begun,
     options_of,
     run_operation,
 )
@@ -44,8 +45,16 @@ def watch(
     from tasks.ops.rollout.plan import read_rollout
 
     asked = read_rollout(plan, version=version)
-    options = options_of(
-        profile=profile, user=user, approval_s=approval_s, unattended=unattended, resume=resume, dry_run=dry_run
+    options = begun(
+        options_of(
+            "watch-rollout",
+            profile=profile,
+            user=user,
+            approval_s=approval_s,
+            unattended=unattended,
+            resume=resume,
+            dry_run=dry_run,
+        )
     )
 
     def start() -> Any:

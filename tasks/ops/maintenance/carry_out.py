@@ -75,10 +75,10 @@ class CarryingOut:
                 return skipped(f"{before} did not go well here")
         if failures >= task.stop_after_failures:
             return skipped(f"it failed on {failures} other hosts")
-        if task.window is not None and not self._ignore_windows and not self._performer.dry_run:
+        if task.window is not None and not self._ignore_windows:
             now = datetime.now(UTC)
             if not any(window.holds(now) for window in self._plan.windows[task.window]):
-                return skipped(f"it is not {task.window} now")
+                return skipped(f"it is outside of the window {task.window} now")
         return None
 
     async def _on(self, task: AnyTask, machine: Machine, stack: AsyncExitStack) -> TaskResult:

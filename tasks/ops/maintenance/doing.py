@@ -68,7 +68,8 @@ class OnHost:
     def not_done(self, outcome: Outcome) -> TaskResult | None:
         """The result of a task whose deed was not done, or whose command failed; None where all is well."""
         if outcome.status == "planned":
-            return self.result("planned", outcome.says, (outcome.why,) if outcome.why else ())
+            asked = f" ({outcome.why})" if outcome.why else ""
+            return self.result("planned", outcome.says + asked)
         if outcome.status in ("refused", "in_doubt"):
             return self.result("refused" if outcome.status == "refused" else "failed", outcome.why)
         if outcome.error is not None:

@@ -4,7 +4,7 @@ from tasks.ops.maintenance.doing import OnHost, said
 from tasks.ops.maintenance.plan import LogRotation
 from tasks.ops.maintenance.result import TaskResult
 
-GREATEST = 10**6
+MB = 10**6
 
 
 async def rotate_logs(at: OnHost, task: LogRotation) -> TaskResult:
@@ -20,10 +20,15 @@ async def rotate_logs(at: OnHost, task: LogRotation) -> TaskResult:
     after = await _bytes(at, task)
     if (unwell := await at.unwell()) is not None:
         return at.result("failed", "the check failed after the rotation", unwell)
-    return at.result("ok", f"{task.measure}: {before / GREATEST:.1f} MB before, {after / GREATEST:.1f} MB after")
+    if task.measure is None:
+        return at.result("ok", f"what {task.config} finds due is rotated")
+    return at.result("ok", f"{task.measure}: {before / MB:.1f} MB before, {after / MB:.1f} MB after")
 
 
 async def _bytes(at: OnHost, task: LogRotation) -> int:
+    """Of the folder that is measured."""
+    if task.measure is None:
+        return 0
     measured = await at.look("du", "--summarize", "--block-size=1", "--one-file-system", task.measure)
     first = measured.stdout.split(maxsplit=1)
     return int(first[0]) if first and first[0].isdigit() else 0

@@ -72,13 +72,13 @@ class LogRotation(Task):
     Attributes:
         config: Its configuration.
         state: Its state file; None for its own.
-        measure: Folder whose size is told before and after.
+        measure: Folder whose size is told before and after; None: no size is told.
     """
 
     kind: Literal["log_rotation"]
     config: AbsolutePath = "/etc/logrotate.conf"
     state: AbsolutePath | None = None
-    measure: AbsolutePath = "/var/log"
+    measure: AbsolutePath | None = None
 
 
 class DockerPrune(Task):

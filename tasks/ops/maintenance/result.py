@@ -102,7 +102,7 @@ def summary_text(report: MaintenanceReport) -> str:
             "",
         ]
     if good := [one for one in ranked if one not in bad]:
-        lines += ["## Went well", "", "| | task | host | |", "|---|---|---|---|"]
+        lines += ["## The rest", "", "| | task | host | |", "|---|---|---|---|"]
         lines += [f"| {SIGNS[one.status]} | {one.task} | {one.host} | {_cell(one.summary)} |" for one in good]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -51,7 +51,7 @@ async def test_outside_of_its_window_nothing_begins(maintain: Maintain, tmp_path
         windows={"never": never, "always": always},
     )
     assert [(one.status, one.summary) for one in results] == [
-        ("skipped", "it is not never now"),
+        ("skipped", "it is outside of the window never now"),
         ("changed", "hello"),
     ]
 
