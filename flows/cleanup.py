@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -16,7 +15,7 @@ from flows.operating import operating, post, show_markdown
 from tasks.ops.cleanup.clock import Clock, keep_witness, read_witness
 from tasks.ops.cleanup.disk import Disk, disks_of, drop_ballast, keep_ballast
 from tasks.ops.cleanup.parts import audio_parts, cache_parts, logs_parts
-from tasks.ops.cleanup.plan import CleanupPlan, read_plan
+from tasks.ops.cleanup.plan import CleanupPlan, read_plan, watched
 from tasks.ops.cleanup.report import CleanupReport, Part, disk_lines, report_markdown
 from tasks.ops.cleanup.tree import Cleanup
 from tasks.ops.options import DEFAULTS, OperationsOptions
@@ -110,7 +109,7 @@ async def watch_disk(
     full = _full(plan, chosen)
     if not full:
         await in_thread(keep_ballast, chosen.agents_home.expanduser())
-        await show_markdown("watch-disk", "\n".join(disk_lines(_disks(plan, chosen))))
+        await show_markdown("watch-disk", "\n".join(disk_lines(disks_of(watched(plan, chosen)))))
         return CleanupReport(run_id=options.run_id or "", flow="watch-disk", dry_run=_dry(options))
     cleans = chosen.emergency_cleanup if emergency is None else emergency
     told = await _cleaned(
@@ -122,7 +121,7 @@ async def watch_disk(
     )
     left = _full(plan, chosen)
     state = "still full" if left and cleans else "full" if left else "below the threshold again"
-    body = "\n".join([*disk_lines(_disks(plan, chosen)), "", report_markdown(told)])
+    body = "\n".join([*disk_lines(disks_of(watched(plan, chosen))), "", report_markdown(told)])
     await post(f"disk {state}: {', '.join(f'{one.place} {one.fullest_percent:g} %' for one in full)}", body)
     return told
 
@@ -191,13 +190,8 @@ def _dry(options: OperationsOptions) -> bool:
     return options.dry_run or settings().dry_run
 
 
-def _disks(plan: CleanupPlan, chosen: "Settings") -> tuple[Disk, ...]:
-    places = [chosen.log_dir, chosen.audio_dir, chosen.agents_home, *plan.disks, *(tree.root for tree in plan.trees)]
-    return disks_of(map(Path, places))
-
-
 def _full(plan: CleanupPlan, chosen: "Settings") -> list[Disk]:
-    return [one for one in _disks(plan, chosen) if one.fullest_percent > chosen.disk_threshold]
+    return [one for one in disks_of(watched(plan, chosen)) if one.fullest_percent > chosen.disk_threshold]
 
 
 def _first_trouble(report: CleanupReport) -> str:

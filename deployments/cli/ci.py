@@ -37,7 +37,7 @@ def triage(
     fix = "see `c500 ci triage --help`"
     fields = {"junit": names(junit), "logs": names(log), "project": project, "commit": commit, "build": build}
     asked = made_of(Build, fields | {"ask_model": not no_model}, fix=fix, options={"logs": "log"}).checked()
-    options = options_of(profile=profile, user=user, resume=resume, dry_run=dry_run)
+    options = options_of("triage-ci", profile=profile, user=user, resume=resume, dry_run=dry_run)
 
     def start() -> Any:
         from flows.ci import triage_ci

@@ -8,7 +8,7 @@ import typer
 
 from blocks.errors import C500Error
 from deployments.cli import app
-from deployments.cli.operations_options import DryRun, Resume, options_of, run_operation
+from deployments.cli.operations_options import DryRun, Resume, begun, options_of, run_operation
 from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
@@ -62,8 +62,15 @@ def disk(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Look whether a disk is fuller than DISK_THRESHOLD per cent, tell it, and perhaps clean at once."""
-    _run("watch_disk", dry_run, resume, as_json, trust_clock=trust_clock, emergency=emergency)
+    """Look whether a disk is fuller than DISK_THRESHOLD per cent, tell it, and perhaps clean at once.
+
+    Exit 1 where one is so still.
+    """
+    told = _ran("watch_disk", dry_run, resume, as_json, trust_clock=trust_clock, emergency=emergency)
+    report = _with_disks(told)
+    _show(report, as_json=as_json)
+    if report.full:
+        raise typer.Exit(1)
 
 
 @commands.command("trash")
@@ -104,7 +111,8 @@ def restore(
     if as_json:
         echo_json(restored)
     else:
-        typer.echo(f"{restored.files} files are back in {plain(str(root))}")
+        files = "1 file is" if restored.files == 1 else f"{restored.files} files are"
+        typer.echo(f"{files} back in {plain(str(root))}")
         for taken in restored.taken:
             typer.echo(f"its place is taken: {plain(taken)}", err=True)
     if restored.taken:
@@ -112,6 +120,10 @@ def restore(
 
 
 def _run(flow: str, dry_run: bool, resume: str | None, as_json: bool, **more: Any) -> None:
+    _show(_ran(flow, dry_run, resume, as_json, **more), as_json=as_json)
+
+
+def _ran(flow: str, dry_run: bool, resume: str | None, as_json: bool, **more: Any) -> "CleanupReport":
     from blocks.settings import settings
     from tasks.ops.cleanup.disk import drop_ballast
 
@@ -121,11 +133,13 @@ def _run(flow: str, dry_run: bool, resume: str | None, as_json: bool, **more: An
     def start() -> Any:
         import flows.cleanup
 
-        options = options_of(dry_run=dry_run, resume=resume, unattended=not sys.stdin.isatty())
+        options = begun(
+            options_of(flow.replace("_", "-"), dry_run=dry_run, resume=resume, unattended=not sys.stdin.isatty())
+        )
         return getattr(flows.cleanup, flow)(options=options, **more)
 
     try:
-        _show(run_operation(start, quiet=as_json), as_json=as_json)
+        return run_operation(start, quiet=as_json)
     except C500Error as error:
         if told := error.details.get("report"):  # it is not whole, and worth seeing
             from tasks.ops.cleanup.report import CleanupReport
@@ -140,11 +154,31 @@ def _show(report: "CleanupReport", *, as_json: bool) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from tasks.ops.cleanup.report import report_markdown
+    from blocks.store import open_store, store_place
+    from tasks.ops.cleanup.report import going, report_markdown
 
-    Console().print(Markdown(report_markdown(report)))
-    typer.echo(f"run {report.run_id}", err=True)
+    # Where the lines are is told below the page, which would break it at its width.
+    parts = tuple(part.model_copy(update={"report": None}) for part in report.parts)
+    Console().print(Markdown(report_markdown(report.model_copy(update={"parts": parts}))))
+    for part in report.parts:
+        if part.report is not None:
+            typer.echo(
+                "\n".join([f"{part.name}: all lines in {store_place()}/{part.report}", *going(open_store(), part)])
+            )
+    if report.parts:
+        typer.echo(f"run {report.run_id}", err=True)
     return None
+
+
+def _with_disks(report: "CleanupReport") -> "CleanupReport":
+    """The report with how full the disks are by now."""
+    from blocks.settings import settings
+    from tasks.ops.cleanup.disk import disks_of
+    from tasks.ops.cleanup.plan import read_plan, watched
+
+    chosen = settings()
+    disks = disks_of(watched(read_plan(chosen), chosen))
+    return report.model_copy(update={"disks": disks, "threshold_percent": chosen.disk_threshold})
 
 
 def _roots() -> list[Path]:

@@ -44,7 +44,7 @@ def logs(
         "context": context,
     }
     asked = made_of(LogOptions, fields, fix=fix)
-    options = options_of(profile=profile, user=user, resume=resume, dry_run=dry_run)
+    options = options_of("analyse-logs", profile=profile, user=user, resume=resume, dry_run=dry_run)
 
     def start() -> Any:
         from flows.log_analysis import analyse_logs

@@ -89,13 +89,13 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show where a migration is, with a picture of its states; or where all of them are."""
-    from tasks.ops.migration.kept import open_migrations
+    from tasks.ops.migration.kept import read_migration
     from tasks.ops.migration.report import migration_markdown, report_of
 
     if not migration:
         _list(as_json=as_json)
         return
-    state = open_migrations().read(_id_of(migration))
+    state = read_migration(_id_of(migration))
     if as_json:
         echo_json(report_of(state))
         return
@@ -105,10 +105,10 @@ def status(
 @commands.command("history")
 def history(migration: PlanOrId, as_json: Json = False) -> None:
     """Show all that happened in a migration, oldest first."""
-    from tasks.ops.migration.kept import open_migrations
+    from tasks.ops.migration.kept import read_migration
     from tasks.ops.migration.report import history_lines
 
-    state = open_migrations().read(_id_of(migration))
+    state = read_migration(_id_of(migration))
     if as_json:
         echo_json([one.model_dump(mode="json") for one in state.history])
         return

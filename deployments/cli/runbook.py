@@ -13,6 +13,7 @@ from deployments.cli.operations_options import (
     Resume,
     Unattended,
     User,
+    begun,
     options_of,
     run_operation,
 )
@@ -45,8 +46,16 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Carry a runbook out. Exit 1 where it failed, 3 where it was refused or stands in doubt."""
-    options = options_of(
-        dry_run=dry_run, profile=profile, user=user, approval_s=approval_s, unattended=unattended, resume=resume
+    options = begun(
+        options_of(
+            "run-runbook",
+            dry_run=dry_run,
+            profile=profile,
+            user=user,
+            approval_s=approval_s,
+            unattended=unattended,
+            resume=resume,
+        )
     )
     given, about = _given(parameter or []), None if alert is None else _alert(alert)
     book = _checked_before_start(name, given, about, resume)
@@ -71,6 +80,13 @@ def check(names: Annotated[list[str] | None, typer.Argument(help="Names or files
 
     folder = settings().runbooks_dir
     paths = [path_of(folder, name) for name in names or ()] or list(runbook_files(folder))
+    if not paths:
+        state = "holds none" if folder.expanduser().is_dir() else "is missing"
+        raise BadInput(
+            f"there is no runbook to check: RUNBOOKS_DIR ({folder}) {state}",
+            fix="write one there, set RUNBOOKS_DIR, or name files",
+            field="RUNBOOKS_DIR",
+        )
     wrong: list[BadInput] = []
     for path in paths:
         try:
@@ -116,7 +132,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a runbook, or how a run of one stands."""
-    from blocks.errors import BadInput
+    from blocks.errors import BadInput, NotFound
     from blocks.settings import settings
     from blocks.store import open_store
     from tasks.ops.runbook.reading import path_of
@@ -129,7 +145,12 @@ def show(
     if found is not None:
         _show(found, _ready(Path(found.path)), as_json=as_json)
         return
-    path = path_of(settings().runbooks_dir, name)
+    try:
+        path = path_of(settings().runbooks_dir, name)
+    except NotFound as error:
+        raise NotFound(
+            f"{error.message}, and no run {name}", fix=f"{error.fix}; runs: `c500 runbook list --runs`", field="name"
+        ) from None
     book = _ready(path).runbook
     if as_json:
         echo_json(book.model_dump(mode="json", by_alias=True))

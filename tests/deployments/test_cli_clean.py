@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 from blocks.errors import NotFound
 from blocks.settings import settings
 from deployments.cli import app, clean
-from tests.tasks.ops.cleanup.conftest import make_file, names
+from tests.tasks.ops.cleanup.conftest import fill, make_file, mounted, names
 
 assert clean.commands
 
@@ -30,6 +31,13 @@ def c500(*arguments: str) -> "subprocess.CompletedProcess[str]":
 def in_process(*arguments: str) -> Result:
     """Run a command that needs no Prefect; what it raises is in `exception`."""
     return CliRunner().invoke(app, ["clean", *arguments])
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 4 MB."""
+    with mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=4m", "none") as place:
+        yield place
 
 
 @pytest.fixture
@@ -49,14 +57,19 @@ def test_it_is_shown_done_listed_and_had_back(prefect_server: str, logs: Path) -
     planned = first_part(c500("logs", "--dry-run", "--json"))
     assert (planned["status"], planned["counts"]) == ("planned", {"to trash": 1})
     assert names(logs) == {"web/a\x1b[2J.log"}
-    done = c500("logs", "--resume", "run-1")
+    shown = c500("logs", "--dry-run").stdout
+    assert "web/a" in shown and "\x1b" not in shown
+    (path,) = [line.split(" in ")[1] for line in shown.splitlines() if line.startswith("logs: all lines in ")]
+    assert json.loads(Path(path).read_text().splitlines()[0])["status"] == "planned"
+    assert "there is no run" in c500("logs", "--resume", "run-1").stderr
+    done = c500("logs")
     assert done.returncode == 0, done.stderr
     assert "1 trashed" in done.stdout
     assert names(logs) & {"web/a\x1b[2J.log"} == set()
     (batch,) = json.loads(in_process("trash", "--json").stdout)
-    assert batch["batch_id"].endswith(".logs.run-1")
+    assert f"run {batch['batch_id'].split('.logs.')[1]} begins" in done.stderr
     assert "1 files" in in_process("trash").stdout
-    assert in_process("restore", batch["batch_id"]).stdout == f"1 files are back in {logs}\n"
+    assert in_process("restore", batch["batch_id"]).stdout == f"1 file is back in {logs}\n"
     assert (logs / "web" / "a\x1b[2J.log").exists()
 
 
@@ -66,6 +79,23 @@ def test_what_could_not_be_cleaned_is_shown_and_exits_1(prefect_server: str, log
     assert told.returncode == 1
     assert json.loads(told.stdout)["parts"][0]["status"] == "failed"
     assert "is a link" in told.stderr
+
+
+def test_a_disk_is_named_with_its_threshold_and_a_full_one_exits_1(
+    prefect_server: str, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOG_DIR", str(small / "logs"))
+    monkeypatch.setenv("DISK_THRESHOLD", "99.9")
+    monkeypatch.setenv("COLUMNS", "300")
+    quiet = c500("disk")
+    assert quiet.returncode == 0, quiet.stderr
+    assert "no disk is above the threshold of 99.9 %" in quiet.stdout and str(small) in quiet.stdout
+    make_file(small / "logs" / "a.log")
+    fill(small)
+    full = c500("disk", "--only-tell")
+    assert full.returncode == 1, full.stderr
+    assert f"{small / 'logs'} is 100 % full, above the threshold of 99.9 %" in full.stdout
+    assert "Nothing was cleaned" in full.stdout and "1 to trash" in full.stdout and "(dry run)" not in full.stdout
 
 
 def test_what_is_not_in_the_trash_cannot_be_had_back(logs: Path) -> None:

@@ -33,7 +33,8 @@ def test_what_is_wrong_is_told_before_anything_starts(tmp_path: Path) -> None:
     assert isinstance(c500("run", str(wrong)).exception, BadInput)
     assert isinstance(c500("run", str(plan_file(tmp_path, phase("a"))), "--id", "A B").exception, BadInput)
     for command in ("status", "history", "rollback"):
-        assert isinstance(c500(command, "nothing").exception, NotFound)
+        unknown = c500(command, "nothing").exception
+        assert isinstance(unknown, NotFound) and "c500 migrate status" in unknown.fix
         assert isinstance(c500(command, "../x").exception, BadInput)
 
 

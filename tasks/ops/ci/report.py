@@ -39,7 +39,7 @@ def _finding(finding: Finding) -> list[str]:
         f"- cause: {judged.cause} ({judged.confidence:.0%})"
         + "".join(f", or {one.cause} ({one.confidence:.0%})" for one in finding.others),
         f"- suggestion ({finding.suggestion.confidence:.0%}): {shown(finding.suggestion.text)}",
-        f"- known from {record.builds} builds: flake rate {record.flake_rate:.0%}"
+        f"- known from {record.builds} build{'' if record.builds == 1 else 's'}: flake rate {record.flake_rate:.0%}"
         + (f", failing since {shown(record.failing_since)}" if record.failing_since else "")
         + (f", last passed on {shown(record.last_passed)}" if record.last_passed else ""),
         "- tests: "

@@ -72,6 +72,11 @@ def log_trees(plan: CleanupPlan, log_dir: Path) -> tuple[Tree, ...]:
     return Tree(name="logs", root=log_dir, retention=kept), *plan.trees
 
 
+def watched(plan: CleanupPlan, chosen: Settings) -> tuple[Path, ...]:
+    """The places whose disks are watched."""
+    return chosen.log_dir, chosen.audio_dir, chosen.agents_home, *plan.disks, *(tree.root for tree in plan.trees)
+
+
 def at_once(retention: Retention) -> Retention:
     """The same rules without the trash: what goes frees its place at once. Nothing is compressed, which needs room."""
     return retention.model_copy(update={"trash_days": 0, "compress_days": None})

@@ -4,6 +4,7 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from pydantic import Field
@@ -66,12 +67,21 @@ class CleanupReport(Frozen):
         flow: Its name.
         dry_run: Whether it only said what it would do.
         parts: What became of each.
+        disks: How full the disks are afterwards, where they were looked at.
+        threshold_percent: How full they may be.
     """
 
     run_id: str
     flow: str
     dry_run: bool
     parts: tuple[Part, ...] = ()
+    disks: tuple[Disk, ...] = ()
+    threshold_percent: float = 100
+
+    @property
+    def full(self) -> tuple[Disk, ...]:
+        """The disks above the threshold."""
+        return tuple(one for one in self.disks if one.fullest_percent > self.threshold_percent)
 
     @property
     def freed_bytes(self) -> int:
@@ -138,17 +148,26 @@ def key_of(run_id: str, name: str, kind: str = "") -> str:
 
 def report_markdown(report: CleanupReport) -> str:
     """A page for people."""
-    what = "would be free" if report.dry_run else "free"
-    lines = [
-        f"# {report.flow}{' (dry run)' if report.dry_run else ''}: {size(report.freed_bytes)} {what}",
-        "",
-        "| what | how it ended | files or keys | freed | in the trash | lines |",
-        "|---|---|---|---|---|---|",
-        *(_row(part) for part in report.parts),
-    ]
+    lines = _disks(report) if report.disks else [_freed(report), ""]
+    if report.parts or not report.disks:
+        lines += [
+            "| what | how it ended | files or keys | freed | in the trash |",
+            "|---|---|---|---|---|",
+            *(_row(part) for part in report.parts),
+        ]
     for part in report.parts:
         lines += _notes(part)
     return "\n".join(lines)
+
+
+def going(files: Files, part: Part) -> list[str]:
+    """The first files or keys that a dry run would take away, with their sizes, for people."""
+    if part.report is None:
+        return []
+    planned = (one for one in read_lines(files, part.report) if one["status"] == "planned")
+    found = list(islice(planned, SHOWN + 1))
+    told = [f"{size(one['bytes']) if 'bytes' in one else '–':>9}  {plain(one['path'])}" for one in found[:SHOWN]]
+    return [*told, "           and more"] if len(found) > SHOWN else told
 
 
 def size(size_bytes: int) -> str:
@@ -161,14 +180,34 @@ def size(size_bytes: int) -> str:
     return f"{amount:.1f} TB"
 
 
+def _freed(report: CleanupReport) -> str:
+    what = "would be free" if report.dry_run else "free"
+    return f"# {report.flow}{' (dry run)' if report.dry_run else ''}: {size(report.freed_bytes)} {what}"
+
+
+def _disks(report: CleanupReport) -> list[str]:
+    """How full disks are, and whether anything was cleaned for it."""
+    limit = f"the threshold of {report.threshold_percent:g} %"
+    full = ", ".join(f"{_cell(one.place)} is {one.fullest_percent:g} % full" for one in report.full)
+    lines = [f"# {report.flow}: {f'{full}, above {limit}' if full else f'no disk is above {limit}'}", ""]
+    lines += [*disk_lines(report.disks), ""]
+    if not report.parts:
+        return [*lines, "Nothing had to be cleaned."]
+    if report.dry_run:
+        return [*lines, "Nothing was cleaned. This is due; `c500 clean disk --emergency` deletes it at once:", ""]
+    return [*lines, f"Cleaned: {size(report.freed_bytes)} free.", ""]
+
+
 def _row(part: Part) -> str:
     counts = ", ".join(f"{number} {what}" for what, number in part.counts.items()) or "none"
-    cells = (part.name, part.status, counts, size(part.freed_bytes), size(part.trashed_bytes), part.report or "–")
+    cells = (part.name, part.status, counts, size(part.freed_bytes), size(part.trashed_bytes))
     return f"| {' | '.join(_cell(cell) for cell in cells)} |"
 
 
 def _notes(part: Part) -> list[str]:
     notes = [f"{part.name}: {part.why}"] if part.why else []
+    if part.report:
+        notes.append(f"{part.name}: a line for each in {part.report}")
     if part.held_bytes:
         notes.append(f"{part.name}: {size(part.held_bytes)} get free only when processes close the files")
     if part.more:

@@ -27,6 +27,9 @@ BOMS = (
     (b"\xfe\xff", "utf-16-be"),
 )
 WIDE = {"utf-16-le": 2, "utf-16-be": 2, "utf-32-le": 4, "utf-32-be": 4}
+LOOKED_AT_BYTES = 8_000
+"""Text has no NUL byte in them, as git has it."""
+
 NARROW = {"utf-8", "ascii", "utf_8", "us-ascii"}
 
 
@@ -131,7 +134,7 @@ def opened(path: Path, *, start: int = 0, encoding: str | None = None, whole: bo
         whole: Whether what has no line feed at its end is a line.
 
     Raises:
-        NotFound, NotAllowed, BadInput: it cannot be read.
+        NotFound, NotAllowed, BadInput: it cannot be read, or is no text.
         Unsupported: nothing here can take it apart.
     """
     with _raw(path) as raw:
@@ -139,6 +142,13 @@ def opened(path: Path, *, start: int = 0, encoding: str | None = None, whole: bo
         with _uncompressed(path, raw) as stream:
             first = stream.read(4)
             found, skipped = _sniffed(first, encoding)
+            is_wide = found.startswith(("utf-16", "utf-32"))
+            if not is_wide and b"\0" in first + _next_of(stream):
+                raise BadInput(
+                    f"{path} is no text: there are NUL bytes in it",
+                    fix="give a log file; of text without a mark name the encoding, as --encoding utf-16-le",
+                    field="paths",
+                )
         raw.seek(0)
         with _uncompressed(path, raw) as stream:
             begin = max(start, skipped)
@@ -226,6 +236,14 @@ def _sniffed(first: bytes, encoding: str | None) -> tuple[str, int]:
         if first.startswith(mark) and (encoding is None or encoding.replace("_", "-").startswith(name[:6])):
             return name, len(mark)
     return encoding or "utf-8", 0
+
+
+def _next_of(stream: Readable) -> bytes:
+    """Some bytes more; none where it is damaged, which is told when it is read."""
+    try:
+        return stream.read(LOOKED_AT_BYTES)
+    except (EOFError, OSError, zlib.error):
+        return b""
 
 
 def _skip(stream: Readable, count: int) -> None:

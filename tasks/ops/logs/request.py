@@ -1,6 +1,8 @@
 """What an analysis of logs is asked for."""
 
-from pydantic import Field
+import codecs
+
+from pydantic import Field, field_validator
 
 from blocks.model import Frozen
 
@@ -36,3 +38,14 @@ class LogOptions(Frozen):
     burst_factor: float = Field(default=3.0, gt=1)
     burst_least: int = Field(default=10, ge=1)
     shown: int = Field(default=20, ge=1, le=200)
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, encoding: str | None) -> str | None:
+        if encoding is None:
+            return None
+        try:
+            "\n".encode(encoding)  # not all codecs are of texts
+            return codecs.lookup(encoding).name
+        except (LookupError, ValueError):
+            raise ValueError(f"there is no encoding {encoding!r:.40}; there are utf-8, latin-1, utf-16-le, …") from None

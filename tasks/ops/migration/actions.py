@@ -46,6 +46,7 @@ class Doing:
         consent: Who must agree.
         reversible: Whether it can be taken back.
         check: Makes sure that nothing was lost meanwhile, between parts of long work. Raises `Fenced`.
+        begins: Writes down that it is allowed, and runs from now on. Raises `Fenced`, `StoreFailed`.
     """
 
     run: str
@@ -59,6 +60,7 @@ class Doing:
     consent: Consent
     reversible: bool
     check: Callable[[], None]
+    begins: Callable[[], Awaitable[None]]
 
     @property
     def name(self) -> str:
@@ -102,7 +104,12 @@ def doing_of(state: MigrationState, phase: Phase, attempt: int) -> Doing:
         consent=phase.consent,
         reversible=phase.compensation != "impossible",
         check=lambda: None,
+        begins=_unwritten,
     )
+
+
+async def _unwritten() -> None:
+    """Of a migration that is not in our hands nothing is written."""
 
 
 async def act(performer: Performer, places: Places, action: Action, doing: Doing) -> Outcome:
@@ -186,6 +193,7 @@ async def _tried(performer: Performer, action: Action, doing: Doing, work: Calla
 
     What fails for something that passes is tried again, and of commands and agents whatever fails.
     """
+    await _begun(doing)
     for number in range(1, action.tries + 1):
         try:
             return {**await work(number), "tries": number}
@@ -199,6 +207,13 @@ async def _tried(performer: Performer, action: Action, doing: Doing, work: Calla
         await _still_held(doing)
         await asyncio.sleep(action.every_s)
     raise AssertionError("a plan has one try or more")
+
+
+async def _begun(doing: Doing) -> None:
+    try:
+        await doing.begins()
+    except Fenced as error:
+        raise LostHold(error) from error
 
 
 async def _still_held(doing: Doing) -> None:

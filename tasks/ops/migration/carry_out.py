@@ -131,7 +131,7 @@ async def _begin(work: Work, phase: Phase) -> None:
         await _wait(work, f"{phase.name} may not begin now: it is outside of its windows")
         return
     if await _took(work, phase.locks):
-        await work.move(phase.name, "running", attempt=1, tokens=work.tokens)
+        await work.move(phase.name, "running", attempt=1, tokens=work.tokens, untouched=True)
 
 
 async def _act(work: Work, phase: Phase) -> None:
@@ -170,6 +170,9 @@ async def _turn_back(work: Work, phase: Phase) -> None:
 
 async def _undo(work: Work, phase: Phase) -> None:
     undo, record = undo_of(phase), work.state.record(phase.name)
+    if record.untouched:
+        await work.move(phase.name, "rolled_back", "nothing of it ran")
+        return
     if undo is None:
         await work.move(phase.name, "rolled_back", "there is nothing to undo")
         return
@@ -234,7 +237,13 @@ def _doubt(outcome: Outcome) -> str:
 
 
 def _doing(work: Work, phase: Phase, record: PhaseRecord) -> Doing:
-    return replace(doing_of(work.state, phase, record.attempt), tokens=work.tokens, check=work.check)
+    async def begins() -> None:
+        now = work.state.record(phase.name)
+        if now.untouched:
+            await work.put(changed(work.state, now.model_copy(update={"untouched": False})))
+
+    doing = doing_of(work.state, phase, record.attempt)
+    return replace(doing, tokens=work.tokens, check=work.check, begins=begins)
 
 
 def _undoing(work: Work, phase: Phase, record: PhaseRecord, undo: Compensation) -> Doing:

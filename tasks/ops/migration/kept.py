@@ -39,9 +39,16 @@ def known(file: str, migration: str, *, roll_back: bool) -> MigrationState:
     found = open_migrations().find(name)
     if found is None:
         if plan is None or roll_back:
-            raise NotFound(f"there is no migration {name}", fix="see `c500 migrate status`", field="migration")
+            raise _unknown(name)
         return first_state(name, token_hex(6), plan)
     return found if plan is None or found.ended or found.back else replanned(found, plan)
+
+
+def read_migration(name: str) -> MigrationState:
+    """A migration's manifest. Raises `NotFound`, `StoreFailed`."""
+    if (found := open_migrations().find(name)) is None:
+        raise _unknown(name)
+    return found
 
 
 def checked_id(name: str) -> str:
@@ -54,3 +61,9 @@ def checked_id(name: str) -> str:
             fix="give a plan, or an id of lower-case letters, digits and dashes, at most 40",
             field="migration",
         ) from None
+
+
+def _unknown(name: str) -> NotFound:
+    return NotFound(
+        f"there is no migration {name}", fix="see `c500 migrate status`, which lists them", field="migration"
+    )

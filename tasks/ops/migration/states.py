@@ -71,6 +71,7 @@ class PhaseRecord(Frozen):
         checks: What its checks found, last.
         tokens: The fencing tokens that its last attempt got, by resource.
         approvers: Who agreed.
+        untouched: Whether it is known that nothing of it ran: rules or people refused it, or were not yet asked.
     """
 
     name: str
@@ -82,6 +83,7 @@ class PhaseRecord(Frozen):
     checks: tuple[CheckOutcome, ...] = ()
     tokens: dict[str, int] = Field(default_factory=dict[str, int])
     approvers: tuple[str, ...] = ()
+    untouched: bool = False
 
 
 class Moment(Frozen):
@@ -243,8 +245,8 @@ def _step_back(state: MigrationState) -> Step | None:
 
 
 def no_way_back(state: MigrationState) -> str:
-    """The name of a begun phase that cannot be undone; empty: all can."""
-    begun = [one.name for one in state.phases if one.state not in UNTOUCHED]
+    """The name of a phase of which something ran and that cannot be undone; empty: all can."""
+    begun = [one.name for one in state.phases if one.state not in UNTOUCHED and not one.untouched]
     return next((name for name in reversed(begun) if state.plan.phase(name).compensation == "impossible"), "")
 
 

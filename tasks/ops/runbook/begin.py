@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blocks.errors import BadInput, Conflict
+from blocks.errors import BadInput, Conflict, NotFound
 from blocks.hosts import Inventory
 from blocks.store.files import Files
 from tasks.ops.performer import Performer
@@ -67,6 +67,8 @@ def begin(
     """
     earlier = None if run_id is None else runbook_runs(files).find(run_id)
     if earlier is None:
+        if not name and run_id is not None:
+            raise NotFound(f"there is no run {run_id}", fix="see `c500 runbook list --runs`", field="--resume")
         if not name:
             raise BadInput("which runbook?", fix="name one; `c500 runbook list` shows them", field="runbook")
         book = ready(path_of(folder, name), inventory, metrics=metrics)

@@ -266,7 +266,8 @@ class _CheckOne:
         to = template(step.what.to)
         self._texts.slots(to, scope, (*place, "to"))
         if to.slots and "/" not in str(to.parts[0]).lstrip("/"):
-            self._fault((*place, "to"), "it names no folder before its first value, which could lead anywhere")
+            told = f"begin with a written folder, as /srv/{to.slots[0]}: a value in its place could lead anywhere"
+            self._fault((*place, "to"), told)
         for slot in to.slots:
             if scope.get(slot.name) == "path":
                 self._fault((*place, "to"), "a path cannot stand within a path; use a name")

@@ -241,7 +241,9 @@ class CopyWhat(Frozen):
         if self.file is not None and {"", ".", ".."} & set(self.file.split("/")):
             faults.append(Fault(("file",), "it lies beside the runbook, and has no . and .. in it"))
         if not self.to.startswith("/"):
-            faults.append(Fault(("to",), "here belongs an absolute path"))
+            begun = self.to.startswith("{{")
+            told = f"begin with a written folder, as /srv/{self.to}" if begun else "here belongs an absolute path"
+            faults.append(Fault(("to",), told))
         if faults:
             raise faulty(faults)
         return self

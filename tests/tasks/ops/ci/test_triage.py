@@ -145,3 +145,12 @@ def test_what_tests_say_is_no_markdown(tmp_path: Path) -> None:
             outside.append(line)
     assert not any(line.startswith("# owned") for line in outside)
     assert all("![x]" not in line or "``" in line for line in outside)
+
+
+@pytest.mark.parametrize(("builds", "told"), [(1, "known from 1 build:"), (2, "known from 2 builds:")])
+def test_builds_are_counted_in_words_that_fit(builds: int, told: str, tmp_path: Path) -> None:
+    tests = read_junit([junit(tmp_path / "j.xml", one=("AssertionError", "x"))])
+    report = triage(tests, [], History(), project="p", build="1", commit="a")
+    (finding,) = report.findings
+    known = finding.model_copy(update={"record": finding.record.model_copy(update={"builds": builds})})
+    assert told in triage_markdown(report.model_copy(update={"findings": (known,)}))

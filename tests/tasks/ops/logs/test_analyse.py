@@ -6,9 +6,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+import deployments.cli.logs  # noqa: F401 - registers the command
 from blocks.errors import BadInput, C500Error, NotFound
 from blocks.store import open_store
+from deployments.cli import app
 from tasks.ops.logs.report import markdown
 from tests.tasks.ops.logs.conftest import Analyse
 from tests.tasks.ops.logs.logging_service import BEGIN, KINDS, text
@@ -173,6 +176,22 @@ async def test_a_file_that_is_not_what_its_name_says_is_refused(tmp_path: Path, 
         (tmp_path / name).write_text("plain text\n")
         with pytest.raises(BadInput, match="no gzip"):
             await analysed(tmp_path / name)
+
+
+async def test_what_is_no_text_is_refused(tmp_path: Path, analysed: Analyse) -> None:
+    (tmp_path / "program").write_bytes(b"\x7fELF" + b"\0" * 100 + b"\n" * 10)
+    (tmp_path / "wide.log").write_bytes("one line\n".encode("utf-16-le"))
+    for name in ("program", "wide.log"):
+        with pytest.raises(BadInput, match="no text"):
+            await analysed(tmp_path / name)
+    assert (await analysed(tmp_path / "wide.log", encoding="UTF_16_LE")).templates == 1
+
+
+@pytest.mark.parametrize("encoding", ["klingon", "base64", "a\0b"])
+def test_an_encoding_that_is_none_is_refused(encoding: str) -> None:
+    told = CliRunner().invoke(app, ["logs", "x.log", "--encoding", encoding])
+    assert isinstance(told.exception, BadInput) and told.exception.exit_code == 2
+    assert told.exception.details["field"] == "--encoding"
 
 
 async def test_the_same_run_again_gives_the_same_report(log: Path, analysed: Analyse) -> None:

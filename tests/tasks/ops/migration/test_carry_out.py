@@ -124,6 +124,46 @@ async def test_what_nobody_agreed_to_is_not_done_and_asked_again(tmp_path: Path,
     assert state.record("b").approvers == ("bob",)
 
 
+async def test_what_nobody_agreed_to_leaves_the_way_back_open(tmp_path: Path, make_performer: MakePerformer) -> None:
+    made = plan(tmp_path, phase("a"), phase("b", consent="one", compensation="impossible"))
+    state = await carried(make_performer(), made)
+    assert (state.status, states(state)) == ("waiting", ["done", "failed"])
+    assert "cannot be undone" not in state.waits
+    state = await carried(make_performer(), made, roll_back=True)
+    assert (state.status, done(tmp_path)) == ("rolled_back", ["a", "undo-a"])
+    assert state.record("b").said == "nothing of it ran"
+
+
+async def test_a_question_without_an_answer_leaves_the_way_back_open(
+    tmp_path: Path, make_performer: MakePerformer
+) -> None:
+    asked = asyncio.Event()
+
+    async def thinks(_: ApprovalRequest) -> ApprovalDecision:
+        asked.set()
+        return await asyncio.Future[ApprovalDecision]()
+
+    made = plan(tmp_path, phase("a"), phase("b", consent="one", compensation="impossible"))
+    running = asyncio.ensure_future(carried(make_performer(ask=thinks), made))
+    await asyncio.wait_for(asked.wait(), 30)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    state = await carried(make_performer(), made, roll_back=True)
+    assert (state.status, done(tmp_path)) == ("rolled_back", ["a", "undo-a"])
+
+
+async def test_a_point_of_no_return_of_which_a_part_ran_has_no_way_back(
+    tmp_path: Path, make_performer: MakePerformer
+) -> None:
+    half = {"kind": "command", "argv": ["sh", "-c", "echo half >> done.txt; false"]}
+    made = plan(tmp_path, phase("a"), phase("b", action=half, compensation="impossible"))
+    assert (await carried(make_performer(), made)).status == "waiting"
+    with pytest.raises(NotAllowed, match="b cannot be undone"):
+        await carried(make_performer(), made, roll_back=True)
+    assert done(tmp_path) == ["a", "half"]
+
+
 async def test_a_command_that_was_cut_off_waits_for_a_person(tmp_path: Path, make_performer: MakePerformer) -> None:
     made = plan(tmp_path, phase("a", action={"kind": "command", "argv": ["sh", "-c", "echo a >> done.txt; sleep 60"]}))
     running = asyncio.ensure_future(carried(make_performer(), made))

@@ -140,3 +140,4 @@ def test_a_point_of_no_return_is_known_once_it_has_begun(tmp_path: Path) -> None
     state = first_state("move", "0", one_way)
     assert no_way_back(state) == ""
     assert no_way_back(moved(state, "a", "running", "", token=1)) == "a"
+    assert no_way_back(moved(state, "a", "running", "", token=1, untouched=True)) == ""

@@ -125,6 +125,7 @@ FAULTS = {
     "no-file": ("  - {name: a, copy: {file: x.conf, to: /etc/x}}\n", 4, "no file x.conf"),
     "file-outside": ("  - {name: a, copy: {file: ../x.conf, to: /etc/x}}\n", 4, "beside the runbook"),
     "no-folder": (RUN + '  - {name: b, copy: {content: x, to: "/{{ used }}"}}\n', 5, "could lead anywhere"),
+    "no-folder-at-all": (RUN + '  - {name: b, copy: {content: x, to: "{{ used }}"}}\n', 5, "as /srv/{{ used }}"),
     "query": (RUN + '  - {name: w, wait_until: value > 1.0, metric: "up{a={{ used }}}"}\n', 5, "within double quotes"),
     # other runbooks
     "no-runbook": ("  - {name: a, runbook: other}\n", 4, "no runbook other"),
