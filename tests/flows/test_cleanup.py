@@ -19,7 +19,6 @@ from blocks.switches import FOLDER, Switch, open_switches
 from flows.cleanup import CleanupIncomplete, clean_all, clean_audio, clean_cache, clean_logs, watch_disk
 from tasks.ops.cleanup.bin import batches
 from tasks.ops.cleanup.clock import BOOT_ID, ClockJumped, Witness, boot_time_s, witness_key
-from tasks.ops.cleanup.disk import disks_of
 from tasks.ops.options import OperationsOptions
 from tests.tasks.ops.cleanup.conftest import DAY_S, fill, make_file, mounted, names
 
@@ -182,12 +181,8 @@ def full_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         make_file(disk / "logs" / "a.log", size_bytes=3_000_000)
         fill(disk)
         # The disk of the tests themselves may be fuller than the threshold.
-        monkeypatch.setattr("flows.cleanup._disks", _only(disk))
+        monkeypatch.setattr("flows.cleanup.watched", lambda plan, chosen: (disk,))
         yield disk
-
-
-def _only(disk: Path) -> Any:
-    return lambda plan, chosen: disks_of([disk])
 
 
 async def test_a_full_disk_is_told_with_what_a_cleanup_would_free(full_logs: Path, told: list[tuple[str, str]]) -> None:
