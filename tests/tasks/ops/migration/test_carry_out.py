@@ -266,7 +266,7 @@ async def test_of_an_agent_only_the_checks_count(tmp_path: Path, make_performer:
 
 
 async def test_a_check_is_looked_at_until_it_holds_and_for_as_long_as_it_must() -> None:
-    async def after(given: list[bool]) -> tuple[bool, int, str]:
+    async def after(given: list[bool], steady_s: float = 0.05) -> tuple[bool, int, str]:
         left, looks = [*given], 0
 
         async def look() -> tuple[bool, str]:
@@ -274,10 +274,10 @@ async def test_a_check_is_looked_at_until_it_holds_and_for_as_long_as_it_must() 
             looks += 1
             return left.pop(0) if len(left) > 1 else left[0], "seen"
 
-        holds, said = await watched(look, tries=3, every_s=0.01, steady_s=0.05)
+        holds, said = await watched(look, tries=3, every_s=0.01, steady_s=steady_s)
         return holds, looks, said
 
     assert (await after([False, False, True]))[0]
     assert (await after([False, False, False, True]))[:2] == (False, 3)
-    holds, looks, said = await after([True, True, False])
+    holds, looks, said = await after([True, True, False], steady_s=60)
     assert (holds, looks) == (False, 3) and "no more before" in said
