@@ -7,7 +7,7 @@ import typer
 
 from deployments.cli import app
 from deployments.cli.given import made_of
-from deployments.cli.operations_options import Profile, Resume, User, options_of, run_operation
+from deployments.cli.operations_options import Profile, Resume, User, begun, run_operation
 from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def triage(
     fix = "see `c500 ci triage --help`"
     fields = {"junit": names(junit), "logs": names(log), "project": project, "commit": commit, "build": build}
     asked = made_of(Build, fields | {"ask_model": not no_model}, fix=fix, options={"logs": "log"}).checked()
-    options = options_of("triage-ci", profile=profile, user=user, resume=resume, dry_run=dry_run)
+    options = begun("triage-ci", profile=profile, user=user, resume=resume, dry_run=dry_run)
 
     def start() -> Any:
         from flows.ci import triage_ci

@@ -8,7 +8,7 @@ import typer
 
 from blocks.errors import C500Error
 from deployments.cli import app
-from deployments.cli.operations_options import DryRun, Resume, begun, options_of, run_operation
+from deployments.cli.operations_options import DryRun, Resume, begun, run_operation
 from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
@@ -133,9 +133,7 @@ def _ran(flow: str, dry_run: bool, resume: str | None, as_json: bool, **more: An
     def start() -> Any:
         import flows.cleanup
 
-        options = begun(
-            options_of(flow.replace("_", "-"), dry_run=dry_run, resume=resume, unattended=not sys.stdin.isatty())
-        )
+        options = begun(flow.replace("_", "-"), dry_run=dry_run, resume=resume, unattended=not sys.stdin.isatty())
         return getattr(flows.cleanup, flow)(options=options, **more)
 
     try:

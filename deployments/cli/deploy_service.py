@@ -13,7 +13,6 @@ from deployments.cli.operations_options import (
     Unattended,
     User,
     begun,
-    options_of,
     run_operation,
 )
 from deployments.cli.output import Json, echo_json
@@ -36,15 +35,13 @@ def deploy_service(
 
     asked = read_deployment(plan, version=version)
     options = begun(
-        options_of(
-            "deploy-service",
-            profile=profile,
-            user=user,
-            approval_s=approval_s,
-            unattended=unattended,
-            resume=resume,
-            dry_run=dry_run,
-        )
+        "deploy-service",
+        profile=profile,
+        user=user,
+        approval_s=approval_s,
+        unattended=unattended,
+        resume=resume,
+        dry_run=dry_run,
     )
 
     def start() -> Any:

@@ -14,7 +14,6 @@ from deployments.cli.operations_options import (
     Unattended,
     User,
     begun,
-    options_of,
     run_operation,
 )
 from deployments.cli.output import Json, echo_json
@@ -53,24 +52,20 @@ def heal(
 ) -> None:
     """Do the actions of the rules until full disks have room again. Exit 1 where a person must look."""
     from blocks.hosts import read_inventory
-    from blocks.policy.open import open_operations_policy
     from blocks.settings import settings
     from tasks.ops.disk.report import report_markdown
     from tasks.ops.disk.rules import USUAL, read_rules
 
     read = read_rules(rules or USUAL)
     read_inventory(settings().inventory_file).chosen(read.hosts)
-    open_operations_policy().in_force(profile or settings().operations_profile)
     options = begun(
-        options_of(
-            "heal-disk",
-            dry_run=dry_run,
-            profile=profile,
-            user=user,
-            unattended=unattended,
-            approval_s=approval_s,
-            resume=resume,
-        )
+        "heal-disk",
+        dry_run=dry_run,
+        profile=profile,
+        user=user,
+        unattended=unattended,
+        approval_s=approval_s,
+        resume=resume,
     )
     told = "" if rules is None else str(rules.absolute())
 

@@ -14,7 +14,6 @@ from deployments.cli.operations_options import (
     Unattended,
     User,
     begun,
-    options_of,
     run_operation,
 )
 from deployments.cli.output import Json, echo_json
@@ -45,18 +44,15 @@ def detect(
     from tasks.ops.drift.detect import parts_of
     from tasks.ops.drift.report import report_markdown
 
-    _check_rules(profile)
     parts_of(read_declared(declared), read_inventory(settings().inventory_file))
     options = begun(
-        options_of(
-            "detect-drift",
-            dry_run=dry_run,
-            profile=profile,
-            user=user,
-            unattended=unattended,
-            approval_s=approval_s,
-            resume=resume,
-        )
+        "detect-drift",
+        dry_run=dry_run,
+        profile=profile,
+        user=user,
+        unattended=unattended,
+        approval_s=approval_s,
+        resume=resume,
     )
 
     def start() -> Any:
@@ -89,18 +85,15 @@ def undo(
     from blocks.store import open_store
     from tasks.ops.drift.correct import corrections_of
 
-    _check_rules(profile)
     corrections_of(open_store(), run)
     options = begun(
-        options_of(
-            "undo-drift",
-            dry_run=dry_run,
-            profile=profile,
-            user=user,
-            unattended=unattended,
-            approval_s=approval_s,
-            resume=resume,
-        )
+        "undo-drift",
+        dry_run=dry_run,
+        profile=profile,
+        user=user,
+        unattended=unattended,
+        approval_s=approval_s,
+        resume=resume,
     )
 
     def start() -> Any:
@@ -116,10 +109,3 @@ def undo(
         typer.echo(plain(f"{one.status}: {one.says}{': ' if why else ''}{why}"))
     if not all(one.ok for one in outcomes):
         raise typer.Exit(1)
-
-
-def _check_rules(profile: str | None) -> None:
-    from blocks.policy.open import open_operations_policy
-    from blocks.settings import settings
-
-    open_operations_policy().in_force(profile or settings().operations_profile)

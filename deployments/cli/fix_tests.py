@@ -14,7 +14,6 @@ from deployments.cli.operations_options import (
     Unattended,
     User,
     begun,
-    options_of,
     run_operation,
 )
 from deployments.cli.output import Json, echo_json
@@ -59,15 +58,13 @@ def fix(
     }
     asked = made_of(FixAsked, fields, fix=hint, options={"environment": "variable"}).checked()
     options = begun(
-        options_of(
-            "fix-tests",
-            profile=profile,
-            user=user,
-            approval_s=approval_s,
-            unattended=unattended,
-            resume=resume,
-            dry_run=dry_run,
-        )
+        "fix-tests",
+        profile=profile,
+        user=user,
+        approval_s=approval_s,
+        unattended=unattended,
+        resume=resume,
+        dry_run=dry_run,
     )
 
     def start() -> Any:

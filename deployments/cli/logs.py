@@ -7,7 +7,7 @@ import typer
 
 from deployments.cli import app
 from deployments.cli.given import made_of
-from deployments.cli.operations_options import Profile, Resume, User, options_of, run_operation
+from deployments.cli.operations_options import Profile, Resume, User, begun, run_operation
 from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def logs(
         "context": context,
     }
     asked = made_of(LogOptions, fields, fix=fix)
-    options = options_of("analyse-logs", profile=profile, user=user, resume=resume, dry_run=dry_run)
+    options = begun("analyse-logs", profile=profile, user=user, resume=resume, dry_run=dry_run)
 
     def start() -> Any:
         from flows.log_analysis import analyse_logs

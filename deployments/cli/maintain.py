@@ -14,7 +14,6 @@ from deployments.cli.operations_options import (
     Unattended,
     User,
     begun,
-    options_of,
     run_operation,
 )
 from deployments.cli.output import Json, echo_json
@@ -40,28 +39,24 @@ def maintain(
 ) -> None:
     """Update, rotate, prune, verify and renew what a plan names. Exit 1 where something failed or was refused."""
     from blocks.hosts import read_inventory
-    from blocks.policy.open import open_operations_policy
     from blocks.settings import settings
     from tasks.ops.maintenance.plan import read_plan
     from tasks.ops.maintenance.result import summary_text
 
     read, inventory = read_plan(plan), read_inventory(settings().inventory_file)
     places = {task.name: [one.name for one in inventory.chosen(task.hosts)] for task in read.tasks}
-    open_operations_policy().in_force(profile or settings().operations_profile)
     if check:
         for name, hosts in places.items():
             typer.echo(f"{name}: {', '.join(hosts)}")
         return
     options = begun(
-        options_of(
-            "maintain",
-            dry_run=dry_run,
-            profile=profile,
-            user=user,
-            unattended=unattended,
-            approval_s=approval_s,
-            resume=resume,
-        )
+        "maintain",
+        dry_run=dry_run,
+        profile=profile,
+        user=user,
+        unattended=unattended,
+        approval_s=approval_s,
+        resume=resume,
     )
 
     def start() -> Any:

@@ -23,37 +23,49 @@ Unattended = Annotated[bool, typer.Option("--unattended", help="Nobody can be as
 Resume = Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that died or was stopped.")]
 
 
-def options_of(
-    flow: str = "", *, unattended: bool = False, resume: str | None = None, **facts: Any
-) -> "OperationsOptions":
+def options_of(*, unattended: bool = False, **facts: Any) -> "OperationsOptions":
     """Options as a flow takes them, from those of a command.
 
     Args:
-        flow: Name of the flow, for a command that goes on with its runs.
         unattended: Whether nobody can be asked.
-        resume: Of a run to go on with.
         facts: Other fields of `OperationsOptions`.
 
     Raises:
-        BadInput: a value is not to be had; it names the option.
-        NotFound: there is no such run.
+        BadInput: a value is not to be had; it names the option. Or the rules are wrong.
+        NotFound: there is no such profile.
     """
-    from blocks.store import open_store
+    from blocks.policy.open import open_operations_policy
+    from blocks.settings import settings
     from deployments.cli.given import made_of
     from tasks.ops.options import OperationsOptions
+
+    fields = facts | {"attended": not unattended}
+    options = made_of(OperationsOptions, fields, fix="give another value; see --help", options={"run_id": "resume"})
+    # What is wrong with the rules should not wait for a server to start.
+    open_operations_policy().in_force(options.profile or settings().operations_profile)
+    return options
+
+
+def begun(flow: str, *, resume: str | None = None, **facts: Any) -> "OperationsOptions":
+    """Options of a run that is told on standard error by its id: whatever ends it, it can be gone on with.
+
+    Args:
+        flow: Name of the flow.
+        resume: Of a run to go on with; None for a new one.
+        facts: As `options_of` takes them.
+
+    Raises:
+        BadInput, NotFound: as with `options_of`; or there is no such run.
+    """
+    from blocks.store import open_store
     from tasks.ops.run_records import RunRecords
 
+    options = options_of(run_id=resume, **facts)
     if resume is not None:
         RunRecords(open_store()).read(resume, flow)
-    fields = facts | {"attended": not unattended, "run_id": resume}
-    return made_of(OperationsOptions, fields, fix="give another value; see --help", options={"run_id": "resume"})
-
-
-def begun(options: "OperationsOptions") -> "OperationsOptions":
-    """The options with the run's id, which is told on standard error: whatever ends it, it can be gone on with."""
-    run_id = options.run_id or token_hex(8)
+    run_id = resume or token_hex(8)
     if not options.dry_run:
-        typer.echo(f"run {run_id} {'goes on' if options.run_id else 'begins'}", err=True)
+        typer.echo(f"run {run_id} {'goes on' if resume else 'begins'}", err=True)
         go_on_with(f"add --resume {run_id} to the command")
     return options.model_copy(update={"run_id": run_id})
 

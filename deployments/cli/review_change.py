@@ -7,7 +7,7 @@ import typer
 
 from deployments.cli import app
 from deployments.cli.given import made_of
-from deployments.cli.operations_options import Profile, Resume, User, options_of, run_operation
+from deployments.cli.operations_options import Profile, Resume, User, begun, run_operation
 from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def review(
         "ask_model": not no_model,
     }
     asked = made_of(Asked, fields, fix=fix)
-    options = options_of("review-change", profile=profile, user=user, resume=resume, dry_run=dry_run)
+    options = begun("review-change", profile=profile, user=user, resume=resume, dry_run=dry_run)
 
     def start() -> Any:
         from flows.change_review import review_change

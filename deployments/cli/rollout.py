@@ -13,7 +13,6 @@ from deployments.cli.operations_options import (
     Unattended,
     User,
     begun,
-    options_of,
     run_operation,
 )
 from deployments.cli.output import Json, echo_json, local_time
@@ -46,15 +45,13 @@ def watch(
 
     asked = read_rollout(plan, version=version)
     options = begun(
-        options_of(
-            "watch-rollout",
-            profile=profile,
-            user=user,
-            approval_s=approval_s,
-            unattended=unattended,
-            resume=resume,
-            dry_run=dry_run,
-        )
+        "watch-rollout",
+        profile=profile,
+        user=user,
+        approval_s=approval_s,
+        unattended=unattended,
+        resume=resume,
+        dry_run=dry_run,
     )
 
     def start() -> Any:

@@ -14,7 +14,6 @@ from deployments.cli.operations_options import (
     Unattended,
     User,
     begun,
-    options_of,
     run_operation,
 )
 from deployments.cli.output import Json, echo_json, local_time
@@ -47,15 +46,13 @@ def run(
 ) -> None:
     """Carry a runbook out. Exit 1 where it failed, 3 where it was refused or stands in doubt."""
     options = begun(
-        options_of(
-            "run-runbook",
-            dry_run=dry_run,
-            profile=profile,
-            user=user,
-            approval_s=approval_s,
-            unattended=unattended,
-            resume=resume,
-        )
+        "run-runbook",
+        dry_run=dry_run,
+        profile=profile,
+        user=user,
+        approval_s=approval_s,
+        unattended=unattended,
+        resume=resume,
     )
     given, about = _given(parameter or []), None if alert is None else _alert(alert)
     book = _checked_before_start(name, given, about, resume)
