@@ -19,18 +19,13 @@ from typing import Any
 
 from blocks import effects, manifests
 from blocks.approvals import ApprovalDecision, ApprovalRequest
-from blocks.audit.places import open_audit
-from blocks.effects import EffectLedger
 from blocks.hosts.inventory import ONLY_HERE
 from blocks.hosts.local import LocalHost
-from blocks.policy.open import open_operations_policy
-from blocks.redact import default_redactor
 from blocks.settings import settings
 from blocks.store import open_store
-from blocks.switches import FOLDER, open_switches
-from tasks.ops.performer import Performer
 from tasks.ops.runbook.begin import begin, carried_out, walking
 from tasks.ops.runbook.record import RunbookRun
+from tests.tasks.ops.performers import performer_in
 
 
 class Dying:
@@ -86,25 +81,7 @@ async def run(folder: Path) -> RunbookRun:
         with (folder / "told.txt").open("a") as file:
             file.write(f"{subject}\n")
 
-    home = settings().agents_home
-    home.mkdir(parents=True, exist_ok=True)
-    performer = Performer(
-        run_id="run-1",
-        flow="run-runbook",
-        user="ann",
-        begun_by="ann",
-        profile="staging",
-        attended=True,
-        dry_run=False,
-        approval_s=60,
-        policy=open_operations_policy(),
-        effects=EffectLedger(home / "effects"),
-        audit=open_audit(home, default_redactor()),
-        switches=open_switches("", home / FOLDER),
-        redactor=default_redactor(),
-        ask=agree,
-        tell=tell,
-    )
+    performer = performer_in(settings().agents_home, flow="run-runbook", ask=agree, tell=tell)
     files = open_store()
     begun = begin("book", {}, None, folder=folder, inventory=ONLY_HERE, files=files, run_id="run-1")
 
