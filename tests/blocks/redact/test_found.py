@@ -91,7 +91,7 @@ NAMED = [
     "requirepass hunter2",
     "machine host login me password hunter2",
     "machine host\n  login me\n  password hunter2\n",
-    "//registry.npmjs.org/:_authToken=hunter2",
+    "//packages.example.org/:_authToken=hunter2",
     "- name: DB_PASSWORD\n  value: hunter2",
     '{"name": "DB_PASSWORD", "value": "hunter2"}',
     "API key: hunter2hunter2",
