@@ -33,10 +33,23 @@ def prometheus(folder: Path, *, job: str, target: str, rule: dict[str, Any], ale
         "scrape_configs": [{"job_name": job, "static_configs": [{"targets": [target]}]}],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
     }
+    with running_prometheus(folder, config, "--rules.alert.resend-delay=1s") as url:
+        yield url
+
+
+@contextmanager
+def running_prometheus(folder: Path, config: dict[str, Any], *flags: str) -> Generator[str]:
+    """A Prometheus with a configuration; its address.
+
+    Args:
+        folder: Where it keeps everything; what lies in its `data` it has.
+        config: As in `prometheus.yml`.
+        flags: More of its flags.
+    """
     (folder / "prometheus.yml").write_text(json.dumps(config))
     port = free_port()
-    command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
-    command += [f"--web.listen-address=127.0.0.1:{port}", "--rules.alert.resend-delay=1s"]
+    command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", *flags]
+    command += [f"--web.listen-address=127.0.0.1:{port}"]
     with _running(command, f"http://127.0.0.1:{port}", folder / "prometheus.log") as url:
         yield url
 

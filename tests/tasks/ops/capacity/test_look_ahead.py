@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 
@@ -18,7 +17,7 @@ from blocks.store import open_store
 from tasks.ops.capacity.look_ahead import look_ahead, outlook_of, recommend
 from tasks.ops.capacity.plan import FORM, USUAL_RULES, CapacityPlan, Resource, read_plan
 from tasks.ops.capacity.report import CapacityReport, headline, report_markdown
-from tests.processes import free_port, stop, until_ready
+from tests.fakes.monitoring import running_prometheus
 from tests.tasks.ops.capacity.series import BEGIN_S, DAY_S, samples, straight
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -145,7 +144,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real Prometheus with sixty days of two disks, the second of which has gaps; its address."""
     if not shutil.which("prometheus") or not shutil.which("promtool"):
         pytest.skip("no Prometheus")
-    folder, url = tmp_path_factory.mktemp("prometheus"), f"http://127.0.0.1:{free_port()}"
+    folder = tmp_path_factory.mktemp("prometheus")
     begun = int(datetime.now(UTC).timestamp())
     now = begun // 3600 * 3600
     random = np.random.default_rng(9)
@@ -160,24 +159,8 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (folder / "history").write_text("\n".join([*lines, "# EOF"]) + "\n")
     made = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=720h"]
     subprocess.run([*made, str(folder / "history"), str(folder / "data")], check=True, capture_output=True)
-    (folder / "prometheus.yml").write_text("scrape_configs: []\n")
-    log = folder / "log"
-    command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
-    command += ["--storage.tsdb.retention.time=1y", f"--web.listen-address={url.removeprefix('http://')}"]
-    with log.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file)
-    try:
-        until_ready(process, lambda: _answers(url), log, 60)
+    with running_prometheus(folder, {"scrape_configs": []}, "--storage.tsdb.retention.time=1y") as url:
         yield url
-    finally:
-        stop(process)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/-/ready").status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False
 
 
 @pytest.fixture

@@ -1,17 +1,14 @@
 """A service's metrics, and a real Prometheus that scrapes them, both on loopback."""
 
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from tests.processes import free_port
+from tests.fakes.monitoring import running_prometheus
+from tests.processes import HTTP, until
 
 SCRAPE = "100ms"
 
@@ -73,33 +70,14 @@ def exporting(exporter: Exporter) -> Iterator[int]:
 def prometheus(folder: Path, target_port: int) -> Iterator[str]:
     """A Prometheus that scrapes the port; gives its address."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "prometheus.yml").write_text(
-        f"global: {{scrape_interval: {SCRAPE}, scrape_timeout: {SCRAPE}}}\n"
-        f"scrape_configs: [{{job_name: service, static_configs: [{{targets: ['127.0.0.1:{target_port}']}}]}}]\n"
-    )
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
-    server = subprocess.Popen(
-        [*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        _until_scraped(url, server)
+    scrape = {"scrape_interval": SCRAPE, "scrape_timeout": SCRAPE}
+    targets = [{"targets": [f"127.0.0.1:{target_port}"]}]
+    config = {"global": scrape, "scrape_configs": [{"job_name": "service", "static_configs": targets}]}
+    with running_prometheus(folder, config) as url:
+        until(lambda: _has_scraped(url))
         yield url
-    finally:
-        server.kill()
-        server.wait()
 
 
-def _until_scraped(url: str, server: "subprocess.Popen[bytes]") -> None:
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        assert server.poll() is None, "prometheus ended by itself"
-        try:
-            answer = httpx.get(f"{url}/api/v1/query", params={"query": "http_requests_total"})
-            if answer.status_code == 200 and answer.json()["data"]["result"]:
-                return
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.1)  # until it listens and has scraped once; nothing tells us
-    raise TimeoutError("prometheus did not scrape the exporter")
+def _has_scraped(url: str) -> bool:
+    answer = HTTP.get(f"{url}/api/v1/query", params={"query": "http_requests_total"})
+    return answer.is_success and bool(answer.json()["data"]["result"])

@@ -1,6 +1,5 @@
 """Numbers from a real Prometheus, and values within queries."""
 
-import subprocess
 from collections.abc import Iterator
 
 import httpx
@@ -10,33 +9,16 @@ from blocks.errors import BadInput, EngineUnavailable
 from blocks.settings import settings
 from tasks.ops.runbook.metric import ask_prometheus, rendered, unquoted
 from tasks.ops.runbook.template import parse_template
-from tests.processes import free_port, stop, until_ready
+from tests.fakes.monitoring import running_prometheus
+from tests.processes import free_port
 from tests.tasks.ops.runbook.test_hostile import CORPUS
 
 
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prometheus that scrapes nothing; its address."""
-    folder, url = tmp_path_factory.mktemp("prometheus"), f"http://127.0.0.1:{free_port()}"
-    (folder / "prometheus.yml").write_text("scrape_configs: []\n")
-    log = folder / "log"
-    command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [*command, f"--web.listen-address={url.removeprefix('http://')}"], stdout=file, stderr=file
-        )
-    try:
-        until_ready(process, lambda: _answers(url), log, 60)
+    with running_prometheus(tmp_path_factory.mktemp("prometheus"), {"scrape_configs": []}) as url:
         yield url
-    finally:
-        stop(process)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/-/ready").status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False
 
 
 @pytest.fixture
