@@ -10,7 +10,6 @@ from blocks.settings import settings
 from blocks.store import open_store
 from flows.operating import operating, post, show_markdown
 from tasks.ops.deed import Outcome
-from tasks.ops.drift.declared import read_declared
 from tasks.ops.drift.report import DriftReport, headline, report_markdown
 from tasks.ops.options import DEFAULTS, OperationsOptions
 
@@ -39,6 +38,8 @@ async def detect_drift(
         BadInput, NotFound: the declared state, the inventory or the policy are wrong; then nothing was done.
         Stopped: a switch stopped it; the same `run_id` goes on.
     """
+    # Within: its forms take a moment to build, which every other flow would pay.
+    from tasks.ops.drift.declared import read_declared
     from tasks.ops.drift.detect import detect
 
     read, inventory, files = read_declared(Path(declared)), read_inventory(settings().inventory_file), open_store()
