@@ -9,7 +9,7 @@ from prefect.artifacts import acreate_image_artifact
 
 from blocks.progress import only_informing
 from blocks.store import Files, open_store
-from flows.operating import operating, post, show_markdown
+from flows.operating import keep_report, operating, post, show_markdown
 from tasks.ops.capacity.plan import read_plan
 from tasks.ops.capacity.report import CapacityReport, headline, report_markdown
 from tasks.ops.options import DEFAULTS, OperationsOptions
@@ -43,7 +43,7 @@ async def plan_capacity(plan: str, options: OperationsOptions = DEFAULTS) -> Cap
         outlooks = await look_ahead(read, files, performer.run_id, datetime.now(UTC))
         report = CapacityReport(run_id=performer.run_id, plan=plan, outlooks=outlooks)
         text = report_markdown(report)
-        files.put_bytes(f"{KEPT}/{report.run_id}/report.json", report.model_dump_json().encode(), "application/json")
+        await keep_report(f"{KEPT}/{report.run_id}/report.json", report)
         await show_markdown(f"capacity-{report.run_id}", text, headline(report))
         await _show_charts(report, files)
         if not report.ok and not performer.dry_run:

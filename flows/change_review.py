@@ -4,9 +4,8 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import ValidationError
 
-from blocks.store import open_store
 from flows.names import plain
-from flows.operating import operating, show_markdown
+from flows.operating import keep_report, operating, show_markdown
 from tasks.ops.change.request import Asked
 from tasks.ops.change.result import ReviewReport
 from tasks.ops.options import DEFAULTS, OperationsOptions
@@ -47,6 +46,6 @@ async def review_change(change: Asked, options: OperationsOptions = DEFAULTS) ->
         report = await reviewed(performer, change)
         if not performer.dry_run:
             key = f"{KEPT}/{performer.run_id}.json"
-            open_store().put_bytes(key, report.model_dump_json().encode(), "application/json")
+            await keep_report(key, report)
         await show_markdown(f"review-{performer.run_id}", review_markdown(report), report.subject)
         return report

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from blocks.store import open_store
 from flows.names import plain
-from flows.operating import operating, show_markdown
+from flows.operating import keep_report, operating, show_markdown
 from tasks.ops.ci.build import Build
 from tasks.ops.ci.result import TriageReport
 from tasks.ops.options import DEFAULTS, OperationsOptions
@@ -52,6 +52,6 @@ async def triage_ci(build: Build, options: OperationsOptions = DEFAULTS) -> Tria
         report = await triaged(performer, open_store(), build)
         if not performer.dry_run:
             key = f"{KEPT}/{report.project}/reports/{performer.run_id}.json"
-            open_store().put_bytes(key, report.model_dump_json().encode(), "application/json")
+            await keep_report(key, report)
         await show_markdown(f"ci-{performer.run_id}", triage_markdown(report), report.project)
         return report

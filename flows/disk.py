@@ -8,7 +8,7 @@ from blocks.hosts import read_inventory
 from blocks.resource_locks import ResourceLocks
 from blocks.settings import settings
 from blocks.store import open_store
-from flows.operating import operating, post, show_markdown
+from flows.operating import keep_report, operating, post, show_markdown
 from tasks.ops.disk.report import HealReport, headline, report_markdown
 from tasks.ops.disk.rules import USUAL, read_rules
 from tasks.ops.options import DEFAULTS, OperationsOptions
@@ -43,7 +43,7 @@ async def heal_disk(rules: str = "", options: OperationsOptions = DEFAULTS) -> H
         report = HealReport(run_id=performer.run_id, rules=str(path), dry_run=performer.dry_run, disks=disks)
         text = report_markdown(report)
         key = f"{KEPT}/{report.run_id}/report.json"
-        files.put_bytes(key, report.model_dump_json().encode("utf-8", "surrogatepass"), "application/json")
+        await keep_report(key, report)
         await show_markdown(f"heal-disk-{report.run_id}", text, headline(report))
         if any(one.status != "well" for one in disks):
             await post(headline(report), text)

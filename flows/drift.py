@@ -8,7 +8,7 @@ from prefect import flow
 from blocks.hosts import read_inventory
 from blocks.settings import settings
 from blocks.store import open_store
-from flows.operating import operating, post, show_markdown
+from flows.operating import keep_report, operating, post, show_markdown
 from tasks.ops.deed import Outcome
 from tasks.ops.drift.report import DriftReport, headline, report_markdown
 from tasks.ops.options import DEFAULTS, OperationsOptions
@@ -48,7 +48,7 @@ async def detect_drift(
         report = DriftReport(run_id=performer.run_id, declared=declared, dry_run=performer.dry_run, found=found)
         text = report_markdown(report)
         key = f"{KEPT}/{report.run_id}/report.json"
-        files.put_bytes(key, report.model_dump_json().encode("utf-8", "surrogatepass"), "application/json")
+        await keep_report(key, report)
         await show_markdown(f"drift-{report.run_id}", text, headline(report))
         if not report.ok or any(one.correction for one in found):
             await post(headline(report), text)

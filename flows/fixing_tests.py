@@ -6,9 +6,8 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import ValidationError
 
-from blocks.store import open_store
 from flows.names import plain
-from flows.operating import operating, show_markdown
+from flows.operating import keep_report, operating, show_markdown
 from tasks.ops.fixing.request import FixAsked
 from tasks.ops.fixing.result import FixReport
 from tasks.ops.options import DEFAULTS, OperationsOptions
@@ -53,6 +52,6 @@ async def fix_tests(asked: FixAsked, options: OperationsOptions = DEFAULTS) -> F
         report = await put_right(performer, asked)
         if not performer.dry_run:
             key = f"{KEPT}/{performer.run_id}.json"
-            open_store().put_bytes(key, report.model_dump_json().encode(), "application/json")
+            await keep_report(key, report)
         await show_markdown(f"fixes-{performer.run_id}", fixes_markdown(report), report.repository)
         return report

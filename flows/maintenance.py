@@ -10,9 +10,8 @@ from prefect.runtime import flow_run
 from blocks.errors import NotFound
 from blocks.hosts import read_inventory
 from blocks.settings import settings
-from blocks.store import open_store
 from flows.names import plain
-from flows.operating import operating, post, show_markdown
+from flows.operating import keep_report, operating, post, show_markdown
 from tasks.ops.maintenance.plan import AnyTask, MaintenancePlan, read_plan
 from tasks.ops.maintenance.result import MaintenanceReport, headline, summary_text
 from tasks.ops.options import DEFAULTS, OperationsOptions
@@ -68,7 +67,7 @@ async def maintain(
 async def tell(report: MaintenanceReport) -> None:
     """Keep the report, show it in the Prefect UI, and send it to the operators."""
     text = summary_text(report)
-    open_store().put_bytes(f"{KEPT}/{report.run_id}/report.json", report.model_dump_json().encode(), "application/json")
+    await keep_report(f"{KEPT}/{report.run_id}/report.json", report)
     await show_markdown(f"maintenance-{report.run_id}", text, report.plan)
     await post(headline(report), text)
 

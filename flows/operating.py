@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.runtime import flow_run
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from blocks.errors import C500Error, Stopped
 from blocks.escalation.chain import channel_kind, read_chain
@@ -139,3 +139,10 @@ async def show_markdown(key: str, markdown: str, description: str = "") -> None:
         await acreate_markdown_artifact(
             key=key, markdown=default_redactor().text(markdown), description=description[:200]
         )
+
+
+async def keep_report(key: str, report: BaseModel) -> None:
+    """Put a report into the store as JSON. Raises `StoreFailed`."""
+    # Names of files and lines of logs may hold halves of characters, which UTF-8 has no bytes for.
+    content = report.model_dump_json().encode("utf-8", "surrogatepass")
+    await in_thread(open_store().put_bytes, key, content, "application/json")
