@@ -3,6 +3,7 @@
 import logging
 from collections.abc import MutableMapping
 from logging.handlers import WatchedFileHandler
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -41,9 +42,26 @@ def _file_handler(chosen: Settings) -> logging.Handler:
     folder = chosen.log_dir.expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return WatchedFileHandler(folder / "c500.jsonl", encoding="utf-8", delay=True)
+        return _LogFile(folder / "c500.jsonl", encoding="utf-8", delay=True)
     except OSError:
         return logging.NullHandler()
+
+
+class _LogFile(WatchedFileHandler):
+    """The log file, whose folder may be taken away under a long-lived process: no work fails for its log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:
+            self._emit_in_new_folder(record)
+
+    def _emit_in_new_folder(self, record: logging.LogRecord) -> None:
+        try:
+            Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+            super().emit(record)
+        except OSError:
+            self.handleError(record)
 
 
 def _without_secrets(redactor: Redactor) -> Processor:

@@ -1,6 +1,7 @@
 """Secrets reach neither the log file nor what a job keeps of it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,22 @@ def test_what_a_job_keeps_of_the_log_has_no_secrets(monkeypatch: pytest.MonkeyPa
     with seen.running():
         structlog.stdlib.get_logger("c500").warning("connected", url="redis://:hunter2@host")
     assert [event["url"] for event in seen.events] == ["redis://:[REDACTED:url-password]@host"]
+
+
+def test_a_log_folder_that_was_taken_away_is_made_again() -> None:
+    configure_logs()
+    log = structlog.stdlib.get_logger("c500")
+    log.warning("before")
+    shutil.rmtree(settings().log_dir)
+    log.warning("after")
+    assert [event["event"] for event in logged()] == ["after"]
+
+
+def test_work_goes_on_where_no_log_can_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs()
+    log = structlog.stdlib.get_logger("c500")
+    log.warning("before")
+    shutil.rmtree(settings().log_dir)
+    settings().log_dir.write_text("a file where the folder was")
+    log.warning("after")
+    assert "Logging error" in capsys.readouterr().err
