@@ -13,6 +13,7 @@ from flows.operating import keep_report, operating, post, show_markdown
 from tasks.ops.capacity.plan import read_plan
 from tasks.ops.capacity.report import CapacityReport, headline, report_markdown
 from tasks.ops.options import DEFAULTS, OperationsOptions
+from tasks.ops.worded import worded
 
 KEPT = "operations/capacity"
 MOST_PICTURES = 20
@@ -42,6 +43,8 @@ async def plan_capacity(plan: str, options: OperationsOptions = DEFAULTS) -> Cap
     async with operating("plan-capacity", options, plan) as performer:
         outlooks = await look_ahead(read, files, performer.run_id, datetime.now(UTC))
         report = CapacityReport(run_id=performer.run_id, plan=plan, outlooks=outlooks)
+        if not report.ok:
+            report = await worded(performer, report, report_markdown(report))
         text = report_markdown(report)
         await keep_report(f"{KEPT}/{report.run_id}/report.json", report)
         await show_markdown(f"capacity-{report.run_id}", text, headline(report))

@@ -12,6 +12,7 @@ from flows.operating import keep_report, operating, post, show_markdown
 from tasks.ops.disk.report import HealReport, headline, report_markdown
 from tasks.ops.disk.rules import USUAL, read_rules
 from tasks.ops.options import DEFAULTS, OperationsOptions
+from tasks.ops.worded import worded
 
 KEPT = "operations/disks"
 
@@ -41,10 +42,12 @@ async def heal_disk(rules: str = "", options: OperationsOptions = DEFAULTS) -> H
     async with operating("heal-disk", options, str(path)) as performer:
         disks = await heal_hosts(performer, read, inventory, ResourceLocks(files))
         report = HealReport(run_id=performer.run_id, rules=str(path), dry_run=performer.dry_run, disks=disks)
+        has_news = any(one.status != "well" for one in disks)
+        if has_news:
+            report = await worded(performer, report, report_markdown(report))
         text = report_markdown(report)
-        key = f"{KEPT}/{report.run_id}/report.json"
-        await keep_report(key, report)
+        await keep_report(f"{KEPT}/{report.run_id}/report.json", report)
         await show_markdown(f"heal-disk-{report.run_id}", text, headline(report))
-        if any(one.status != "well" for one in disks):
+        if has_news:
             await post(headline(report), text)
         return report

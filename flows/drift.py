@@ -12,6 +12,7 @@ from flows.operating import keep_report, operating, post, show_markdown
 from tasks.ops.deed import Outcome
 from tasks.ops.drift.report import DriftReport, headline, report_markdown
 from tasks.ops.options import DEFAULTS, OperationsOptions
+from tasks.ops.worded import worded
 
 KEPT = "operations/drift"
 
@@ -46,11 +47,13 @@ async def detect_drift(
     async with operating("detect-drift", options, declared) as performer:
         found = await detect(performer, read, inventory, files, only=only, correct=correct)
         report = DriftReport(run_id=performer.run_id, declared=declared, dry_run=performer.dry_run, found=found)
+        has_news = not report.ok or any(one.correction for one in found)
+        if has_news:
+            report = await worded(performer, report, report_markdown(report))
         text = report_markdown(report)
-        key = f"{KEPT}/{report.run_id}/report.json"
-        await keep_report(key, report)
+        await keep_report(f"{KEPT}/{report.run_id}/report.json", report)
         await show_markdown(f"drift-{report.run_id}", text, headline(report))
-        if not report.ok or any(one.correction for one in found):
+        if has_news:
             await post(headline(report), text)
         return report
 

@@ -12,7 +12,6 @@ from flows.names import plain
 from flows.operating import operating, show_markdown
 from flows.responding import (
     IncidentReport,
-    accounts,
     act,
     alone_at_work,
     briefed,
@@ -23,7 +22,9 @@ from flows.responding import (
     rehearsed,
     run_id_of,
 )
+from tasks.ops.asking import model_for
 from tasks.ops.incident.postmortem import Postmortem
+from tasks.ops.incident.wording import USER
 from tasks.ops.options import DEFAULTS, OperationsOptions
 
 
@@ -94,9 +95,10 @@ async def write_postmortem(incident: str, options: OperationsOptions = DEFAULTS)
     files = open_store()
     known, context, briefing = await in_thread(all_of, files, incident)
     as_run = options if options.run_id else options.model_copy(update={"run_id": run_id_of(incident, "postmortem")})
-    async with operating("write-postmortem", as_run, incident) as performer, accounts() as pool:
+    async with operating("write-postmortem", as_run, incident) as performer:
         made = postmortem_of(known, context, briefing, utc_now())
-        made = await told_by_model(made, known, context, pool, performer.redactor.text)
+        async with model_for(USER, incident, performer.redactor, wanted=performer.ask_model) as model:
+            made = await told_by_model(made, known, context, model)
         if performer.dry_run:
             return made
         await performer.check_stopped()

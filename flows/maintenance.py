@@ -15,6 +15,7 @@ from flows.operating import keep_report, operating, post, show_markdown
 from tasks.ops.maintenance.plan import AnyTask, MaintenancePlan, read_plan
 from tasks.ops.maintenance.result import MaintenanceReport, headline, summary_text
 from tasks.ops.options import DEFAULTS, OperationsOptions
+from tasks.ops.worded import worded
 
 KEPT = "operations/maintenance"
 
@@ -60,6 +61,8 @@ async def maintain(
             started_at=started_at,
             ended_at=datetime.now(UTC),
         )
+        if any(not one.is_well or one.status == "attention" for one in report.results):
+            report = await worded(performer, report, summary_text(report))
         await tell(report)
         return report
 

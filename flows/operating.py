@@ -70,6 +70,7 @@ async def operating(
         attended=options.attended,
         dry_run=options.dry_run or policy.dry_run(profile),
         approval_s=options.approval_s,
+        ask_model=options.ask_model,
         policy=policy,
         effects=EffectLedger(home / "effects"),
         audit=open_audit(home, default_redactor()),

@@ -1,7 +1,7 @@
 """What the flows about incidents are made of."""
 
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,14 +15,15 @@ from blocks.redact import default_redactor
 from blocks.settings import settings
 from blocks.store.files import Files
 from flows.operating import show_markdown
+from tasks.ops.asking import Model, model_for
 from tasks.ops.deed import Deed, Outcome
 from tasks.ops.incident.briefing import Briefing
 from tasks.ops.incident.incident import Incident
 from tasks.ops.incident.postmortem import Postmortem
+from tasks.ops.incident.wording import USER
 from tasks.ops.options import OperationsOptions
 
 if TYPE_CHECKING:
-    from blocks.accounts.pool import Pool
     from tasks.ops.incident.scene import Scene
     from tasks.ops.performer import Performer
 
@@ -74,8 +75,8 @@ async def briefed(performer: "Performer", incident_id: str, files: Files) -> Bri
     gathered = context
     await noted(files, incident_id, lambda one: noted_gathered(one, gathered, utc_now()))
     if briefing is None:
-        async with accounts() as pool:
-            briefing = keep(files, incident_id, "briefing", await briefing_for(scene, context, pool))
+        async with model_for(USER, incident_id, performer.redactor, wanted=performer.ask_model) as model:
+            briefing = keep(files, incident_id, "briefing", await briefing_for(scene, context, model))
     sent, outcome = briefing, await told(performer, briefing)
     await noted(files, incident_id, lambda one: noted_briefed(one, sent, outcome, utc_now()))
     await show_markdown(f"incident-{incident_id}", markdown_of(briefing, context), briefing.title)
@@ -86,7 +87,8 @@ async def rehearsed(performer: "Performer", known: Incident, files: Files) -> In
     from tasks.ops.incident.respond import briefing_for, context_for, told
 
     scene = _scene(performer, known, files)
-    briefing = await briefing_for(scene, await context_for(scene), None)
+    nobody = Model(None, USER, known.incident_id, performer.redactor)
+    briefing = await briefing_for(scene, await context_for(scene), nobody)
     await told(performer, briefing)
     return IncidentReport(
         incident_id=known.incident_id, status="planned", briefing=briefing, outcomes=deeds(performer.outcomes)
@@ -242,15 +244,3 @@ def alone_at_work(files: Files, incident_id: str) -> Generator[bool]:
 
     with files.lock(f"{PREFIX}/{incident_id}/at-work", wait=False) as alone:
         yield alone
-
-
-@asynccontextmanager
-async def accounts() -> "AsyncGenerator[Pool | None]":
-    """The account pool; None where there is no accounts file, or it is wrong: an incident does not wait for it."""
-    from blocks.accounts.open import open_pool
-
-    async with AsyncExitStack() as stack:
-        pool = None
-        with suppress(BadInput):
-            pool = await stack.enter_async_context(open_pool())
-        yield pool

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from deployments.cli import app
-from deployments.cli.operations_options import Profile, User, options_of, run_operation
+from deployments.cli.operations_options import NoModel, Profile, User, options_of, run_operation
 from deployments.cli.output import Json, echo_json
 
 
@@ -16,6 +16,7 @@ def capacity(
     chart: Annotated[Path | None, typer.Option(help="Folder into which the charts are copied.")] = None,
     profile: Profile = None,
     user: User = None,
+    no_model: NoModel = False,
     as_json: Json = False,
 ) -> None:
     """Foretell when resources run out. Exit 1 where one is urgent, or nothing can be said of it."""
@@ -23,7 +24,7 @@ def capacity(
     from tasks.ops.capacity.report import report_markdown
 
     read_plan(plan)
-    options = options_of(profile=profile, user=user)
+    options = options_of(profile=profile, user=user, no_model=no_model)
 
     def start() -> Any:
         from flows.capacity import plan_capacity

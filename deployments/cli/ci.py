@@ -7,7 +7,7 @@ import typer
 
 from deployments.cli import app
 from deployments.cli.given import made_of
-from deployments.cli.operations_options import Profile, Resume, User, begun, run_operation
+from deployments.cli.operations_options import NoModel, Profile, Resume, User, begun, run_operation
 from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def triage(
     project: Annotated[str, typer.Option(help="Under which name earlier builds are kept.")] = "default",
     commit: Annotated[str, typer.Option(help="What was built.")] = "unknown",
     build: Annotated[str, typer.Option(help="The build's id; by default the same files are one build.")] = "",
-    no_model: Annotated[bool, typer.Option("--no-model", help="Have no model word the summary.")] = False,
+    no_model: NoModel = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Keep nothing.")] = False,
     profile: Profile = None,
     user: User = None,
@@ -36,8 +36,8 @@ def triage(
 
     fix = "see `c500 ci triage --help`"
     fields = {"junit": names(junit), "logs": names(log), "project": project, "commit": commit, "build": build}
-    asked = made_of(Build, fields | {"ask_model": not no_model}, fix=fix, options={"logs": "log"}).checked()
-    options = begun("triage-ci", profile=profile, user=user, resume=resume, dry_run=dry_run)
+    asked = made_of(Build, fields, fix=fix, options={"logs": "log"}).checked()
+    options = begun("triage-ci", profile=profile, user=user, resume=resume, dry_run=dry_run, no_model=no_model)
 
     def start() -> Any:
         from flows.ci import triage_ci

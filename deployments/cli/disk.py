@@ -9,6 +9,7 @@ from deployments.cli import app
 from deployments.cli.operations_options import (
     ApprovalS,
     DryRun,
+    NoModel,
     Profile,
     Resume,
     Unattended,
@@ -47,6 +48,7 @@ def heal(
     user: User = None,
     unattended: Unattended = False,
     approval_s: ApprovalS = 3600,
+    no_model: NoModel = False,
     resume: Resume = None,
     as_json: Json = False,
 ) -> None:
@@ -65,6 +67,7 @@ def heal(
         user=user,
         unattended=unattended,
         approval_s=approval_s,
+        no_model=no_model,
         resume=resume,
     )
     told = "" if rules is None else str(rules.absolute())

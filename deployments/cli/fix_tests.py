@@ -9,6 +9,7 @@ from deployments.cli.ci import commands, names, show_markdown
 from deployments.cli.given import made_of
 from deployments.cli.operations_options import (
     ApprovalS,
+    NoModel,
     Profile,
     Resume,
     Unattended,
@@ -32,7 +33,7 @@ def fix(
     python: Annotated[Path | None, typer.Option(help="An interpreter with pytest and what the tests need.")] = None,
     allow: Annotated[list[str] | None, typer.Option(help="skip, expected or assertions; see the docs.")] = None,
     variable: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Variable for the tests.")] = None,
-    no_model: Annotated[bool, typer.Option("--no-model", help="Ask no model.")] = False,
+    no_model: NoModel = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Find and try fixes, but make no branch.")] = False,
     profile: Profile = None,
     user: User = None,
@@ -54,7 +55,6 @@ def fix(
         "python": "" if python is None else str(python.expanduser().absolute()),
         "environment": _variables(variable or []),
         "allow": tuple(allow or ()),
-        "ask_model": not no_model,
     }
     asked = made_of(FixAsked, fields, fix=hint, options={"environment": "variable"}).checked()
     options = begun(
@@ -65,6 +65,7 @@ def fix(
         unattended=unattended,
         resume=resume,
         dry_run=dry_run,
+        no_model=no_model,
     )
 
     def start() -> Any:

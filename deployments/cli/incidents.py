@@ -133,14 +133,16 @@ def ask(
 
     from blocks.approvals import login_name
     from blocks.plain_text import plain
+    from blocks.redact import default_redactor
 
     async def answer() -> Any:
         from blocks.store import open_store
-        from flows.responding import accounts
+        from tasks.ops.asking import model_for
         from tasks.ops.incident.respond import answered_question
+        from tasks.ops.incident.wording import USER
 
-        async with accounts() as pool:
-            return await answered_question(open_store(), incident, question, pool, by=login_name())
+        async with model_for(USER, incident, default_redactor()) as model:
+            return await answered_question(open_store(), incident, question, model, by=login_name())
 
     made = asyncio.run(answer())
     if as_json:

@@ -7,7 +7,7 @@ import typer
 
 from deployments.cli import app
 from deployments.cli.given import made_of
-from deployments.cli.operations_options import Profile, Resume, User, begun, run_operation
+from deployments.cli.operations_options import NoModel, Profile, Resume, User, begun, run_operation
 from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def logs(
     context: Annotated[int, typer.Option(help="Lines shown around each sample.")] = 3,
     profile: Profile = None,
     user: User = None,
+    no_model: NoModel = False,
     resume: Resume = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Keep nothing, neither report nor state.")] = False,
     as_json: Json = False,
@@ -44,7 +45,7 @@ def logs(
         "context": context,
     }
     asked = made_of(LogOptions, fields, fix=fix)
-    options = begun("analyse-logs", profile=profile, user=user, resume=resume, dry_run=dry_run)
+    options = begun("analyse-logs", profile=profile, user=user, resume=resume, dry_run=dry_run, no_model=no_model)
 
     def start() -> Any:
         from flows.log_analysis import analyse_logs

@@ -19,15 +19,17 @@ Profile = Annotated[str | None, typer.Option(help="Profile of the rules; by defa
 User = Annotated[str | None, typer.Option(help="For whom it is done, who then cannot approve it; by default you.")]
 ApprovalS = Annotated[float, typer.Option(min=1, help="Seconds a question to a person stands.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+NoModel = Annotated[bool, typer.Option("--no-model", help="Ask no model: rules and templates only.")]
 Unattended = Annotated[bool, typer.Option("--unattended", help="Nobody can be asked: what needs a person is refused.")]
 Resume = Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that died or was stopped.")]
 
 
-def options_of(*, unattended: bool = False, **facts: Any) -> "OperationsOptions":
+def options_of(*, unattended: bool = False, no_model: bool = False, **facts: Any) -> "OperationsOptions":
     """Options as a flow takes them, from those of a command.
 
     Args:
         unattended: Whether nobody can be asked.
+        no_model: Whether no model is asked.
         facts: Other fields of `OperationsOptions`.
 
     Raises:
@@ -39,7 +41,7 @@ def options_of(*, unattended: bool = False, **facts: Any) -> "OperationsOptions"
     from deployments.cli.given import made_of
     from tasks.ops.options import OperationsOptions
 
-    fields = facts | {"attended": not unattended}
+    fields = facts | {"attended": not unattended, "ask_model": not no_model}
     options = made_of(OperationsOptions, fields, fix="give another value; see --help", options={"run_id": "resume"})
     # What is wrong with the rules should not wait for a server to start.
     open_operations_policy().in_force(options.profile or settings().operations_profile)

@@ -7,7 +7,7 @@ import typer
 
 from deployments.cli import app
 from deployments.cli.given import made_of
-from deployments.cli.operations_options import Profile, Resume, User, begun, run_operation
+from deployments.cli.operations_options import NoModel, Profile, Resume, User, begun, run_operation
 from deployments.cli.output import Json, echo_json
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def review(
     rules: Annotated[Path | None, typer.Option(help="Rules of the project; see docs/operations/ci.md.")] = None,
     fail_on: Annotated[str, typer.Option(help="critical, high, medium or low: exit 1 from there on.")] = "high",
     out: Annotated[Path | None, typer.Option(help="File for the report as Markdown.")] = None,
-    no_model: Annotated[bool, typer.Option("--no-model", help="Ask no model.")] = False,
+    no_model: NoModel = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Keep no report.")] = False,
     profile: Profile = None,
     user: User = None,
@@ -49,10 +49,9 @@ def review(
         "diff": "" if diff is None else str(diff.expanduser().absolute()),
         "rules": "" if rules is None else str(rules.expanduser().absolute()),
         "fail_on": fail_on,
-        "ask_model": not no_model,
     }
     asked = made_of(Asked, fields, fix=fix)
-    options = begun("review-change", profile=profile, user=user, resume=resume, dry_run=dry_run)
+    options = begun("review-change", profile=profile, user=user, resume=resume, dry_run=dry_run, no_model=no_model)
 
     def start() -> Any:
         from flows.change_review import review_change

@@ -18,6 +18,7 @@ class OperationsOptions(Frozen):
         user: For whom it is done; None for who runs it. This person cannot approve.
         attended: Whether somebody can be asked; else what needs a person is refused.
         approval_s: Seconds that a question to a person stands.
+        ask_model: Whether a model words reports and proposes, where there are accounts; it never decides.
         run_id: Of a run to go on with after a crash; None for a new one.
     """
 
@@ -26,6 +27,7 @@ class OperationsOptions(Frozen):
     user: str | None = None
     attended: bool = True
     approval_s: float = Field(default=3600, gt=0, le=30 * 86_400)
+    ask_model: bool = True
     run_id: RunId | None = None
 
 

@@ -42,6 +42,7 @@ class Performer:
         profile: Of the policy.
         attended: Whether somebody can be asked.
         dry_run: Whether nothing is changed.
+        ask_model: Whether a model may be asked for words.
         approval_s: Seconds that a question to a person stands.
         policy: The rules.
         effects: Which deeds were done already.
@@ -61,6 +62,7 @@ class Performer:
     attended: bool
     dry_run: bool
     approval_s: float
+    ask_model: bool
     policy: Policy
     effects: EffectLedger
     audit: "AuditLog"

@@ -145,13 +145,17 @@ async def ask_about_incident(
     live_pool: NamedDependency[LivePool],
 ) -> IncidentAnswer:
     """Answer from what was gathered, with the passages that the answer rests on; the question is on its timeline."""
+    from blocks.redact import default_redactor
+    from tasks.ops.asking import Model
     from tasks.ops.incident.respond import answered_question
+    from tasks.ops.incident.wording import USER
 
     try:
         pool = await live_pool.pool()
     except NoAccounts:
         pool = None
-    return await answered_question(files, incident_id, data.question, pool, by=name_of(key))
+    model = Model(pool, USER, incident_id, default_redactor())
+    return await answered_question(files, incident_id, data.question, model, by=name_of(key))
 
 
 def _received(files: Files, content: dict[str, Any]) -> Any:

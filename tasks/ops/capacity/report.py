@@ -8,6 +8,7 @@ from blocks.markdown import code
 from blocks.model import Frozen
 from blocks.plain_text import cut, plain
 from tasks.ops.capacity.plan import Level
+from tasks.ops.worded import Worded, summary_lines
 
 ORDER: tuple[Level, ...] = ("critical", "warn", "unknown", "notice", "ok")
 Status = Literal["forecast", "exhausted", "too_little", "failed"]
@@ -69,7 +70,7 @@ class Outlook(Frozen):
     chart: str | None = None
 
 
-class CapacityReport(Frozen):
+class CapacityReport(Worded):
     """What came of a run.
 
     Attributes:
@@ -105,7 +106,7 @@ def headline(report: CapacityReport) -> str:
 
 def report_markdown(report: CapacityReport) -> str:
     """The whole as Markdown, what is urgent first."""
-    lines = [f"# {headline(report)}", "", f"run `{report.run_id}`, {code(report.plan)}", ""]
+    lines = [f"# {headline(report)}", "", *summary_lines(report), f"run `{report.run_id}`, {code(report.plan)}", ""]
     for one in sorted(report.outlooks, key=lambda one: (ORDER.index(one.level), one.earliest_days or float("inf"))):
         lines += [f"## {one.level}: {code(plain(one.name))}", "", *_lines(one), ""]
     return "\n".join(lines).rstrip() + "\n"

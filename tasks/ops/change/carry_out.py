@@ -59,7 +59,7 @@ async def reviewed(performer: Performer, asked: Asked) -> ReviewReport:
     change = Change(files, rules) if repository is None else await _looked_up(repository, files, rules, base, head)
     said, tools = ([], ()) if repository is None else await _tools(performer, repository, head, change)
     ours = [*line_findings(change, performer.redactor), *swallowed(change), *file_findings(change)]
-    async with model_for(performer.user, performer.flow, performer.redactor, wanted=asked.ask_model) as model:
+    async with model_for(performer.user, performer.flow, performer.redactor, wanted=performer.ask_model) as model:
         models = await _models(model, raw.decode("utf-8", "replace"), change)
     found = _sorted(_wanted([*said, *ours, *models], rules))
     report = ReviewReport(

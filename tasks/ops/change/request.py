@@ -21,7 +21,6 @@ class Asked(Frozen):
         diff: File of a unified diff instead. Of it only lines are known: no tool runs, and files are not read whole.
         rules: File of the project's rules; empty for the defaults.
         fail_on: The severity from which on the change fails.
-        ask_model: Whether a model is asked, too, where there is one.
     """
 
     repository: str = "."
@@ -30,7 +29,6 @@ class Asked(Frozen):
     diff: str = ""
     rules: str = ""
     fail_on: Severity = "high"
-    ask_model: bool = True
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:

@@ -4,7 +4,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import StringConstraints
 
 from blocks.errors import BadInput
 from blocks.model import Frozen
@@ -22,7 +22,6 @@ class Build(Frozen):
         project: Under which name earlier builds are kept.
         commit: What was built.
         build: Its id; empty: by commit and files, so that the same files are one build.
-        ask_model: Whether a model words the summary, where there is one.
     """
 
     junit: tuple[str, ...] = ()
@@ -30,7 +29,6 @@ class Build(Frozen):
     project: Project = "default"
     commit: Word = "unknown"
     build: Annotated[str, StringConstraints(pattern=r"^[\w./:@+-]{0,120}$")] = ""
-    ask_model: bool = Field(default=True)
 
     def checked(self) -> "Build":
         """Itself, if there is something to look at. Raises `BadInput`."""

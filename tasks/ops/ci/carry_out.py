@@ -4,12 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
-from blocks.model import Frozen
 from blocks.progress import in_thread
 from blocks.store import Files
-from tasks.ops.asking import model_for
 from tasks.ops.ci.build import Build
 from tasks.ops.ci.history import added, read_history, record_build
 from tasks.ops.ci.junit import read_junit
@@ -19,17 +15,12 @@ from tasks.ops.ci.result import TriageReport
 from tasks.ops.ci.triage import triage
 from tasks.ops.deed import Deed
 from tasks.ops.performer import Performer
+from tasks.ops.worded import worded
 
 TASK = (
     "You sum up the triage of a CI build for an engineer, in two or three plain sentences: what failed, the likeliest "
     "cause, what to do first. Name nothing that the report does not name."
 )
-
-
-class Summary(Frozen):
-    """What a model answers."""
-
-    summary: str = Field(min_length=1, max_length=1200)
 
 
 async def triaged(performer: Performer, files: Files, build: Build) -> TriageReport:
@@ -63,14 +54,5 @@ async def triaged(performer: Performer, files: Files, build: Build) -> TriageRep
     report = await in_thread(triage, tests, logs, history, project=build.project, **facts)
     update = {"run_id": performer.run_id, "dry_run": performer.dry_run}
     cleaned = performer.redactor.value(report.model_copy(update=update).model_dump(mode="json"))
-    return await _worded(performer, TriageReport.model_validate(cleaned), wanted=build.ask_model)
-
-
-async def _worded(performer: Performer, report: TriageReport, *, wanted: bool) -> TriageReport:
-    if not (report.findings or report.job):
-        return report
-    async with model_for(performer.user, performer.flow, performer.redactor, wanted=wanted) as model:
-        answer = await model.ask(TASK, triage_markdown(report)[:30_000], Summary)
-    if answer is None:
-        return report
-    return report.model_copy(update={"summary": answer[0].summary, "written_by": answer[1]})
+    made = TriageReport.model_validate(cleaned)
+    return await worded(performer, made, triage_markdown(made), TASK) if made.findings or made.job else made

@@ -1,8 +1,9 @@
 """Triage as people read it. What tests and logs say is shown as code: nothing in it is Markdown."""
 
-from blocks.markdown import code, fenced, inert
+from blocks.markdown import code, fenced
 from blocks.plain_text import cut, plain
 from tasks.ops.ci.result import Finding, TriageReport
+from tasks.ops.worded import summary_lines
 
 SHOWN_TESTS, SHOWN_CHARS = 10, 200
 
@@ -11,9 +12,8 @@ def triage_markdown(report: TriageReport) -> str:
     """The report."""
     title = f"# CI of {shown(report.project)}, build {shown(report.build)}"
     counts = f"{report.tests} tests: {report.failed} failed, {report.flaky} passed and failed, {report.skipped} skipped"
-    summary = inert(" ".join(plain(line) for line in report.summary.splitlines()))
-    facts = f"{counts}. Commit {shown(report.commit)}; summary by {shown(report.written_by)}."
-    lines = [title, "", summary, "", facts, ""]
+    facts = f"{counts}. Commit {shown(report.commit)}."
+    lines = [title, "", *summary_lines(report), facts, ""]
     for finding in report.findings:
         lines += _finding(finding)
     if report.job:

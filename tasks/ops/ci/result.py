@@ -6,6 +6,7 @@ from blocks.model import Frozen
 from tasks.ops.ci.causes import Judged
 from tasks.ops.ci.history import Record
 from tasks.ops.ci.mining import Frame
+from tasks.ops.worded import Worded
 
 Verdict = Literal["flaky", "real", "unsure"]
 
@@ -54,7 +55,7 @@ class Finding(Frozen):
     suggestion: Suggestion
 
 
-class TriageReport(Frozen):
+class TriageReport(Worded):
     """What triage of a build says.
 
     Attributes:
@@ -68,8 +69,6 @@ class TriageReport(Frozen):
         skipped: How many were skipped.
         findings: By cause, real ones first.
         job: What the logs say of the job, where no test failed.
-        summary: In words.
-        written_by: Who wrote the summary: `rules`, or a model.
         dry_run: Whether the history was left as it was.
     """
 
@@ -83,8 +82,6 @@ class TriageReport(Frozen):
     skipped: int = 0
     findings: tuple[Finding, ...] = ()
     job: tuple[Judged, ...] = ()
-    summary: str = ""
-    written_by: str = "rules"
     dry_run: bool = False
 
     @property

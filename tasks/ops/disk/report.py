@@ -10,6 +10,7 @@ from tasks.ops.cleanup.report import size
 from tasks.ops.deed import Status
 from tasks.ops.disk.findings import Findings
 from tasks.ops.disk.usage import Usage
+from tasks.ops.worded import Worded, summary_lines
 
 DiskStatus = Literal["well", "healed", "planned", "exhausted", "no_gain", "unknown"]
 """`well`: it was not full; `exhausted`: all rules that apply were used, and it still is; `no_gain`: an action made no
@@ -78,7 +79,7 @@ class DiskHealed(Frozen):
         return self.status in ("exhausted", "no_gain", "unknown")
 
 
-class HealReport(Frozen):
+class HealReport(Worded):
     """What came of a run.
 
     Attributes:
@@ -111,7 +112,8 @@ def headline(report: HealReport) -> str:
 
 def report_markdown(report: HealReport) -> str:
     """The whole as Markdown, what needs a person first."""
-    lines = [f"# {headline(report)}", "", f"run `{report.run_id}`, rules {code(report.rules)}", ""]
+    told = f"run `{report.run_id}`, rules {code(report.rules)}"
+    lines = [f"# {headline(report)}", "", *summary_lines(report), told, ""]
     for one in sorted(report.disks, key=lambda one: (not one.needs_a_person, one.status == "well")):
         lines += _disk_lines(one)
     return "\n".join(lines).rstrip() + "\n"

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from blocks.markdown import code, fenced
-from blocks.model import Frozen
 from blocks.plain_text import cut, plain
 from tasks.ops.drift.found import Found, State
+from tasks.ops.worded import Worded, summary_lines
 
 WORST_FIRST: tuple[State, ...] = ("drifted", "missing", "unexpected", "unknown")
 WORDS = {
@@ -17,7 +17,7 @@ WORDS = {
 }
 
 
-class DriftReport(Frozen):
+class DriftReport(Worded):
     """What came of a run.
 
     Attributes:
@@ -60,7 +60,8 @@ def headline(report: DriftReport) -> str:
 
 def report_markdown(report: DriftReport) -> str:
     """The whole as Markdown, without what is as declared."""
-    lines = [f"# {headline(report)}", "", f"run `{report.run_id}`, {code(report.declared)}", ""]
+    told = f"run `{report.run_id}`, {code(report.declared)}"
+    lines = [f"# {headline(report)}", "", *summary_lines(report), told, ""]
     for state in WORST_FIRST:
         found = [one for one in report.found if one.state == state]
         lines += [f"## {WORDS[state]}", ""] if found else []

@@ -105,7 +105,7 @@ async def _working(performer: Performer, asked: FixAsked) -> AsyncGenerator[Work
         since = base  # it is the first commit of all
     pyproject = await repository.content(base, "pyproject.toml") or b""
     sandbox = open_sandbox("bubblewrap", readable=asked.readable())
-    async with model_for(performer.user, performer.flow, performer.redactor, wanted=asked.ask_model) as model:
+    async with model_for(performer.user, performer.flow, performer.redactor, wanted=performer.ask_model) as model:
         with TemporaryDirectory(prefix="c500-fixing-") as folder:
             tree = Path(folder) / "tree"
             tree.mkdir()

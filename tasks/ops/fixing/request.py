@@ -28,7 +28,6 @@ class FixAsked(Frozen):
         allow: What fixes may do beyond the strict rules.
         most: Most tests that are tried.
         wall_s: Seconds that a run of one file may take.
-        ask_model: Whether a model may propose a fix where no rule does.
     """
 
     repository: str = "."
@@ -41,7 +40,6 @@ class FixAsked(Frozen):
     allow: tuple[Allowed, ...] = ()
     most: int = Field(default=20, ge=1, le=200)
     wall_s: float = Field(default=300, gt=0, le=3600)
-    ask_model: bool = True
 
     def checked(self) -> "FixAsked":
         """Itself, if it can be done. Raises `BadInput`."""

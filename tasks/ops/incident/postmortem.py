@@ -11,15 +11,15 @@ from typing import Literal
 
 from pydantic import AwareDatetime
 
-from blocks.accounts.structured import Completes
 from blocks.markdown import code, fenced
 from blocks.model import Frozen
+from tasks.ops.asking import Model
 from tasks.ops.cases.case import CaseFacts
 from tasks.ops.incident.briefing import Briefing
 from tasks.ops.incident.context import Context
 from tasks.ops.incident.incident import Event, Incident
 from tasks.ops.incident.rules import Finding
-from tasks.ops.incident.wording import Retrospect, worded
+from tasks.ops.incident.wording import STYLE, Retrospect
 
 MODEL_S = 60.0
 SOMEBODY = "somebody on call"
@@ -28,7 +28,8 @@ MOST_ITEMS = 12
 
 TASK = (
     "Write for a blameless postmortem: a summary of at most five sentences of what happened, what it did, and how it "
-    "ended; and at most five lessons. Name no person and blame nobody; speak of systems and of what was known when."
+    "ended; and at most five lessons. Name no person and blame nobody; speak of systems and of what was known when. "
+    + STYLE
 )
 
 Kind = Literal["prevent", "detect", "mitigate", "document"]
@@ -122,25 +123,22 @@ async def told_by_model(
     made: Postmortem,
     incident: Incident,
     context: Context | None,
-    pool: Completes | None,
-    clean: Callable[[str], str],
+    model: Model,
 ) -> Postmortem:
     """The postmortem with summary and lessons in a model's words, where one is there; it names nobody either."""
     blameless = without_names(names_in(incident, context))
-    told = await worded(
-        pool,
+    told = await model.ask(
         TASK,
         blameless(text_of(made)),
         Retrospect,
-        incident=made.incident_id,
         within_s=MODEL_S,
-        clean=lambda text: blameless(clean(text)),
+        clean=lambda text: blameless(model.redactor.text(text)),
     )
     if told is None:
         return made
-    said, model = told
+    said, name = told
     lessons = tuple(said.lessons) or made.lessons
-    return made.model_copy(update={"summary": said.summary, "lessons": lessons, "written_by": model})
+    return made.model_copy(update={"summary": said.summary, "lessons": lessons, "written_by": name})
 
 
 def names_in(incident: Incident, context: Context | None) -> set[str]:

@@ -1,22 +1,22 @@
 """Questions about an incident, answered from what was gathered: nothing else is looked at."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from pydantic import AwareDatetime
 
-from blocks.accounts.structured import Completes
 from blocks.errors import BadInput
 from blocks.memory.lexical import lexical_vector
 from blocks.memory.rank import coverage, rarity, similarity
 from blocks.memory.words import topic_words, words
 from blocks.model import Frozen
 from blocks.plain_text import visible
+from tasks.ops.asking import Model
 from tasks.ops.incident.briefing import Briefing
 from tasks.ops.incident.context import Context
 from tasks.ops.incident.incident import Incident
-from tasks.ops.incident.wording import Reply, worded
+from tasks.ops.incident.wording import STYLE, Reply
 
 QUESTION_CHARS = 1000
 MOST_PASSAGES = 5
@@ -72,8 +72,7 @@ async def answered(
     incident: Incident,
     context: Context | None,
     briefing: Briefing | None,
-    pool: Completes | None,
-    clean: Callable[[str], str],
+    model: Model,
 ) -> IncidentAnswer:
     """Answer a question from what was gathered.
 
@@ -81,9 +80,9 @@ async def answered(
         question: The question; see `checked_question`.
         incident: About which.
         context, briefing: What was gathered and made of it; None where that is still under way.
-        pool: Answers; None where there are no accounts.
-        clean: Takes secrets out of a text.
+        model: Answers, where there is one; its redactor takes secrets out.
     """
+    clean = model.redactor.text
     asked = clean(question)
     best = best_passages(asked, passages_of(incident, context, briefing))
     gaps = tuple(f"{source}: {why}" for source, why in context.gaps) if context else ("nothing is gathered yet",)
@@ -91,13 +90,11 @@ async def answered(
     made = IncidentAnswer(question=asked, answer=by_rules, passages=tuple(best), gaps=gaps)
     if not best:
         return made
-    told = await worded(
-        pool, TASK + asked, by_rules, Reply, incident=incident.incident_id, within_s=MODEL_S, clean=clean
-    )
+    told = await model.ask(f"{TASK}{asked}\n{STYLE}", by_rules, Reply, within_s=MODEL_S, clean=clean)
     if told is None:
         return made
-    said, model = told
-    return made.model_copy(update={"answer": said.answer, "written_by": model})
+    said, name = told
+    return made.model_copy(update={"answer": said.answer, "written_by": name})
 
 
 def passages_of(incident: Incident, context: Context | None, briefing: Briefing | None) -> list[Passage]:

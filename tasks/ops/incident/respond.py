@@ -8,11 +8,10 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from blocks.accounts.structured import Completes
 from blocks.errors import Conflict
 from blocks.progress import in_thread
-from blocks.redact import default_redactor
 from blocks.store.files import Files
+from tasks.ops.asking import Model
 from tasks.ops.deed import Deed, Outcome
 from tasks.ops.incident.briefing import BRIEFING_S, Briefing, briefing_of, message_of, subject_of
 from tasks.ops.incident.changes import changes
@@ -27,7 +26,7 @@ from tasks.ops.incident.runbooks import by_context, runbooks
 from tasks.ops.incident.scene import Scene
 from tasks.ops.incident.service_info import service_info
 from tasks.ops.incident.similar import similar
-from tasks.ops.incident.wording import Assessment, facts_text, worded
+from tasks.ops.incident.wording import STYLE, Assessment, facts_text
 from tasks.ops.performer import Performer
 from tasks.ops.runbook.form import Runbook
 
@@ -39,7 +38,7 @@ SENDING_S = 22.0
 
 TASK = (
     "You help people on call. Sum up in at most four sentences what is broken, since when, and what facts point to; "
-    "then give at most five hypotheses, likeliest first, each with the ids of its facts."
+    "then give at most five hypotheses, likeliest first, each with the ids of its facts. " + STYLE
 )
 
 SENT = {"done": "briefing given to the operators' channels", "in_doubt": "briefing perhaps sent, then a pointer to it"}
@@ -70,26 +69,19 @@ async def context_for(scene: Scene) -> Context:
     return await in_thread(by_context, context, scene, books)
 
 
-async def briefing_for(scene: Scene, context: Context, pool: Completes | None) -> Briefing:
+async def briefing_for(scene: Scene, context: Context, model: Model) -> Briefing:
     """The briefing: by rules, and worded by a model where one is there and time is left."""
     incident = scene.incident
     found = await in_thread(findings, incident, context)
     made = briefing_of(incident, context, found, scene.now())
     left_s = BRIEFING_S - SENDING_S - (scene.now() - incident.opened_at).total_seconds()
     material = "\n".join((made.headline, *made.alerts, *(one.says for one in found), facts_text(context.facts)))
-    assessed = await worded(
-        pool,
-        TASK,
-        material,
-        Assessment,
-        incident=incident.incident_id,
-        within_s=min(MODEL_S, left_s),
-        clean=scene.clean,
-    )
+    within_s = min(MODEL_S, left_s)
+    assessed = await model.ask(TASK, material, Assessment, within_s=within_s, clean=scene.clean)
     if assessed is None:
         return made
-    said, model = assessed
-    worded_by = {"headline": said.summary, "hypotheses": tuple(said.hypotheses), "written_by": model}
+    said, name = assessed
+    worded_by = {"headline": said.summary, "hypotheses": tuple(said.hypotheses), "written_by": name}
     return made.model_copy(update={**worded_by, "made_at": scene.now()})
 
 
@@ -154,9 +146,7 @@ def all_of(files: Files, incident_id: str) -> tuple[Incident, Context | None, Br
     return known, kept(files, incident_id, "context", Context), kept(files, incident_id, "briefing", Briefing)
 
 
-async def answered_question(
-    files: Files, incident_id: str, question: str, pool: Completes | None, *, by: str
-) -> IncidentAnswer:
+async def answered_question(files: Files, incident_id: str, question: str, model: Model, *, by: str) -> IncidentAnswer:
     """Answer a question about an incident, and put it on the timeline; see `questions.answered`.
 
     Raises:
@@ -164,7 +154,7 @@ async def answered_question(
     """
     asked = checked_question(question)
     known, context, briefing = await in_thread(all_of, files, incident_id)
-    made = await answered(asked, known, context, briefing, pool, default_redactor().text)
+    made = await answered(asked, known, context, briefing, model)
     await noted(files, incident_id, lambda one: noted_question(one, made, by, utc_now()))
     return made
 

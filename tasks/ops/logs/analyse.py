@@ -13,10 +13,11 @@ from blocks.store.files import Files
 from tasks.ops.logs.analysis import Analysis
 from tasks.ops.logs.blocks import opened
 from tasks.ops.logs.marks import Reading, mark_at, readings
-from tasks.ops.logs.report import FileRead, LogReport, report_of
+from tasks.ops.logs.report import FileRead, LogReport, markdown, report_of
 from tasks.ops.logs.request import LogOptions
 from tasks.ops.logs.saved import LogState, Mark
 from tasks.ops.performer import Performer
+from tasks.ops.worded import worded
 
 STATES = "operations/logs/states"
 REPORTS = "operations/logs/reports"
@@ -69,6 +70,8 @@ async def analyse(
         while await in_thread(_next, pieces, on_progress):
             await performer.check_stopped()
         report = report_of(work.analysis, performer.run_id, work.read, work.cut_lines)
+        if report.new or report.spiking or report.bursts:
+            report = await worded(performer, report, markdown(report))
         if not performer.dry_run:
             # First how far it came: the counts go on from there, and are in the report of whichever run is next.
             await in_thread(work.keep, ended=False)

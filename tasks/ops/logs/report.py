@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import PurePath
-from typing import Literal
 
 from blocks.markdown import code, fenced
 from blocks.model import Frozen
@@ -12,6 +11,7 @@ from tasks.ops.logs.analysis import LINES_OF_A_WINDOW, Analysis
 from tasks.ops.logs.levels import BAD, Level
 from tasks.ops.logs.saved import ShownSample, shown
 from tasks.ops.logs.templates import Template
+from tasks.ops.worded import Worded, summary_lines
 
 ORDER: tuple[Level, ...] = ("fatal", "error", "warning", "none", "info", "debug")
 TOP = 5
@@ -76,14 +76,12 @@ class FoundBurst(Frozen):
     templates: tuple[str, ...]
 
 
-class LogReport(Frozen):
+class LogReport(Worded):
     """What an analysis found.
 
     Attributes:
         run_id: Of the run.
         state: Name of the analysis that it goes on from, if any.
-        summary: The whole in a few sentences.
-        written_by: Who wrote the summary.
         files: What was read.
         lines, base_lines: Lines since the baseline, and of it.
         cut_lines: Lines of which only the beginning was read.
@@ -99,8 +97,6 @@ class LogReport(Frozen):
 
     run_id: str
     state: str | None
-    summary: str
-    written_by: Literal["rules"] = "rules"
     files: tuple[FileRead, ...]
     lines: int
     base_lines: int
@@ -182,7 +178,7 @@ def is_spike(one: Template, analysis: Analysis) -> bool:
 
 def markdown(report: LogReport) -> str:
     """A report for people."""
-    lines = ["# Log analysis", "", report.summary, ""]
+    lines = ["# Log analysis", "", *summary_lines(report)]
     if report.new:
         more = f", {report.more_new} more not shown" if report.more_new else ""
         lines += [f"## New templates ({len(report.new)}{more})", ""]

@@ -7,6 +7,7 @@ from typing import Literal
 from blocks.markdown import code
 from blocks.model import Frozen
 from blocks.plain_text import plain
+from tasks.ops.worded import Worded, summary_lines
 
 TaskStatus = Literal["ok", "changed", "attention", "planned", "skipped", "refused", "failed"]
 """`attention`: nothing failed, but a person should look, as at a certificate that expires soon."""
@@ -46,7 +47,7 @@ class TaskResult(Frozen):
         return self.status not in ("failed", "refused", "skipped")
 
 
-class MaintenanceReport(Frozen):
+class MaintenanceReport(Worded):
     """What came of a run.
 
     Attributes:
@@ -90,7 +91,7 @@ def summary_text(report: MaintenanceReport) -> str:
     """The whole as Markdown: what needs a person first, what went well in a line each."""
     took = report.ended_at - report.started_at
     told = f"run `{report.run_id}`, {report.started_at:%Y-%m-%d %H:%M %Z}, {took.total_seconds():.0f} s"
-    lines = [f"# {headline(report)}", "", told, ""]
+    lines = [f"# {headline(report)}", "", *summary_lines(report), told, ""]
     ranked = sorted(report.results, key=lambda one: WORST_FIRST.index(one.status))
     bad = [one for one in ranked if one.status in ("failed", "refused", "attention")]
     for one in bad:

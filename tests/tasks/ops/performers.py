@@ -30,6 +30,7 @@ def performer_in(home: Path, **facts: Any) -> Performer:
         "attended": True,
         "dry_run": False,
         "approval_s": 60.0,
+        "ask_model": True,
         "policy": open_operations_policy(),
         "effects": EffectLedger(home / "effects"),
         "audit": open_audit(home, default_redactor()),

@@ -18,6 +18,7 @@ from blocks.progress import in_thread
 from blocks.redact import default_redactor
 from blocks.settings import settings
 from blocks.store import open_store
+from tasks.ops.asking import Model
 from tasks.ops.incident.briefing import Briefing, markdown_of, message_of
 from tasks.ops.incident.context import SOURCES, Context, Finds, SourceName
 from tasks.ops.incident.intake import receive
@@ -78,7 +79,7 @@ def scene_of(world: World, make_performer: MakePerformer, **changes: Any) -> Sce
 
 async def brief(scene: Scene) -> tuple[Context, Briefing]:
     context = await context_for(scene)
-    return context, await briefing_for(scene, context, None)
+    return context, await briefing_for(scene, context, Model(None, "ann", "inc", scene.performer.redactor))
 
 
 def gaps(context: Context) -> dict[SourceName, str]:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from blocks.errors import BadInput
+from blocks.redact import default_redactor
+from tasks.ops.asking import Model
 from tasks.ops.incident.briefing import briefing_of
 from tasks.ops.incident.context import Context, Fact, FactKind, SourceReport
 from tasks.ops.incident.incident import AlertState, Incident
@@ -130,8 +132,10 @@ async def test_questions_are_answered_with_what_was_gathered_and_nothing_else() 
         gaps=("app.log of checkout: there is no such file",),
     )
 
+    nobody = Model(None, "ann", "inc", default_redactor())
+
     async def ask(question: str) -> tuple[str, list[str]]:
-        made = await answered(question, incident("too slow"), gathered, None, None, str)
+        made = await answered(question, incident("too slow"), gathered, None, nobody)
         return made.answer, [one.name for one in made.passages]
 
     assert "team-payments" in (await ask("Who is the owner of checkout?"))[0]
