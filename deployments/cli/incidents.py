@@ -9,6 +9,7 @@ from deployments.cli.incident import commands
 from deployments.cli.operations_options import (
     ApprovalS,
     DryRun,
+    NoModel,
     Profile,
     Unattended,
     User,
@@ -37,13 +38,15 @@ def respond(
     user: User = None,
     unattended: Unattended = False,
     approval_s: ApprovalS = 3600,
+    no_model: NoModel = False,
     as_json: Json = False,
 ) -> None:
     """Gather what is known about an alert, and brief the operators; an alert of an open incident joins it."""
     from tasks.ops.incident.notification import read_notification
 
     read_notification(alert)  # what is wrong with it should not wait for a server to start
-    options = options_of(dry_run=dry_run, profile=profile, user=user, unattended=unattended, approval_s=approval_s)
+    facts = {"dry_run": dry_run, "profile": profile, "user": user, "approval_s": approval_s}
+    options = options_of(unattended=unattended, no_model=no_model, **facts)
 
     def start() -> Any:
         from flows.incident import respond_to_incident
@@ -205,6 +208,7 @@ def postmortem(
     incident: IncidentId,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the page to this file.")] = None,
     dry_run: DryRun = False,
+    no_model: NoModel = False,
     profile: Profile = None,
     as_json: Json = False,
 ) -> None:
@@ -213,7 +217,7 @@ def postmortem(
     from tasks.ops.incident.respond import all_of
 
     all_of(open_store(), incident)  # before a server is started for it
-    options = options_of(dry_run=dry_run, profile=profile)
+    options = options_of(dry_run=dry_run, profile=profile, no_model=no_model)
 
     def start() -> Any:
         from flows.incident import write_postmortem
