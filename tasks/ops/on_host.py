@@ -69,19 +69,36 @@ async def run_on_host(
     )
 
     async def perform() -> Any:
-        try:
-            done = await host.run(argv, stdin=stdin, env=env, cwd=cwd, timeout_s=timeout_s, become=become)
-        except HostUnreachable:
-            raise
-        except EngineUnavailable as error:
-            if deed.read_only:
-                raise
-            raise Lost(error.message) from error
+        how = {"stdin": stdin, "env": env, "cwd": cwd, "timeout_s": timeout_s, "become": become}
+        done = await ran(host, argv, is_safe=deed.read_only, **how)
         shown = {"stdout": done.stdout[-shown_chars:], "stderr": done.stderr[-shown_chars:]}
         cut = done.truncated or max(len(done.stdout), len(done.stderr)) > shown_chars
         return done.model_copy(update=shown | {"truncated": cut}).model_dump(mode="json")
 
     return await performer.do(deed, perform)
+
+
+async def ran(host: Host, argv: Sequence[str], *, is_safe: bool, **how: Any) -> CommandResult:
+    """Run a command within a deed.
+
+    Args:
+        host: Where.
+        argv: The program and its arguments.
+        is_safe: Whether it may be run again where nobody knows whether it was.
+        how: More arguments of `Host.run`.
+
+    Raises:
+        Lost: the connection broke while one ran that is not safe to be run again: the deed is in doubt.
+        EngineUnavailable: it broke; or, as `HostUnreachable`, nothing was run.
+    """
+    try:
+        return await host.run(argv, **how)
+    except HostUnreachable:
+        raise
+    except EngineUnavailable as error:
+        if is_safe:
+            raise
+        raise Lost(error.message) from error
 
 
 def result_of(outcome: Outcome) -> CommandResult:

@@ -15,7 +15,7 @@ from tasks.ops.migration.places import Places
 from tasks.ops.migration.plan import Phase, variable_of
 from tasks.ops.migration.states import MigrationState
 from tasks.ops.migration.target import Entry, apply, fill_part, prepare
-from tasks.ops.on_host import SHOWN_CHARS
+from tasks.ops.on_host import SHOWN_CHARS, ran
 from tasks.ops.performer import Performer
 
 COMMAND_FIELDS = {"host", "argv", "env", "secrets", "database", "cwd", "become"}
@@ -147,14 +147,8 @@ async def _command(performer: Performer, places: Places, action: Command, doing:
 async def _ran(places: Places, action: Command, doing: Doing) -> Any:
     env = environment(doing) | await places.variables(action)
     async with places.host(action.host) as host:
-        done = await host.run(
-            action.argv,
-            env=env,
-            cwd=cwd_of(places, action),
-            timeout_s=action.timeout_s,
-            become=action.become,
-        )
-    done.checked()
+        how = {"env": env, "cwd": cwd_of(places, action), "timeout_s": action.timeout_s, "become": action.become}
+        done = (await ran(host, action.argv, is_safe=action.repeatable, **how)).checked()
     return {"stdout": done.stdout[-SHOWN_CHARS:], "stderr": done.stderr[-SHOWN_CHARS:], "took_s": done.took_s}
 
 

@@ -12,10 +12,11 @@ from typing import Any
 
 from blocks.action import Touched
 from blocks.errors import BadInput, EngineUnavailable, NotFound, TimedOut
-from blocks.hosts import CommandResult, Host, HostUnreachable, Inventory, open_host
+from blocks.hosts import CommandResult, Host, Inventory, open_host
 from blocks.plain_text import cut, visible
 from blocks.progress import in_thread
 from tasks.ops.deed import Deed, Lost, Outcome
+from tasks.ops.on_host import ran
 from tasks.ops.performer import Performer
 from tasks.ops.runbook.checked import VALUE
 from tasks.ops.runbook.form import Approve, Copy, Exec, Notify, Step, WaitUntil, expression, template
@@ -270,15 +271,10 @@ class Leaves:
         await self.kept.check()
         try:
             host = await self.hosts.open(name)
-            return await host.run(argv, stdin=stdin, timeout_s=max(0.1, timeout_s), become=become)
-        except HostUnreachable:
+            return await ran(host, argv, is_safe=safe, stdin=stdin, timeout_s=max(0.1, timeout_s), become=become)
+        except (EngineUnavailable, Lost):
             self.hosts.forget(name)
             raise
-        except EngineUnavailable as error:
-            self.hosts.forget(name)
-            if safe:
-                raise
-            raise Lost(error.message) from error
 
 
 def _answer(done: CommandResult, parses: tuple[Parse, ...], ok_codes: tuple[int, ...]) -> dict[str, Any]:

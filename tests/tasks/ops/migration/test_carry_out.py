@@ -24,6 +24,7 @@ from tasks.ops.migration.places import Places
 from tasks.ops.migration.plan import MigrationPlan
 from tasks.ops.migration.states import MigrationState, first_state
 from tasks.ops.performer import Performer
+from tests.fakes.sshd import running_sshd
 from tests.processes import eventually
 from tests.tasks.ops.conftest import MakePerformer
 from tests.tasks.ops.migration.plans import phase, plan
@@ -98,6 +99,24 @@ async def test_there_is_no_way_back_from_a_point_of_no_return(tmp_path: Path, ma
     with pytest.raises(NotAllowed, match="b cannot be undone"):
         await carried(make_performer(), made, roll_back=True)
     assert done(tmp_path) == ["a", "b", "c"]
+
+
+async def test_a_command_whose_connection_breaks_is_in_doubt_and_not_run_again(
+    tmp_path: Path, make_performer: MakePerformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder := tmp_path / "sshd").mkdir()
+    with running_sshd(folder) as server:
+        inventory = tmp_path / "inventory.yaml"
+        inventory.write_text("hosts:\n" + server.entry("web-1"))
+        monkeypatch.setenv("INVENTORY_FILE", str(inventory))
+        settings.cache_clear()
+        breaks = f"echo x >> {tmp_path}/marks; kill -9 $(ps -o ppid= -p $PPID); sleep 60"
+        made = plan(tmp_path, phase("a", action={"kind": "command", "host": "web-1", "argv": ["sh", "-c", breaks]}))
+        for _ in range(2):
+            state = await carried(make_performer(), made)
+            assert (state.status, states(state)) == ("waiting", ["running"])
+            assert "broke" in state.waits or "not known" in state.waits
+    assert (tmp_path / "marks").read_text() == "x\n"
 
 
 async def test_an_undoing_that_fails_waits_and_goes_on(tmp_path: Path, make_performer: MakePerformer) -> None:
