@@ -1,5 +1,6 @@
 """Fixtures every test may use."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -69,6 +70,7 @@ def private_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setattr(memory, "OF_THIS_PROCESS", memory.MemoryLimiter())
     yield
     settings.cache_clear()
+    logging.getLogger("c500").handlers = [logging.NullHandler()]  # else the next test writes into this one's folder
 
 
 @pytest.fixture(scope="session")

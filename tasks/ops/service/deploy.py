@@ -103,8 +103,10 @@ async def _steps(performer: Performer, files: Files, inventory: Inventory, plan:
         await in_thread(histories.begin_attempt, *subject, plan.attempts)
     ran += await _run(performer, inventory, plan, "deploy")
     if ran[-1].status in ("in_doubt", "refused"):
-        status = "in_doubt" if ran[-1].status == "in_doubt" else "failed"
-        return _ended(performer, plan, status, ran, f"{ran[-1].name}: {ran[-1].why}")
+        status, why = "in_doubt" if ran[-1].status == "in_doubt" else "failed", f"{ran[-1].name}: {ran[-1].why}"
+        if status == "failed":  # not a judgement of the version: the same run may ask again, and go on
+            await in_thread(histories.note, plan.service, plan.version, "failed", why)
+        return _ended(performer, plan, status, ran, why)
     if not _failed(ran):
         ran += await _run(performer, inventory, plan, "verify")
     await in_thread(histories.judge, *subject, _failed(ran))

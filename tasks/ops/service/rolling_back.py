@@ -1,5 +1,7 @@
 """Rolling a version back: at most once, whoever finds that it must be."""
 
+import asyncio
+import time
 from collections.abc import Sequence
 from typing import Literal
 
@@ -9,6 +11,7 @@ from blocks.errors import Conflict
 from blocks.hosts import Inventory
 from blocks.model import Frozen
 from blocks.progress import in_thread
+from blocks.resource_locks import ResourceLock
 from blocks.store.files import Files
 from tasks.ops.performer import Performer
 from tasks.ops.service.commands import Command, Ran, run_all
@@ -16,6 +19,8 @@ from tasks.ops.service.history import Histories, Turn
 from tasks.ops.service.holding import kept, take
 
 RolledBack = Literal["rolled_back", "rollback_failed", "in_doubt", "planned", "not_rolled_back"]
+
+LOOK_S = 0.5
 
 TOLD: dict[Turn, str] = {
     "done": "it was rolled back already",
@@ -31,10 +36,12 @@ class RollbackLimits(Frozen):
     Attributes:
         most: Rollbacks, of whatever versions.
         within_s: Seconds within which they count.
+        wait_s: Seconds to wait for a service that another run has in its hands.
     """
 
     most: int = Field(default=2, ge=1, le=100)
     within_s: float = Field(default=86_400, gt=0)
+    wait_s: float = Field(default=300, ge=0, le=86_400)
 
 
 class RollbackResult(Frozen):
@@ -75,11 +82,24 @@ async def roll_back(
         ran = await _ran(performer, inventory, service, version, commands)
         return RollbackResult(status="planned", why=why, ran=tuple(ran))
     try:
-        lock = await take(files, service, performer.run_id)
+        lock = await _taken(performer, files, service, limits.wait_s)
     except Conflict as error:
         return RollbackResult(status="not_rolled_back", why=f"{error.message}; {error.fix}")
     async with kept(files, lock):
         return await roll_back_held(performer, files, inventory, service, version, commands, limits, why)
+
+
+async def _taken(performer: Performer, files: Files, service: str, wait_s: float) -> ResourceLock:
+    """The service, once the run that has it is done with it, or its term ran out. Raises `Conflict`, `Stopped`."""
+    end = time.monotonic() + wait_s
+    while True:
+        try:
+            return await take(files, service, performer.run_id)
+        except Conflict:
+            if time.monotonic() >= end:
+                raise
+        await asyncio.sleep(LOOK_S)
+        await performer.check_stopped()
 
 
 async def roll_back_held(

@@ -12,10 +12,11 @@ from blocks.hosts.inventory import ONLY_HERE
 from blocks.manifests import Fenced
 from blocks.resource_locks import ResourceLock, ResourceLocks
 from blocks.store import open_store
-from tasks.ops.service import holding
+from tasks.ops.service import holding, rolling_back
 from tasks.ops.service.deploy import Deployment, deploy, markdown
 from tasks.ops.service.history import Histories
 from tasks.ops.service.plan import FORM, DeployPlan, read_deployment
+from tasks.ops.service.rolling_back import RollbackLimits, RollbackResult, roll_back
 from tests.tasks.ops.conftest import MakePerformer
 
 
@@ -240,3 +241,39 @@ async def held() -> ResourceLock:
     while (found := files.read_version("operations/locks/services/payments.json")) is None:  # noqa: ASYNC110 - the store has no event
         await asyncio.sleep(0.02)
     return ResourceLock.model_validate_json(found[0])
+
+
+async def test_a_deployment_that_is_refused_is_no_deployment(service: Service) -> None:
+    refused = [{"name": "put", "argv": ["reboot"]}]
+    made = await service.deploy(service.plan("v2", deploy=refused))
+    assert (made.status, Histories(open_store()).find("payments").versions["v2"].state) == ("failed", "failed")
+
+
+async def test_a_rollback_waits_for_the_run_that_has_the_service(
+    service: Service, make_performer: MakePerformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, locks = service.plan("bad2"), ResourceLocks(open_store())
+    assert (await service.deploy(service.plan("bad2", rollback=[]))).status == "failed"
+    other = locks.take("services/payments", "run-9", term_s=600)
+    looked = asyncio.Event()
+
+    async def roll_back_bad(**limits: float) -> RollbackResult:
+        performer = make_performer(run_id="run-2")
+        wanted = RollbackLimits.model_validate(limits)
+        return await roll_back(performer, open_store(), ONLY_HERE, "payments", "bad2", plan.rollback, wanted, "bad")
+
+    assert (await roll_back_bad(wait_s=0)).status == "not_rolled_back"
+    taking = rolling_back.take
+
+    async def take(*args: Any) -> ResourceLock:
+        try:
+            return await taking(*args)
+        except Conflict:
+            looked.set()
+            raise
+
+    monkeypatch.setattr(rolling_back, "take", take)
+    waiting = asyncio.create_task(roll_back_bad())
+    await looked.wait()
+    locks.release(other)
+    assert ((await waiting).status, service.done) == ("rolled_back", ["deploy bad2", "rollback bad2"])
