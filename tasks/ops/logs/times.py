@@ -2,6 +2,7 @@
 
 import re
 from calendar import timegm
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 MONTHS = {
@@ -64,8 +65,8 @@ def _ahead(sign: bytes | None, hours: bytes, minutes: bytes) -> int:
 def windows_of(lines: list[bytes], before: int | None, year: int, width_s: int, step: int) -> list[tuple[int, int]]:
     """Where each time window begins in lines that are near enough in order.
 
-    Not every line is read: one in so many, and between two of different windows the boundary is halved. A line that
-    stands out of order within so many lines is counted to its neighbours' window.
+    Not every line is read: one in so many, and between two of different windows their boundaries are sought by halving.
+    Lines that stand out of order between two of the same window are counted to it.
 
     Args:
         lines: The lines.
@@ -88,18 +89,27 @@ def windows_of(lines: list[bytes], before: int | None, year: int, width_s: int, 
     last_at, last = 0, before
     for index in [*range(0, len(lines), step), len(lines) - 1]:
         now = window(index)
-        if now is None or now == last:
-            last_at = index
-            continue
-        low, high = last_at, index
-        while last is not None and high - low > 1:
-            middle = (low + high) // 2
-            if window(middle) == last:
-                low = middle
-            else:
-                high = middle
-        found.append((high if last is not None else 0, now))
-        last_at, last = index, now
+        if now is not None and last is None:
+            found.append((0, now))
+        elif now is not None and last is not None:
+            found += _boundaries(window, last_at, last, index, now)
+        last_at, last = index, last if now is None else now
     if before is not None and (not found or found[0][0] > 0):
         found.insert(0, (0, before))
     return found
+
+
+def _boundaries(
+    window: Callable[[int], int | None], low: int, from_window: int, high: int, to_window: int
+) -> Iterator[tuple[int, int]]:
+    """Where windows begin after one line until another, and which."""
+    if from_window == to_window:
+        return
+    if high - low <= 1:
+        yield high, to_window
+        return
+    middle = (low + high) // 2
+    between = window(middle)
+    between = from_window if between is None else between
+    yield from _boundaries(window, low, from_window, middle, between)
+    yield from _boundaries(window, middle, between, high, to_window)
