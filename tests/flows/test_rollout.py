@@ -1,5 +1,7 @@
 """Deployments and rollouts as flows: no sine wave of deploying and rolling back."""
 
+import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from typer.testing import CliRunner
 
 from blocks.audit.log import records
 from blocks.audit.places import AuditPlaces
+from blocks.effects import EffectLedger
 from blocks.errors import BadInput, NotAllowed
 from blocks.settings import settings
 from blocks.store import open_store
@@ -71,6 +74,31 @@ async def test_the_sine_wave_of_deploy_and_rollback_is_impossible(plans: Path, p
     for version in ("v3", "v4", "v5"):
         await deploy_service(read_deployment(plans / "deploy.yaml", version=version), UNATTENDED)
     assert [line for line in done(plans) if line.startswith("rollback")] == ["rollback v2", "rollback v3"]
+
+
+async def test_a_rollback_in_doubt_goes_on_once_a_person_has_said_what_happened(plans: Path, prefect_api: str) -> None:
+    script = f"touch {plans}/begun; test -e {plans}/go || sleep 300; echo back >> {plans}/log"
+    text = yaml.safe_load((plans / "rollout.yaml").read_text())
+    text["rollback"] = [{"name": "back", "argv": ["sh", "-c", script]}]
+    (plans / "rollout.yaml").write_text(yaml.safe_dump(text))
+    plan, options = read_deployment(plans / "deploy.yaml", version="v2"), UNATTENDED.model_copy(update={"run_id": "r1"})
+    deploying = asyncio.create_task(deploy_service(plan, options))
+    while not (plans / "begun").exists():  # noqa: ASYNC110 - another process writes it
+        await asyncio.sleep(0.02)
+    deploying.cancel()
+    with suppress(asyncio.CancelledError):
+        await deploying
+    again = await deploy_service(plan, options)
+    assert (again.watched, "c500 effects" in again.why) == ("in_doubt", True)
+    other = await watch_rollout(read_rollout(plans / "rollout.yaml", version="v2"), UNATTENDED)
+    assert (other.status, "in doubt" in other.why) == ("not_rolled_back", True)
+    ledger = EffectLedger(settings().agents_home / "effects")
+    (effect,) = ledger.begun()
+    ledger.release(effect.effect_id)
+    (plans / "go").touch()
+    assert (await deploy_service(plan, options)).watched == "rolled_back"
+    assert (await deploy_service(plan, options)).watched == "rolled_back"
+    assert done(plans) == ["deploy v2", "back"]
 
 
 async def test_a_version_that_another_has_replaced_is_not_rolled_back(plans: Path, prefect_api: str) -> None:

@@ -34,6 +34,10 @@ WatchStatus = Literal[
 ]
 
 
+OPEN: tuple[WatchStatus, ...] = ("watching", "in_doubt")
+"""A rollback in doubt is no end: a person settles it, and the same run goes on."""
+
+
 class Watch(Frozen):
     """A watch as it is kept.
 
@@ -101,7 +105,7 @@ async def watch(
                 await _look(performer, held, source)
                 if held.state.decided == "go_on" and source.waits:
                     await _waited(performer, plan.interval_s, wait)
-            if held.state.status == "watching":
+            if held.state.status in OPEN:
                 await in_thread(held.put, await _ended(performer, files, inventory, held))
             return held.state
 

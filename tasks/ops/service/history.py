@@ -23,9 +23,10 @@ WAIT_S = 10.0
 State = Literal["deploying", "deployed", "failed", "passed", "rolling_back", "rolled_back", "rollback_failed"]
 BLOCKED: frozenset[State] = frozenset({"rolling_back", "rolled_back", "rollback_failed"})
 
-Turn = Literal["ours", "done", "others", "superseded", "too_many"]
-"""Whether a run may roll a version back. `ours`: it may, or goes on; `done`: it was rolled back; `others`: another run
-is at it; `superseded`: another version was deployed since; `too_many`: the service was rolled back too often."""
+Turn = Literal["ours", "done", "failed", "others", "superseded", "too_many"]
+"""Whether a run may roll a version back. `ours`: it may, or goes on; `done`: it was rolled back; `failed`: a rollback
+by another run failed or is in doubt; `others`: another run is at it; `superseded`: another version was deployed since;
+`too_many`: the service was rolled back too often."""
 
 
 class VersionRecord(Frozen):
@@ -192,13 +193,16 @@ class Histories:
         return turn
 
     def clear(self, service: str, version: str, by: str, why: str) -> VersionRecord:
-        """Allow a version again that was rolled back or tried too often. Raises `NotFound`."""
+        """Allow a version again that was rolled back or tried too often; what was before counts no more. Raises
+        `NotFound`."""
 
         def change(history: ServiceHistory) -> ServiceHistory:
             history.known(version)
             now = datetime.now(UTC)
             told = {"cleared_by": by, "cleared_at": now, "cleared_why": why}
-            return _put(history, version, state="failed", attempts=(), failed_run="", rollback_run="", **told)
+            cleared = _put(history, version, state="failed", attempts=(), failed_run="", rollback_run="", **told)
+            counted = tuple(one for one in history.rollbacks if one.version != version)
+            return cleared.model_copy(update={"rollbacks": counted})
 
         return self._change(service, change).versions[version]
 
@@ -256,7 +260,8 @@ def _turn(history: ServiceHistory, version: str, run_id: str, most: int, within_
     if found is not None and found.state in BLOCKED:
         if found.rollback_run == run_id:
             return "superseded" if found.state != "rolled_back" and history.is_replaced(version) else "ours"
-        return "others" if found.state == "rolling_back" else "done"
+        told: dict[State, Turn] = {"rolling_back": "others", "rolled_back": "done"}
+        return told.get(found.state, "failed")
     if history.is_replaced(version):
         return "superseded"
     since = datetime.now(UTC) - timedelta(seconds=within_s)

@@ -24,6 +24,7 @@ LOOK_S = 0.5
 
 TOLD: dict[Turn, str] = {
     "done": "it was rolled back already",
+    "failed": "its rollback failed or is in doubt; see the run that began it, and `c500 effects`",
     "others": "another run is rolling it back",
     "superseded": "another version was deployed since, which this rollback would take away",
     "too_many": "the service was rolled back too often; what is wrong is not the version",
@@ -138,5 +139,8 @@ def _result(ran: list[Ran]) -> RollbackResult:
     last = ran[-1] if ran else None
     if last is None or last.ok:
         return RollbackResult(status="rolled_back", ran=tuple(ran))
-    status: RolledBack = "in_doubt" if last.status == "in_doubt" else "rollback_failed"
-    return RollbackResult(status=status, why=f"{last.name}: {last.why}", ran=tuple(ran))
+    why = f"{last.name}: {last.why}"
+    if last.status != "in_doubt":
+        return RollbackResult(status="rollback_failed", why=why, ran=tuple(ran))
+    why = f"{why}; find out whether it was done, say so with `c500 effects`, and go on with the same run"
+    return RollbackResult(status="in_doubt", why=why, ran=tuple(ran))
