@@ -4,7 +4,6 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from blocks.hosts import read_inventory
-from blocks.settings import settings
 from blocks.store import open_store
 from flows.names import plain
 from flows.operating import operating, show_markdown
@@ -42,7 +41,7 @@ async def watch_rollout(plan: RolloutPlan, options: OperationsOptions = DEFAULTS
     from tasks.ops.rollout.watch import watch
 
     async with operating("watch-rollout", options, f"{plan.service} {plan.version}") as performer:
-        inventory = read_inventory(settings().inventory_file)
+        inventory = read_inventory()
         watched = await watch(performer, open_store(), inventory, plan)
         await show_markdown(f"rollout-{performer.run_id}", markdown(watched), watched.status)
         return watched

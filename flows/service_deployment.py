@@ -4,7 +4,6 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from blocks.hosts import read_inventory
-from blocks.settings import settings
 from blocks.store import open_store
 from flows.names import plain
 from flows.operating import operating, own_run_id, show_markdown
@@ -44,9 +43,10 @@ async def deploy_service(plan: DeployPlan, options: OperationsOptions = DEFAULTS
     rollout = plan.watch and read_rollout(plan.folder / plan.watch, version=plan.version).of(plan.service)
     options = options.model_copy(update={"run_id": options.run_id or own_run_id("deploy-service")})
     async with operating("deploy-service", options, f"{plan.service} {plan.version}") as performer:
-        made = await deploy(performer, open_store(), read_inventory(settings().inventory_file), plan)
+        made = await deploy(performer, open_store(), read_inventory(), plan)
         if rollout is not None and made.status == "deployed":
             watched = await watch_rollout(rollout, options)
-            made = made.model_copy(update={"watched": watched.status})
+            why = "" if watched.status == "passed" else watched.why
+            made = made.model_copy(update={"watched": watched.status, "why": why})
         await show_markdown(f"deployment-{performer.run_id}", markdown(made), made.status)
         return made
