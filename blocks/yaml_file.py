@@ -114,6 +114,9 @@ def read_yaml(path: Path, *, fix: str, field: str | None = None, absent: str = "
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise NotFound(f"there is no file {path}", fix=absent, field=field or "path") from error
+    except IsADirectoryError as error:
+        told = f"{path} cannot be read: it is a folder"
+        raise BadInput(told, fix="name a file", field=field or "path") from error
     except OSError as error:
         told = f"{path} cannot be read: {error.strerror or error}"
         raise BadInput(told, fix="correct the file", field=field or "path") from error

@@ -6,7 +6,6 @@ from prefect import flow
 
 from blocks.hosts import read_inventory
 from blocks.resource_locks import ResourceLocks
-from blocks.settings import settings
 from blocks.store import open_store
 from flows.operating import keep_report, operating, post, show_markdown
 from tasks.ops.disk.report import HealReport, headline, report_markdown
@@ -38,7 +37,7 @@ async def heal_disk(rules: str = "", options: OperationsOptions = DEFAULTS) -> H
     from tasks.ops.disk.heal import heal_hosts
 
     path = Path(rules) if rules else USUAL
-    read, inventory, files = read_rules(path), read_inventory(settings().inventory_file), open_store()
+    read, inventory, files = read_rules(path), read_inventory(), open_store()
     async with operating("heal-disk", options, str(path)) as performer:
         disks = await heal_hosts(performer, read, inventory, ResourceLocks(files))
         report = HealReport(run_id=performer.run_id, rules=str(path), dry_run=performer.dry_run, disks=disks)
@@ -48,6 +47,6 @@ async def heal_disk(rules: str = "", options: OperationsOptions = DEFAULTS) -> H
         text = report_markdown(report)
         await keep_report(f"{KEPT}/{report.run_id}/report.json", report)
         await show_markdown(f"heal-disk-{report.run_id}", text, headline(report))
-        if has_news:
+        if has_news and not performer.dry_run:
             await post(headline(report), text)
         return report

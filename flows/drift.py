@@ -6,7 +6,6 @@ from pathlib import Path
 from prefect import flow
 
 from blocks.hosts import read_inventory
-from blocks.settings import settings
 from blocks.store import open_store
 from flows.operating import keep_report, operating, post, show_markdown
 from tasks.ops.deed import Outcome
@@ -43,7 +42,7 @@ async def detect_drift(
     from tasks.ops.drift.declared import read_declared
     from tasks.ops.drift.detect import detect
 
-    read, inventory, files = read_declared(Path(declared)), read_inventory(settings().inventory_file), open_store()
+    read, inventory, files = read_declared(Path(declared)), read_inventory(), open_store()
     async with operating("detect-drift", options, declared) as performer:
         found = await detect(performer, read, inventory, files, only=only, correct=correct)
         report = DriftReport(run_id=performer.run_id, declared=declared, dry_run=performer.dry_run, found=found)
@@ -53,14 +52,14 @@ async def detect_drift(
         text = report_markdown(report)
         await keep_report(f"{KEPT}/{report.run_id}/report.json", report)
         await show_markdown(f"drift-{report.run_id}", text, headline(report))
-        if has_news:
+        if has_news and not performer.dry_run:
             await post(headline(report), text)
         return report
 
 
 @flow(name="undo-drift", persist_result=False)
 async def undo_drift(run: str, options: OperationsOptions = DEFAULTS) -> list[Outcome]:
-    """Take the corrections of a run of `detect-drift` back; what somebody changed since is left.
+    """Take the corrections of a run of `detect-drift` back, the latest first; a file that somebody changed is left.
 
     Args:
         run: Its `run_id`.
@@ -75,7 +74,7 @@ async def undo_drift(run: str, options: OperationsOptions = DEFAULTS) -> list[Ou
     """
     from tasks.ops.drift.correct import corrections_of, take_back
 
-    corrections, inventory = corrections_of(open_store(), run), read_inventory(settings().inventory_file)
+    corrections, inventory = corrections_of(open_store(), run), read_inventory()
     async with operating("undo-drift", options, run) as performer:
         outcomes = await take_back(performer, inventory, corrections)
         lines = [f"- {one.status}: {one.says}{f' ({one.why})' if one.why else ''}" for one in outcomes]

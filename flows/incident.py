@@ -64,7 +64,7 @@ async def respond_to_incident(
     as_run = options.model_copy(update={"run_id": known.incident_id})
     async with operating("respond-to-incident", as_run, known.title) as performer:
         if performer.dry_run:
-            return await rehearsed(performer, known, files)
+            return await rehearsed(performer, known, run, files)
         with alone_at_work(files, known.incident_id) as alone:
             if not alone:
                 return IncidentReport(incident_id=known.incident_id, status="busy")
@@ -102,6 +102,6 @@ async def write_postmortem(incident: str, options: OperationsOptions = DEFAULTS)
         if performer.dry_run:
             return made
         await performer.check_stopped()
-        await in_thread(keep_postmortem, files, made, case_facts(made, known, briefing), performer.user)
+        await in_thread(keep_postmortem, files, made, case_facts(made, known, context, briefing), performer.user)
         await show_markdown(f"postmortem-{incident}", markdown_of(made), known.title)
         return made

@@ -9,7 +9,6 @@ from prefect.runtime import flow_run
 
 from blocks.errors import NotFound
 from blocks.hosts import read_inventory
-from blocks.settings import settings
 from flows.names import plain
 from flows.operating import keep_report, operating, post, show_markdown
 from tasks.ops.maintenance.plan import AnyTask, MaintenancePlan, read_plan
@@ -49,7 +48,7 @@ async def maintain(
     """
     from tasks.ops.maintenance.carry_out import CarryingOut
 
-    read, inventory = read_plan(Path(plan)), read_inventory(settings().inventory_file)
+    read, inventory = read_plan(Path(plan)), read_inventory()
     tasks, started_at = _chosen(read, only), datetime.now(UTC)
     async with operating("maintain", options, str(Path(plan).absolute()), same_subject=True) as performer:
         under_way = CarryingOut(performer, read, inventory, ignore_windows=ignore_windows)

@@ -6,7 +6,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from blocks.errors import BadInput
+from blocks.effects import StoredError
+from blocks.errors import BadInput, C500Error, Conflict, NotFound
 from blocks.hosts import read_inventory
 from blocks.hosts.inventory import ONLY_HERE
 from blocks.model import Frozen
@@ -26,6 +27,7 @@ from tasks.ops.options import OperationsOptions
 if TYPE_CHECKING:
     from tasks.ops.incident.scene import Scene
     from tasks.ops.performer import Performer
+    from tasks.ops.runbook.alert import Alert
 
 MOST_RUNBOOKS = 3
 """That people are asked about at once."""
@@ -66,30 +68,38 @@ async def briefed(performer: "Performer", incident_id: str, files: Files) -> Bri
     )
 
     known = await in_thread(incidents(files).read, incident_id)
-    context, briefing = kept(files, incident_id, "context", Context), kept(files, incident_id, "briefing", Briefing)
+    context = await in_thread(kept, files, incident_id, "context", Context)
+    briefing = await in_thread(kept, files, incident_id, "briefing", Briefing)
     if context is not None and briefing is not None and known.briefed_at is not None:
         return briefing
     scene = _scene(performer, known, files)
     if context is None:
-        context = keep(files, incident_id, "context", await context_for(scene))
+        context = await in_thread(keep, files, incident_id, "context", await context_for(scene))
     gathered = context
     await noted(files, incident_id, lambda one: noted_gathered(one, gathered, utc_now()))
-    if briefing is None:
-        async with model_for(USER, incident_id, performer.redactor, wanted=performer.ask_model) as model:
-            briefing = keep(files, incident_id, "briefing", await briefing_for(scene, context, model))
-    sent, outcome = briefing, await told(performer, briefing)
-    await noted(files, incident_id, lambda one: noted_briefed(one, sent, outcome, utc_now()))
-    await show_markdown(f"incident-{incident_id}", markdown_of(briefing, context), briefing.title)
+    wanted = performer.ask_model and briefing is None
+    # Closed at the end: books that cannot be written take their time, and the message does not wait for them.
+    async with model_for(USER, incident_id, performer.redactor, wanted=wanted) as model:
+        if briefing is None:
+            made = await briefing_for(scene, context, model)
+            briefing = await in_thread(keep, files, incident_id, "briefing", made)
+        sent, outcome, at = briefing, await told(performer, briefing), utc_now()
+        # Before it is noted: a run that is killed in between shows it again, and not never.
+        await show_markdown(f"incident-{incident_id}", markdown_of(briefing, context), briefing.title)
+        await noted(files, incident_id, lambda one: noted_briefed(one, sent, outcome, at))
     return briefing
 
 
-async def rehearsed(performer: "Performer", known: Incident, files: Files) -> IncidentReport:
+async def rehearsed(performer: "Performer", known: Incident, wanted: Sequence[str], files: Files) -> IncidentReport:
+    """What would come of an incident: its briefing, and what would be asked or refused of the runbooks."""
     from tasks.ops.incident.respond import briefing_for, context_for, told
 
     scene = _scene(performer, known, files)
     nobody = Model(None, USER, known.incident_id, performer.redactor)
     briefing = await briefing_for(scene, await context_for(scene), nobody)
     await told(performer, briefing)
+    for name, is_asked in runbooks_for(known, briefing, wanted):
+        await run_one(performer, known, name, files, is_asked=is_asked)
     return IncidentReport(
         incident_id=known.incident_id, status="planned", briefing=briefing, outcomes=deeds(performer.outcomes)
     )
@@ -100,23 +110,31 @@ async def act(
 ) -> None:
     """Run the runbooks that somebody wants, and those that the services file has people asked about."""
     from tasks.ops.incident.intake import incidents
-    from tasks.ops.incident.respond import noted, suggested, utc_now
-    from tasks.ops.incident.services import services_or_why
+    from tasks.ops.incident.respond import noted, utc_now
 
     known = await in_thread(incidents(files).read, incident_id)
-    services = services_or_why(settings().services_file)[0].services
-    asks = any(services[name].act == "ask" for name in known.services if name in services)
-    asked = [name for name in suggested(briefing)[:MOST_RUNBOOKS] if name not in wanted] if asks else []
-    for name in (*wanted, *asked):
-        outcome = await run_one(performer, known, name, is_asked=name in asked)
-        says = f"runbook {name}: {outcome.status}{f', {outcome.why}' if outcome.why else ''}"
+    for name, is_asked in runbooks_for(known, briefing, wanted):
+        outcome = await run_one(performer, known, name, files, is_asked=is_asked)
+        why = outcome.error.message if outcome.error else outcome.why
+        says = f"runbook {name}: {outcome.status}{f', {why}' if why else ''}"
         if outcome.status == "done" and isinstance(outcome.result, dict):
             says = f"runbook {name}: {outcome.result.get('status')}"
         by = ", ".join(outcome.approvers)
         await noted(files, incident_id, lambda one, says=says, by=by: _with_action(one, says, by, utc_now()))
 
 
-async def run_one(performer: "Performer", known: Incident, name: str, *, is_asked: bool) -> Outcome:
+def runbooks_for(known: Incident, briefing: Briefing, wanted: Sequence[str]) -> list[tuple[str, bool]]:
+    """The runbooks that are to be run, and of each whether people are asked by the services file's wish."""
+    from tasks.ops.incident.respond import suggested
+    from tasks.ops.incident.services import services_or_why
+
+    services = services_or_why(settings().services_file)[0].services
+    asks = any(services[name].act == "ask" for name in known.services if name in services)
+    asked = [name for name in suggested(briefing)[:MOST_RUNBOOKS] if name not in wanted] if asks else []
+    return [*((name, False) for name in wanted), *((name, True) for name in asked)]
+
+
+async def run_one(performer: "Performer", known: Incident, name: str, files: Files, *, is_asked: bool) -> Outcome:
     """Run a runbook as a flow below this one; its steps go through rules and approvals one by one."""
     from tasks.ops.incident.scene import alert_of
 
@@ -133,6 +151,15 @@ async def run_one(performer: "Performer", known: Incident, name: str, *, is_aske
         consent="one" if is_asked else "rules",
     )
 
+    # Before the deed: its failure would be kept, and a runbook that is put right could never be run for the incident.
+    if await in_thread(_is_to_begin, performer, deed):
+        try:
+            await in_thread(_begun, name, run_id, alert_of(first), files)
+        except C500Error as error:
+            outcome = Outcome(name=deed.name, says=deed.says, status="failed", error=StoredError.of(error))
+            performer.outcomes.append(outcome)
+            return outcome
+
     async def perform() -> dict[str, Any]:
         from flows.runbook import run_runbook
 
@@ -147,6 +174,29 @@ async def run_one(performer: "Performer", known: Incident, name: str, *, is_aske
         return {"status": ended.status, "run_id": run_id}
 
     return await performer.do(deed, perform)
+
+
+def _is_to_begin(performer: "Performer", deed: Deed) -> bool:
+    """Whether a deed is not known to have ended."""
+    found = performer.effects.look(performer.effect_id(deed))
+    return found is None or found.state == "begun"
+
+
+def _begun(name: str, run_id: str, alert: "Alert", files: Files) -> None:
+    """See whether a runbook can be run. Raises what `begin` does."""
+    from tasks.ops.runbook.begin import begin
+
+    chosen = settings()
+    begin(
+        name,
+        {},
+        alert,
+        folder=chosen.runbooks_dir,
+        inventory=read_inventory(),
+        files=files,
+        run_id=run_id,
+        metrics=chosen.prometheus_url is not None,
+    )
 
 
 def run_id_of(incident_id: str, part: str) -> str:
@@ -172,7 +222,10 @@ def received(files: Files, alert: str, incident: str, incident_id: str | None, d
     if bool(alert) == bool(incident):
         raise BadInput("one of alert and incident is needed", fix="name a file, or an incident", field="alert")
     if incident:
-        return incidents(files).read(checked_id(incident))
+        known = incidents(files).read(checked_id(incident))
+        if known.status == "closed":
+            raise Conflict(f"incident {incident} is closed", fix="what comes now is another incident")
+        return known
     told, services = read_notification(Path(alert)), services_or_why(settings().services_file)[0]
     if dry:
         clean = redacted(told, default_redactor())
@@ -188,8 +241,8 @@ def _scene(performer: "Performer", known: Incident, files: Files) -> "Scene":
     services, why = services_or_why(settings().services_file)
     troubles, inventory = [why] if why else [], ONLY_HERE
     try:
-        inventory = read_inventory(settings().inventory_file)
-    except BadInput as error:
+        inventory = read_inventory()
+    except (BadInput, NotFound) as error:
         troubles.append(error.message.splitlines()[0])
     return Scene(
         incident=known,

@@ -50,7 +50,7 @@ async def run_runbook(
         given or {},
         alert,
         folder=chosen.runbooks_dir,
-        inventory=read_inventory(chosen.inventory_file),
+        inventory=read_inventory(),
         files=files,
         run_id=options.run_id,
         metrics=chosen.prometheus_url is not None,

@@ -9,11 +9,13 @@ from pydantic import Field, StringConstraints, TypeAdapter, model_validator
 from blocks.errors import NotFound
 from blocks.model import Frozen
 from blocks.secret_reference import SecretReference
+from blocks.settings import settings
 from blocks.yaml_file import read_yaml
 
 HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
 LOCAL = "local"
-FIX = "correct the inventory; docs/operations.md shows its form"
+FIX = "correct the inventory; docs/operations/maintenance.md shows its form"
+ABSENT = "correct INVENTORY_FILE, or leave it unset: then this machine is the only host"
 
 
 class Machine(Frozen):
@@ -110,20 +112,30 @@ class Inventory:
 ONLY_HERE = Inventory([Machine(name=LOCAL)])
 
 
-def read_inventory(path: Path) -> Inventory:
-    """The hosts of a file; where there is none, this machine is the only host, as `local`.
+def read_inventory(path: Path | None = None) -> Inventory:
+    """The hosts there are.
+
+    Args:
+        path: The file; None: that of INVENTORY_FILE. Where nobody has set that, and no file is in its usual place, this
+            machine is the only host, as `local`.
 
     Raises:
+        NotFound: there is no such file: one that is mistyped must not turn all hosts into this machine.
         BadInput: it is wrong; `details["problems"]` has every fault with its line.
     """
-    path = path.expanduser()
-    if not path.exists():
+    chosen = settings()
+    told = (path or chosen.inventory_file).expanduser()
+    is_asked_for = path is not None or "inventory_file" in chosen.model_fields_set
+    try:
+        read = read_yaml(told, fix=FIX, field="inventory", absent=ABSENT if path is None else "check the path")
+    except NotFound:
+        if is_asked_for or told.is_symlink():
+            raise
         return ONLY_HERE
-    read = read_yaml(path, fix=FIX, field="inventory")
     content = read.read_as(FORM)
     machines: list[Machine] = []
     for name, listed in content.hosts.items():
-        facts = {"name": name, "folder": path.absolute().parent, "known_hosts": content.known_hosts}
-        told = {field: getattr(listed, field) for field in listed.model_fields_set}
-        machines.append(read.part_as(TypeAdapter(Machine), facts | told, ("hosts", name)))
+        facts = {"name": name, "folder": told.absolute().parent, "known_hosts": content.known_hosts}
+        given = {field: getattr(listed, field) for field in listed.model_fields_set}
+        machines.append(read.part_as(TypeAdapter(Machine), facts | given, ("hosts", name)))
     return Inventory(machines)

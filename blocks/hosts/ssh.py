@@ -1,6 +1,7 @@
 """A host over SSH."""
 
 import asyncio
+import posixpath
 import shlex
 import time
 import uuid
@@ -50,10 +51,11 @@ class SshHost:
         told, more = checked_argv(argv), checked_env(env)
         needs_sudo = become and self._machine.user != "root"
         words = became(told, more, become=needs_sudo)
-        if more and not needs_sudo:
-            words = ("env", *(f"{name}={value}" for name, value in more.items()), *words)
+        # By the shell, which `exec` replaces: all users of that machine can read the words of a program that runs.
+        given = {} if needs_sudo else more
+        exported = "".join(f"export {name}={shlex.quote(value)} && " for name, value in given.items())
         # `timeout` of coreutils: a program whose connection is closed may go on otherwise.
-        line = f"echo $$ && exec timeout --kill-after=1 {timeout_s:g} {shlex.join(words)}"
+        line = f"echo $$ && {exported}exec timeout --kill-after=1 {timeout_s:g} {shlex.join(words)}"
         line = line if cwd is None else f"cd -- {shlex.quote(cwd)} && {line}"
         return await self._run(told, line, stdin, timeout_s, become=needs_sudo)
 
@@ -69,13 +71,14 @@ class SshHost:
         """See `Host.write_file`."""
         import asyncssh
 
-        folder, _, name = path.rpartition("/")
-        temporary = f"{folder}/.{name}.{uuid.uuid4().hex}"
+        folder, name = posixpath.split(path)
+        temporary = posixpath.join(folder, f".{name}.{uuid.uuid4().hex}")
         async with self._files(path) as files:
             try:
                 # From the beginning with its rights: what nobody may read, nobody reads while it is written.
                 async with files.open(temporary, "wb", asyncssh.SFTPAttrs(permissions=mode)) as stream:
                     await stream.write(content)
+                    await stream.fsync()  # else a crash over there may leave the name, and nothing in it
                 await files.chmod(temporary, mode)
                 await files.posix_rename(temporary, path)
             except BaseException:

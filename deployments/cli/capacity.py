@@ -29,7 +29,7 @@ def capacity(
     def start() -> Any:
         from flows.capacity import plan_capacity
 
-        return plan_capacity(str(plan.absolute()), options)
+        return plan_capacity(str(plan.expanduser().absolute()), options)
 
     report = run_operation(start, quiet=as_json)
     if chart is not None:

@@ -128,7 +128,12 @@ def remove(case_id: CaseIdArgument) -> None:
 
 
 async def _every(library: "CaseLibrary") -> "list[Case]":
-    return list(library.every())
+    from blocks.plain_text import plain
+
+    found = list(library.every())
+    for why in library.unread:
+        typer.echo(plain(why), err=True)
+    return found
 
 
 def _with(work: "Callable[[CaseLibrary], Awaitable[R]]") -> R:

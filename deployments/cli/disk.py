@@ -54,12 +54,11 @@ def heal(
 ) -> None:
     """Do the actions of the rules until full disks have room again. Exit 1 where a person must look."""
     from blocks.hosts import read_inventory
-    from blocks.settings import settings
     from tasks.ops.disk.report import report_markdown
     from tasks.ops.disk.rules import USUAL, read_rules
 
     read = read_rules(rules or USUAL)
-    read_inventory(settings().inventory_file).chosen(read.hosts)
+    read_inventory().chosen(read.hosts)
     options = begun(
         "heal-disk",
         dry_run=dry_run,
@@ -70,7 +69,7 @@ def heal(
         no_model=no_model,
         resume=resume,
     )
-    told = "" if rules is None else str(rules.absolute())
+    told = "" if rules is None else str(rules.expanduser().absolute())
 
     def start() -> Any:
         from flows.disk import heal_disk

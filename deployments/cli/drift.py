@@ -41,12 +41,11 @@ def detect(
 ) -> None:
     """Look at all that is declared. Exit 1 where anything is not, or not known to be, as declared."""
     from blocks.hosts import read_inventory
-    from blocks.settings import settings
     from tasks.ops.drift.declared import read_declared
     from tasks.ops.drift.detect import parts_of
     from tasks.ops.drift.report import report_markdown
 
-    parts_of(read_declared(declared), read_inventory(settings().inventory_file))
+    parts_of(read_declared(declared), read_inventory())
     options = begun(
         "detect-drift",
         dry_run=dry_run,
@@ -61,7 +60,7 @@ def detect(
     def start() -> Any:
         from flows.drift import detect_drift
 
-        return detect_drift(str(declared.absolute()), options, only or (), not no_correct)
+        return detect_drift(str(declared.expanduser().absolute()), options, only or (), not no_correct)
 
     report = run_operation(start, quiet=as_json)
     if as_json:

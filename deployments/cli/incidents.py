@@ -78,7 +78,7 @@ def act(
     report: IncidentReport = run_operation(start, quiet=as_json)
     _show_report(report, as_json=as_json)
     done = [one for one in report.outcomes if one.name == f"runbook/{runbook}"]
-    if not all(one.ok for one in done):
+    if not done or not all(one.ok for one in done):
         raise typer.Exit(3 if any(one.status == "refused" for one in done) else 1)
 
 
@@ -171,7 +171,7 @@ def note(incident: IncidentId, text: Annotated[str, typer.Argument(help="What yo
     from tasks.ops.incident.intake import change, checked_id
     from tasks.ops.incident.questions import checked_question
 
-    told, by = default_redactor().text(checked_question(text)), login_name()
+    told, by = default_redactor().text(checked_question(text, "note")), login_name()
     change(open_store(), checked_id(incident), lambda one: one.with_event(datetime.now(UTC), "note", told, by))
 
 
@@ -186,16 +186,21 @@ def close(
     from datetime import UTC, datetime
 
     from blocks.approvals import login_name
+    from blocks.plain_text import visible
     from blocks.redact import default_redactor
     from blocks.store import open_store
     from tasks.ops.incident.incident import closed
     from tasks.ops.incident.intake import change, checked_id
 
-    clean, by = default_redactor().text, login_name()
+    def told(text: str) -> str:
+        # A terminal may give halves of characters, which no store takes.
+        return default_redactor().text(visible(text.encode(errors="replace").decode()))[:2000]
+
+    by = login_name()
     known = change(
         open_store(),
         checked_id(incident),
-        lambda one: closed(one, datetime.now(UTC), by, clean(cause)[:2000], clean(resolution)[:2000]),
+        lambda one: closed(one, datetime.now(UTC), by, told(cause), told(resolution)),
     )
     if as_json:
         echo_json(known)
@@ -248,7 +253,8 @@ def _show_report(report: "IncidentReport", *, as_json: bool) -> None:
         for line in message_of(report.briefing).split("\n"):
             typer.echo(plain(line))
     for one in report.outcomes:
-        typer.echo(plain(f"{one.says}: {one.status}{f', {one.why}' if one.why else ''}"), err=True)
+        why = one.error.message if one.error else one.why
+        typer.echo(plain(f"{one.says}: {one.status}{f', {why}' if why else ''}"), err=True)
     typer.echo(WAITING.get(report.status, f"incident {report.incident_id}: {report.status}"), err=True)
 
 

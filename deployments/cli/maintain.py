@@ -41,11 +41,10 @@ def maintain(
 ) -> None:
     """Update, rotate, prune, verify and renew what a plan names. Exit 1 where something failed or was refused."""
     from blocks.hosts import read_inventory
-    from blocks.settings import settings
     from tasks.ops.maintenance.plan import read_plan
     from tasks.ops.maintenance.result import summary_text
 
-    read, inventory = read_plan(plan), read_inventory(settings().inventory_file)
+    read, inventory = read_plan(plan), read_inventory()
     places = {task.name: [one.name for one in inventory.chosen(task.hosts)] for task in read.tasks}
     if check:
         for name, hosts in places.items():

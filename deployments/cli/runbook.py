@@ -186,7 +186,7 @@ def _ready(path: Path) -> "Ready":
     from tasks.ops.runbook.checked import ready
 
     chosen = settings()
-    return ready(path, read_inventory(chosen.inventory_file), metrics=chosen.prometheus_url is not None)
+    return ready(path, read_inventory(), metrics=chosen.prometheus_url is not None)
 
 
 def _checked_before_start(name: str, given: dict[str, str], alert: "Alert | None", resume: str | None) -> "Ready":
@@ -203,7 +203,7 @@ def _checked_before_start(name: str, given: dict[str, str], alert: "Alert | None
         given,
         alert,
         folder=chosen.runbooks_dir,
-        inventory=read_inventory(chosen.inventory_file),
+        inventory=read_inventory(),
         files=open_store(),
         run_id=resume,
         metrics=chosen.prometheus_url is not None,

@@ -115,8 +115,9 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         read_yaml(tmp_path / "latin.yaml", fix="")
     with pytest.raises(NotFound, match="no file"):
         read_yaml(tmp_path / "none.yaml", fix="")
-    with pytest.raises(BadInput, match="cannot be read"):
+    with pytest.raises(BadInput, match="cannot be read: it is a folder") as caught:
         read_yaml(tmp_path, fix="")
+    assert caught.value.fix == "name a file"
 
 
 VALUES = st.recursive(

@@ -10,7 +10,9 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from blocks.errors import BadInput, Conflict, NotFound
+from blocks.store import open_store
 from deployments.cli import app, cases, incidents
+from flows.responding import alone_at_work
 from tests.flows.incidents import World, broken_world
 
 __all__ = ["cases", "incidents"]
@@ -72,6 +74,27 @@ def test_an_incident_from_its_alert_to_its_postmortem(world: World) -> None:
     assert told("cases", "show", f"case-{incident}")["cause"] == "the pool was too small"
     assert told("incident", "list") == []
     assert len(told("incident", "list", "--all")) == 1
+
+
+def test_a_runbook_that_was_not_run_since_another_process_works_is_no_success(world: World) -> None:
+    assert c500("incident", "respond", str(world.alert())).exit_code == 0
+    [one] = told("incident", "list")
+    with alone_at_work(open_store(), one["incident_id"]) as alone:
+        assert alone
+        ran = c500("incident", "act", one["incident_id"], "restart-checkout", "--profile", "staging")
+    assert ran.exit_code == 1 and "another process is at work" in ran.stderr
+    assert not (world.folder / "ran").exists()
+    dry = c500("incident", "act", one["incident_id"], "restart-checkout", "--profile", "staging", "--dry-run")
+    assert dry.exit_code == 0 and "run the runbook restart-checkout" in dry.stderr
+
+
+def test_what_a_terminal_gives_is_kept_though_it_is_no_text(world: World) -> None:
+    assert c500("incident", "respond", str(world.alert())).exit_code == 0
+    [one] = told("incident", "list")
+    closed = c500("incident", "close", one["incident_id"], "--cause", "half \udcff\x1b[2J", "--resolution", "x\u202ey")
+    assert closed.exit_code == 0, closed.exception
+    [kept] = told("incident", "list", "--all")
+    assert (kept["cause"], kept["resolution"]) == ("half ?[2J", "xy")
 
 
 def test_what_is_not_there_or_no_alert_is_refused_before_a_server_is_started(world: World) -> None:

@@ -15,7 +15,8 @@ PLAN = "tasks:\n  - {{name: mark, kind: command, argv: [sh, -c, 'echo x >> {at}/
 @pytest.fixture
 def plan(tmp_path: Path, prefect_api: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     load_commands()
-    monkeypatch.setenv("INVENTORY_FILE", str(tmp_path / "none.yaml"))
+    (tmp_path / "inventory.yaml").write_text("hosts: {local: {}}\n")
+    monkeypatch.setenv("INVENTORY_FILE", str(tmp_path / "inventory.yaml"))
     settings.cache_clear()
     path = tmp_path / "plan.yaml"
     path.write_text(PLAN.format(at=tmp_path))

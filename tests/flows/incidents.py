@@ -124,6 +124,7 @@ def broken_world(folder: Path, setenv: Any, *, metrics: bool = True) -> Generato
         setenv("OPERATIONS_CHANNELS_FILE", str(channels))
         setenv("SERVICES_FILE", str(folder / "services.yaml"))
         setenv("RUNBOOKS_DIR", str(folder / "runbooks"))
+        (folder / "inventory.yaml").write_text("hosts: {local: {}}\n")
         setenv("INVENTORY_FILE", str(folder / "inventory.yaml"))
         setenv("OPERATIONS_PROFILE", "production")
         if metrics:

@@ -20,7 +20,7 @@ async def test_a_resource_that_runs_out_soon_is_told(tmp_path: Path, monkeypatch
         told.append(subject)
 
     monkeypatch.setattr("flows.capacity.post", post)
-    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    begin = datetime.now(UTC) - timedelta(days=59)
     rows = [f"{(begin + timedelta(days=day)).isoformat()},{day + day % 3}" for day in range(60)]
     (tmp_path / "used.csv").write_text("\n".join(["time,value", *rows]) + "\n")
     plan = tmp_path / "plan.yaml"

@@ -42,6 +42,10 @@ def messages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 async def test_a_disk_is_healed_or_escalated(disk: Path, tmp_path: Path, messages: list[str]) -> None:
     fill(disk / "cache/a", 20 * MB), fill(disk / "work/b", 20 * MB)
     rules = str(rules_of(tmp_path, disk))
+    dry = OPTIONS.model_copy(update={"run_id": "dry-1", "dry_run": True})
+    report = await asyncio.to_thread(asyncio.run, heal_disk(rules, dry))
+    assert report.disks[0].status == "planned" and not messages and (disk / "cache/a").exists()
+
     report = await asyncio.to_thread(asyncio.run, heal_disk(rules, OPTIONS))
     assert report.ok and report.disks[0].status == "healed" and not (disk / "cache/a").exists()
     kept = open_store().read_bytes("operations/disks/heal-1/report.json")

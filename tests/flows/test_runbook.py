@@ -41,6 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place.mkdir()
     monkeypatch.setenv("RUNBOOKS_DIR", str(place))
     monkeypatch.setenv("OPERATIONS_PROFILE", "staging")
+    (tmp_path / "inventory.yaml").write_text("hosts: {local: {}}\n")
     monkeypatch.setenv("INVENTORY_FILE", str(tmp_path / "inventory.yaml"))
     settings.cache_clear()
     write(place)

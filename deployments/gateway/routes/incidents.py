@@ -27,7 +27,7 @@ from tasks.ops.incident.questions import QUESTION_CHARS, IncidentAnswer
 
 FLOW = "respond-to-incident"
 MOST_TRIES = 20
-"""Runs of one incident that failed, after which no other is begun."""
+"""Runs of one incident that ended without a briefing, after which no other is begun."""
 
 
 class AlertsReceived(Frozen):
@@ -95,7 +95,7 @@ async def receive_alerts(
     if got.incident is None:
         return AlertsReceived(incident_id=None, is_new=False, status=None)
     if got.incident.briefed_at is None and got.incident.status != "closed":
-        await _begin(prefect, got.incident.incident_id, key.key_id)
+        await _begin(prefect, files, got.incident.incident_id, key.key_id)
     return AlertsReceived(incident_id=got.incident.incident_id, is_new=got.is_new, status=got.incident.status)
 
 
@@ -169,13 +169,23 @@ def _received(files: Files, content: dict[str, Any]) -> Any:
     return receive(files, told, services.of, default_redactor(), now=datetime.now(UTC))
 
 
-async def _begin(prefect: PrefectClient, incident_id: str, owner: str) -> None:
-    """Have the incident's run begun, unless it is; where it failed, another takes its place."""
+def _is_briefed(files: Files, incident_id: str) -> bool:
+    from tasks.ops.incident.intake import incidents
+
+    return incidents(files).read(incident_id).briefed_at is not None
+
+
+async def _begin(prefect: PrefectClient, files: Files, incident_id: str, owner: str) -> None:
+    """Have the incident's run begun, unless it is; where one ended without a briefing, another takes its place."""
     for number in range(MOST_TRIES):
         idempotency_key = f"incident-{incident_id}" + (f"-{number}" if number else "")
         found = await find_run(prefect, FLOW, idempotency_key)
         if found is not None and found.status == "FAILED":
             continue
+        if found is not None and found.status == "COMPLETE":
+            if await in_thread(_is_briefed, files, incident_id):
+                return
+            continue  # it left the incident to another process, which may have died since
         if found is None:
             goal = await destination(prefect, FLOW)
             await submit_run(
@@ -188,7 +198,7 @@ async def _begin(prefect: PrefectClient, incident_id: str, owner: str) -> None:
             )
         return
     raise EngineUnavailable(
-        f"{MOST_TRIES} runs of incident {incident_id} have failed",
+        f"{MOST_TRIES} runs of incident {incident_id} have ended without a briefing",
         fix="see why in the Prefect UI, then `c500 incident respond`",
         retry_after_s=300,
     )

@@ -25,7 +25,7 @@ def draw(history: History, outlook: Outlook, found: Forecast | None) -> bytes:
     values = [float("nan") if one is None else one for one in history.values]
     axis.plot(past, values, color=BLUE, linewidth=1.2, label="history")
     if found is not None:
-        _draw_forecast(axis, history, outlook, found)
+        _draw_forecast(axis, history, outlook.limit, found)
     if outlook.limit is not None:
         axis.axhline(outlook.limit, color=RED, linewidth=1.2, linestyle="--", label="limit")
     for reset in outlook.resets:
@@ -49,16 +49,16 @@ def _tick(value: float, _position: int) -> str:
     return amount(value)
 
 
-def _draw_forecast(axis: Any, history: History, outlook: Outlook, found: Forecast) -> None:
+def _draw_forecast(axis: Any, history: History, limit: float | None, found: Forecast) -> None:
     step_s, begin = PERIOD_S[history.period], len(history.values)
     # Far beyond the limit nothing matters, and it would make all else flat.
-    late = outlook.latest_days or outlook.earliest_days
+    late = found.latest_days or found.earliest_days
     shown = len(found.middle) if late is None else min(len(found.middle), round(1.3 * late / history.period_days) + 7)
     ahead = [moment(history.start_s + (begin + number) * step_s) for number in range(shown)]
     axis.fill_between(ahead, found.low[:shown], found.high[:shown], color=BAND, linewidth=0, label="interval")
     axis.plot(ahead, found.middle[:shown], color=BLUE, linewidth=1.2, linestyle="--", label=found.model)
-    top = max(one for one in (*history.values, outlook.limit) if one is not None)
-    low = min(one for one in (*history.values, *found.low[:shown], outlook.limit) if one is not None)
+    top = max(one for one in (*history.values, limit) if one is not None)
+    low = min(one for one in (*history.values, *found.low[:shown], limit) if one is not None)
     axis.set_ylim(
         max(low, min(one for one in history.values if one is not None) - (top - low)), top + 0.25 * (top - low)
     )

@@ -65,12 +65,12 @@ class Forecast(Frozen):
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked of a forecast; see `Resource`."""
+    """What is asked of a forecast, whose days begin where the history ends; see `Resource`."""
 
     limit: float
-    horizon_days: int
+    horizon_days: float
     confidence: float
-    runway_days: int
+    runway_days: float
     seed: str
 
 

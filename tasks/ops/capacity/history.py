@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     Values = NDArray[np.float64]
 
-PERIOD_S = {"hour": 3600, "day": 86_400}
+DAY_S = 86_400
+PERIOD_S = {"hour": 3600, "day": DAY_S}
 SEASON = {"hour": 24, "day": 7}
 """Periods after which a history repeats itself: a day of hours, a week of days."""
 
@@ -59,6 +60,7 @@ class History(Frozen):
         start_s: Unix time at which the first begins.
         values: One for each period; None: a gap.
         level: As `values`, anchored at the last, without the drops of resets.
+        newest: The latest sample, also where its period is left out since it is not half over.
         gaps: How many periods have no sample.
         resets: Unix times of drops that were taken out.
         dropped: How many samples could not be used.
@@ -68,6 +70,7 @@ class History(Frozen):
     start_s: float
     values: tuple[float | None, ...]
     level: tuple[float | None, ...]
+    newest: float
     gaps: int = 0
     resets: tuple[float, ...] = ()
     dropped: int = 0
@@ -81,6 +84,11 @@ class History(Frozen):
     def days(self) -> float:
         """That it covers."""
         return len(self.values) * self.period_days
+
+    @property
+    def end_s(self) -> float:
+        """Unix time at which the last period ends."""
+        return self.start_s + len(self.values) * PERIOD_S[self.period]
 
     @property
     def last(self) -> float:
@@ -126,6 +134,7 @@ def history_of(samples: Samples, *, counter: bool, aggregate: str, period: str) 
         start_s=start_s,
         values=_listed(buckets),
         level=_listed(level),
+        newest=float(values[-1]),
         gaps=len(buckets) - there,
         resets=tuple(float(one) for one in resets) or tuple(float(start_s + one * PERIOD_S[chosen]) for one in drops),
         dropped=dropped,

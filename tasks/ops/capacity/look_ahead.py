@@ -9,7 +9,7 @@ from blocks.progress import in_thread
 from blocks.store.files import Files
 from tasks.ops.capacity.chart import draw
 from tasks.ops.capacity.forecast import Asked, Forecast, forecast
-from tasks.ops.capacity.history import PERIOD_S, History, Samples, TooLittle, history_of
+from tasks.ops.capacity.history import DAY_S, History, Samples, TooLittle, history_of
 from tasks.ops.capacity.plan import CapacityPlan, Level, Resource, Rule
 from tasks.ops.capacity.report import Outlook, moment
 from tasks.ops.capacity.sources import samples_of
@@ -32,7 +32,7 @@ async def look_ahead(plan: CapacityPlan, files: Files, run_id: str, now: datetim
             found.append(Outlook(name=resource.name, status="failed", level="unknown", says=says))
             continue
         for number, samples in enumerate(all_samples):
-            outlook, picture = await in_thread(outlook_of, resource, samples)
+            outlook, picture = await in_thread(outlook_of, resource, samples, now)
             if picture is not None:
                 key = f"{FOLDER}/{run_id}/{resource.name}-{number}.png"
                 await in_thread(files.put_bytes, key, picture, "image/png")
@@ -41,8 +41,8 @@ async def look_ahead(plan: CapacityPlan, files: Files, run_id: str, now: datetim
     return tuple(found)
 
 
-def outlook_of(resource: Resource, samples: Samples) -> tuple[Outlook, bytes | None]:
-    """What is said of a resource, and its picture, where it has a history."""
+def outlook_of(resource: Resource, samples: Samples, now: datetime) -> tuple[Outlook, bytes | None]:
+    """What is said of a resource, and its picture, where it has a history; its days begin now."""
     try:
         history = history_of(samples, counter=resource.counter, aggregate=resource.aggregate, period=resource.period)
     except TooLittle as why:
@@ -52,16 +52,23 @@ def outlook_of(resource: Resource, samples: Samples) -> tuple[Outlook, bytes | N
     if not math.isfinite(samples.limit):
         outlook = outlook.model_copy(update={"limit": None, "says": "There is no limit for this series."})
         return outlook, draw(history, outlook, None)
-    if history.last >= samples.limit:
-        update = {"status": "exhausted", "level": "critical", "says": f"It has run out. {_advice(resource, 0.0)[1]}"}
+    if max(history.last, history.newest) >= samples.limit:
+        rule = recommend(resource.rules, 0.0)
+        says = "It has run out." if rule is None else f"It has run out. {rule.say}"
+        update = {"status": "exhausted", "level": "critical", "says": says, "now": max(history.last, history.newest)}
         outlook = outlook.model_copy(update={**update, "likely_days": 0.0, "earliest_days": 0.0, "latest_days": 0.0})
         return outlook, draw(history, outlook, None)
-    asked = Asked(samples.limit, resource.horizon_days, resource.confidence, resource.runway_days, seed=samples.name)
+    age_days = max(0.0, (now.timestamp() - history.end_s) / DAY_S)
+    horizon_days, runway_days = resource.horizon_days + age_days, resource.runway_days + age_days
+    asked = Asked(samples.limit, horizon_days, resource.confidence, runway_days, seed=samples.name)
     try:
         found = forecast(history, asked)
     except ValueError as error:
         return outlook.model_copy(update={"says": f"Nothing can be said: {error}."}), draw(history, outlook, None)
-    outlook = _of_forecast(resource, outlook, found)
+    if found.looked_days <= age_days:
+        says = f"Nothing can be said: the history ended {age_days:.0f} days ago, too long for its length."
+        return outlook.model_copy(update={"says": says}), draw(history, outlook, None)
+    outlook = _of_forecast(resource, outlook, found, age_days)
     return outlook, draw(history, outlook, found)
 
 
@@ -89,14 +96,16 @@ def _of_history(resource: Resource, samples: Samples, history: History) -> Outlo
         gaps=history.gaps,
         dropped=history.dropped,
         resets=tuple(moment(one) for one in history.resets),
-        as_of=moment(history.start_s + len(history.values) * PERIOD_S[history.period]),
+        as_of=moment(history.end_s),
     )
 
 
-def _of_forecast(resource: Resource, outlook: Outlook, found: Forecast) -> Outlook:
-    level, says = _advice(resource, found.earliest_days)
-    fields = ("likely_days", "earliest_days", "latest_days", "looked_days", "per_day", "needed", "model", "scores")
-    told = {name: getattr(found, name) for name in (*fields, "held", "season")}
+def _of_forecast(resource: Resource, outlook: Outlook, found: Forecast, age_days: float) -> Outlook:
+    told = {name: getattr(found, name) for name in ("per_day", "needed", "model", "scores", "held", "season")}
+    for name in ("likely_days", "earliest_days", "latest_days", "looked_days"):
+        days = getattr(found, name)
+        told[name] = None if days is None else max(0.0, days - age_days)
+    level, says = _advice(resource, told["earliest_days"])
     return outlook.model_copy(
         update={"status": "forecast", "level": level, "says": says, "runway_days": resource.runway_days, **told}
     )

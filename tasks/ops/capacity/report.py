@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from math import inf
 from typing import Literal
 
 from blocks.markdown import code
@@ -25,7 +26,8 @@ class Outlook(Frozen):
         unit: Of the values.
         limit: At which it has run out.
         now: Its latest value.
-        likely_days, earliest_days, latest_days: Until it runs out, and the interval; None: not while looked ahead.
+        likely_days, earliest_days, latest_days: From now until it runs out, and the interval; None: not while looked
+            ahead.
         confidence: Share of what may come that the interval holds.
         looked_days: How far was looked ahead.
         per_day: How much it grows each day.
@@ -38,7 +40,7 @@ class Outlook(Frozen):
         history_days: How long the history is.
         gaps, dropped: Periods without samples, and samples that could not be used.
         resets: Drops that were taken out.
-        as_of: Of the latest period.
+        as_of: Where the history ends.
         chart: Key of the picture in the store.
     """
 
@@ -107,9 +109,13 @@ def headline(report: CapacityReport) -> str:
 def report_markdown(report: CapacityReport) -> str:
     """The whole as Markdown, what is urgent first."""
     lines = [f"# {headline(report)}", "", *summary_lines(report), f"run `{report.run_id}`, {code(report.plan)}", ""]
-    for one in sorted(report.outlooks, key=lambda one: (ORDER.index(one.level), one.earliest_days or float("inf"))):
+    for one in sorted(report.outlooks, key=_urgency):
         lines += [f"## {one.level}: {code(plain(one.name))}", "", *_lines(one), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _urgency(one: Outlook) -> tuple[int, float]:
+    return ORDER.index(one.level), inf if one.earliest_days is None else one.earliest_days
 
 
 def _lines(one: Outlook) -> Iterator[str]:
@@ -127,7 +133,8 @@ def _lines(one: Outlook) -> Iterator[str]:
     if one.history_days is not None:
         season = f", repeats itself every {one.season} {one.period}s" if one.season else ""
         lacks = f"{one.gaps} gaps, {one.dropped} samples dropped"
-        yield f"- {one.history_days:.0f} days of history by {one.period}, {lacks}{season}"
+        ends = "" if one.as_of is None else f" to {one.as_of:%Y-%m-%d %H:%M} UTC"
+        yield f"- {one.history_days:.0f} days of history by {one.period}{ends}, {lacks}{season}"
     if one.resets:
         days = ", ".join(f"{moment:%Y-%m-%d}" for moment in one.resets[:5])
         yield f"- {len(one.resets)} drops taken out: {days}"
@@ -150,7 +157,7 @@ def amount(value: float) -> str:
     for size, letter in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M")):
         if abs(value) >= size:
             return f"{value / size:.4g} {letter}"
-    return f"{value:.4g}"
+    return f"{value:.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
 
 
 def moment(time_s: float) -> datetime:

@@ -2,13 +2,14 @@
 
 import csv
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 from blocks.errors import BadInput, EngineFailed, EngineUnavailable, NotFound
 from blocks.plain_text import cut, plain
+from blocks.progress import in_thread
 from blocks.settings import settings
 from tasks.ops.capacity.history import Samples
 from tasks.ops.capacity.plan import FromCsv, FromPrometheus, Resource
@@ -36,7 +37,7 @@ async def samples_of(resource: Resource, folder: Path, now: datetime) -> list[Sa
     """
     if isinstance(resource.source, FromCsv):
         assert resource.limit is not None  # noqa: S101 - the plan's form sees to it
-        return [read_csv(resource.source, folder, resource.name, resource.limit)]
+        return [await in_thread(read_csv, resource.source, folder, resource.name, resource.limit)]
     return await _from_prometheus(resource, resource.source, now)
 
 
@@ -80,7 +81,7 @@ def moment_of(text: str) -> float | None:
     text = text.strip()
     try:
         number = float(text)
-        return number if math.isfinite(number) and abs(number) < 1e11 else None
+        return number if 0 <= number < 1e11 else None
     except ValueError:
         pass
     try:
@@ -102,13 +103,13 @@ async def _from_prometheus(resource: Resource, source: FromPrometheus, now: date
     end = now.timestamp()
     span_s = source.days * 86_400
     step = source.step_s or max(15, min(HOUR_S, int(span_s / LEAST_POINTS)))
-    found: dict[str, Series] = {}
+    found: dict[tuple[tuple[str, str], ...], Series] = {}
     at = (end - span_s) // step * step  # on the hour, where it is an hour: the same questions give the same answers
     while at < end:
         until = min(end, at + step * POINTS_AT_ONCE)
         asked = {"query": source.query, "start": f"{at:.3f}", "end": f"{until:.3f}", "step": str(step)}
         for labels, points in _series(await _ask("query_range", asked)):
-            found.setdefault(_shown(labels), (labels, []))[1].extend(points)
+            found.setdefault(tuple(sorted(labels.items())), (labels, []))[1].extend(points)
         at = until + step
     if not found:
         raise NotFound(f"{resource.name}: the query gives no series", fix="correct the query", field="query")
@@ -116,15 +117,15 @@ async def _from_prometheus(resource: Resource, source: FromPrometheus, now: date
         told = f"{resource.name}: the query gives {len(found)} series"
         raise BadInput(told, fix=f"aggregate or narrow it to {MOST_SERIES}", field="query")
     limits = [] if source.limit_query is None else _series(await _ask("query", {"query": source.limit_query}))
-    several = len(found) > 1
+    telling = _telling([labels for labels, _ in found.values()])
     return [
         Samples(
-            name=f"{resource.name}{shown}" if several else resource.name,
+            name=f"{resource.name}{_shown(labels, telling)}",
             times_s=tuple(time_s for time_s, _ in points),
             values=tuple(value for _, value in points),
             limit=_limit(resource, labels, limits),
         )
-        for shown, (labels, points) in sorted(found.items())
+        for _, (labels, points) in sorted(found.items())
     ]
 
 
@@ -180,11 +181,13 @@ def _point(pair: Sequence[Any]) -> tuple[float, float]:
     return float(pair[0]), float(pair[1])
 
 
-def _shown(labels: Mapping[str, str]) -> str:
+def _telling(all_labels: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+    """Names of the labels in which some series differ; what all have in common tells nobody which is which."""
+    names = sorted({name for labels in all_labels for name in labels})
+    return tuple(name for name in names if len({labels.get(name) for labels in all_labels}) > 1)
+
+
+def _shown(labels: Mapping[str, str], telling: Sequence[str]) -> str:
     """Labels for people, on one line: others write them."""
-
-    def parts() -> Iterator[str]:
-        for name, text in sorted(labels.items()):
-            yield f"{plain(name)}={plain(text)}"
-
-    return f"{{{cut(', '.join(parts()), LABELS_CHARS)}}}" if labels else ""
+    parts = [f"{plain(name)}={plain(labels[name])}" for name in telling if name in labels]
+    return f"{{{cut(', '.join(parts), LABELS_CHARS)}}}" if telling else ""

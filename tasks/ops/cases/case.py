@@ -1,11 +1,11 @@
 """A case: something that was broken, and what came of it."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
-from pydantic import Field, StringConstraints, TypeAdapter
+from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter
 
 from blocks.model import Frozen
 from blocks.redact import Redactor
@@ -13,8 +13,16 @@ from blocks.yaml_file import read_yaml
 
 ID = r"[a-z0-9][a-z0-9-]{0,79}"
 CaseId = Annotated[str, StringConstraints(pattern=rf"^{ID}$")]
-Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300)]
-Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
+LINE_CHARS, TEXT_CHARS = 300, 4000
+LONG = ("symptoms", "cause", "resolution")
+"""Fields that are texts; what else is written is a line."""
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LINE_CHARS)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=TEXT_CHARS)]
+IncidentName = Annotated[str, StringConstraints(pattern=r"^([a-z0-9][a-z0-9-]{0,74})?$")]
+"""So long that the case's id, which has `case-` before it, is one."""
+Moment = Annotated[datetime, AfterValidator(lambda at: at if at.tzinfo else at.replace(tzinfo=UTC))]
+"""People write dates without a zone."""
 
 TEXT_SHARE = 900
 """Characters of each long field that are searched; the index takes 4,000 of a case."""
@@ -36,7 +44,7 @@ class CaseFacts(Frozen):
         incident: The incident that it was; empty for none of ours.
     """
 
-    title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
+    title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LINE_CHARS)]
     services: tuple[Line, ...] = Field(default=(), max_length=50)
     alerts: tuple[Line, ...] = Field(default=(), max_length=50)
     symptoms: Text = ""
@@ -44,9 +52,9 @@ class CaseFacts(Frozen):
     resolution: Text = ""
     action_items: tuple[Line, ...] = Field(default=(), max_length=50)
     tags: tuple[Line, ...] = Field(default=(), max_length=50)
-    began_at: datetime | None = None
-    ended_at: datetime | None = None
-    incident: str = Field(default="", max_length=80)
+    began_at: Moment | None = None
+    ended_at: Moment | None = None
+    incident: IncidentName = ""
 
 
 class Case(CaseFacts):
@@ -97,10 +105,17 @@ def read_case(path: Path) -> CaseFacts:
 
 def case_of(facts: CaseFacts, *, added_at: datetime, added_by: str, redactor: Redactor) -> Case:
     """A case for the library, without secrets. Its id follows from what it says, or from its incident."""
-    clean = redactor.value(facts.model_dump(mode="json"))
-    told = CaseFacts.model_validate(clean)
+    clean: dict[str, Any] = redactor.value(facts.model_dump(mode="json"))
+    # What stands in place of a secret may be longer than it was.
+    told = CaseFacts.model_validate({name: _cut(value, name in LONG) for name, value in clean.items()})
     case_id = f"case-{facts.incident}" if facts.incident else f"case-{_hash(told)}"
     return Case(**told.model_dump(), case_id=case_id, added_at=added_at, added_by=added_by)
+
+
+def _cut(value: Any, is_long: bool) -> Any:
+    if isinstance(value, list):
+        return [_cut(one, is_long) for one in cast(list[Any], value)]
+    return value[: TEXT_CHARS if is_long else LINE_CHARS] if isinstance(value, str) else value
 
 
 def _hash(facts: CaseFacts) -> str:

@@ -37,7 +37,7 @@ class CaseLibrary:
         index: Searches them.
 
     Attributes:
-        unread: Why cases that the last search came upon could not be read.
+        unread: Why cases that the last search or list came upon could not be read.
     """
 
     def __init__(self, files: Files, index: Memory) -> None:
@@ -61,7 +61,7 @@ class CaseLibrary:
     def read(self, case_id: str) -> Case:
         """A case. Raises `NotFound`, `StoreFailed`."""
         if (found := self.find(case_id)) is None:
-            raise NotFound(f"there is no case {case_id}", fix="see `c500 cases list`", field="case_id")
+            raise _no_case(case_id)
         return found
 
     def ids(self) -> list[str]:
@@ -69,15 +69,23 @@ class CaseLibrary:
         return list(self._keys())
 
     def every(self) -> Iterator[Case]:
-        """All cases, by id."""
+        """All cases, by id; those that cannot be read are in `unread`."""
+        self.unread = []
         for case_id in self._keys():
-            if (found := self.find(case_id)) is not None:
+            try:
+                found = self.find(case_id)
+            except StoreFailed as error:
+                self.unread.append(error.message)
+                continue
+            if found is not None:
                 yield found
 
     async def remove(self, case_id: str) -> None:
-        """Take a case out of the store and out of this machine's index. Raises `NotFound`."""
-        await in_thread(self.read, case_id)
-        for key in self._keys()[case_id]:
+        """Take a case, damaged or not, out of the store and out of this machine's index. Raises `NotFound`."""
+        keys = (await in_thread(self._keys)).get(checked_case_id(case_id))
+        if keys is None:
+            raise _no_case(case_id)
+        for key in keys:
             await in_thread(self._files.delete, key)
         await self.follow()
 
@@ -171,6 +179,10 @@ def checked_case_id(text: str) -> str:
     if SHAPE.fullmatch(text) is None:
         raise BadInput(f"{text!r:.90} is no id of a case", fix="see `c500 cases list` for the ids", field="case_id")
     return text
+
+
+def _no_case(case_id: str) -> NotFound:
+    return NotFound(f"there is no case {case_id}", fix="see `c500 cases list`", field="case_id")
 
 
 def _indexed(record: MemoryRecord) -> str:

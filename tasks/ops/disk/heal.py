@@ -16,6 +16,7 @@ from tasks.ops.disk.findings import Findings, Looking
 from tasks.ops.disk.report import DiskHealed, DiskStatus, Step
 from tasks.ops.disk.rules import DiskAction, DiskRules
 from tasks.ops.disk.usage import FileSystem, Usage, filesystem_of, filesystems_of, usage_of
+from tasks.ops.on_host import ran
 from tasks.ops.performer import Performer
 
 SAID_CHARS = 1000
@@ -63,9 +64,14 @@ async def heal_hosts(
             except C500Error as error:
                 return [DiskHealed(host=machine.name, mount="", status="unknown", why=error.message)]
 
-    async with asyncio.TaskGroup() as group:
-        running = [group.create_task(on(machine)) for machine in machines]
-    return tuple(disk for one in running for disk in one.result())
+    # All end before any of what they raise is raised: an effect must not be cut off by what goes wrong beside it.
+    ends = await asyncio.gather(*map(on, machines), return_exceptions=True)
+    disks: list[DiskHealed] = []
+    for end in ends:
+        if isinstance(end, BaseException):
+            raise end
+        disks += end
+    return tuple(disks)
 
 
 @dataclass(frozen=True)
@@ -90,22 +96,34 @@ class Healing:
 
     async def heal(self) -> DiskHealed:
         """Heal it; what cannot be done is told in the result. Raises `Stopped`."""
+        first, steps = None, list[Step]()
         try:
             first = await self._first()
             if not first.is_full:
                 return self._ended("well", first, first.usage, ())
-            return await self._healed(first)
+            return await self._healed(first, steps)
         except Stopped:
             raise
         except C500Error as error:
-            return DiskHealed(host=self.host.name, mount=self.on.mount, status="unknown", why=error.message)
+            return DiskHealed(
+                host=self.host.name,
+                mount=self.on.mount,
+                status="unknown",
+                why=error.message,
+                before=first and first.usage,
+                findings=first and first.findings,
+                steps=tuple(steps),
+            )
 
-    async def _healed(self, first: First) -> DiskHealed:
-        now, steps = first.usage, list[Step]()
-        for action in self.actions:
+    async def _healed(self, first: First, steps: list[Step]) -> DiskHealed:
+        """Heal it; the steps that were done are in the list also where an error ends it."""
+        now = first.usage
+        for number, action in enumerate(self.actions):
             if not self.performer.dry_run:
                 now = await usage_of(self.host, self.on.mount)
             if now.fullest_percent <= self.rules.target and not self._was_begun(action):
+                if any(self._was_begun(one) for one in self.actions[number:]):
+                    continue  # what an earlier attempt did after it is told, too
                 break
             step = await self._step(action, now, first.findings)
             steps.append(step)
@@ -180,7 +198,8 @@ class Healing:
             again: Whether an earlier attempt died in the middle of it, who may have had the gain.
         """
         before = await usage_of(self.host, self.on.mount)
-        done = await self.host.run(action.argv, timeout_s=action.timeout_s, become=action.become)
+        how = {"timeout_s": action.timeout_s, "become": action.become}
+        done = await ran(self.host, action.argv, is_safe=action.repeatable, **how)
         said = (done.stderr.strip() or done.stdout.strip())[-SAID_CHARS:]
         return {
             "ended": "well" if done.ok else "was too slow" if done.timed_out else f"ended with {done.exit_code}",

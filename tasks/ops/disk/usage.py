@@ -90,8 +90,8 @@ def usage_in(told: str) -> Usage:
 
 
 async def filesystem_of(host: Host, place: str) -> FileSystem | None:
-    """The file system of a folder; None: there is no such folder."""
-    done = await host.run(("stat", "-c", "%d %m", "--", place), timeout_s=LOOK_S)
+    """The file system of a folder, or of that to which a link leads; None: there is no such folder."""
+    done = await host.run(("stat", "-L", "-c", "%d %m", "--", place), timeout_s=LOOK_S)
     device, found, mount = done.stdout.removesuffix("\n").partition(" ")
     return FileSystem(mount=mount, device=int(device)) if done.ok and found else None
 

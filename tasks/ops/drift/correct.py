@@ -1,6 +1,7 @@
 """Corrections that the declared state marks as safe, as deeds; what was before is kept, to take them back."""
 
 import hashlib
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from blocks.action import Touched
-from blocks.errors import BadInput, NotFound
+from blocks.errors import BadInput, C500Error, NotFound
 from blocks.hosts import Inventory, open_host
 from blocks.model import Frozen
 from blocks.progress import in_thread
@@ -33,6 +34,7 @@ class Correction(Frozen):
         become: Whether it was done as root.
         undo: How it is taken back.
         begun: Whether it was begun; else there is nothing to take back.
+        begun_at_s: When, in Unix time: what was done last is taken back first.
     """
 
     host: str
@@ -42,6 +44,7 @@ class Correction(Frozen):
     become: bool
     undo: Undo
     begun: bool = False
+    begun_at_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,11 @@ class Correcting:
         outcome = await self.performer.do(self._deed(found, change), lambda: self._apply(found, change))
         if outcome.status != "done":
             return _told(found, outcome)
-        after = await look()
+        try:
+            after = await look()
+        except C500Error as error:
+            why = f"it cannot be looked at again: {error.message}"
+            return found.model_copy(update={"correction": "failed", "corrected_why": why})
         if after.state != "same":
             return found.model_copy(update={"correction": "failed", "corrected_why": f"it is {after.state} still"})
         return found.model_copy(update={"correction": "done"})
@@ -100,7 +107,9 @@ class Correcting:
     async def _apply(self, found: Found, change: Change) -> JSON:
         key = self._key(found)
         correction = Correction.model_validate_json(await in_thread(self.files.read_bytes, key))
-        await in_thread(_put, self.files, key, correction.model_copy(update={"begun": True}))
+        if not correction.begun:
+            begun = correction.model_copy(update={"begun": True, "begun_at_s": time.time()})
+            await in_thread(_put, self.files, key, begun)
         await change.apply(self.on)
         return {"corrected": found.name}
 
@@ -136,7 +145,7 @@ class Correcting:
 
 
 def corrections_of(files: Files, run_id: str) -> tuple[Correction, ...]:
-    """The corrections that a run has begun.
+    """The corrections that a run has begun, the latest first.
 
     Raises:
         NotFound: it has begun none.
@@ -149,7 +158,7 @@ def corrections_of(files: Files, run_id: str) -> tuple[Correction, ...]:
         ]
     except ValidationError:
         raise BadInput(f"a correction of {run_id} cannot be read", fix="take it back by hand", field="run") from None
-    found = tuple(one for one in kept if one.begun)
+    found = tuple(sorted((one for one in kept if one.begun), key=lambda one: -one.begun_at_s))
     if not found:
         raise NotFound(f"the run {run_id} has corrected nothing", fix="give the id of a run that has", field="run")
     return found

@@ -1,11 +1,12 @@
 """What is declared: files, packages, units and users of hosts, objects of Kubernetes, resources of Terraform."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
 import yaml
-from pydantic import Field, StringConstraints, TypeAdapter, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, model_validator
 
 from blocks.errors import BadInput, NotFound
 from blocks.faults import Fault, faulty
@@ -16,7 +17,17 @@ from blocks.yaml_file import read_yaml
 from tasks.ops.deed import Consent
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^\x00\n]*$")]
+
+
+def _one_way(path: str) -> str:
+    """A path as it is written in one way only: else a file that is declared in `/etc/x` is not known in `/etc/x/`."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise ValueError("no .. may be in it")
+    return "/" + "/".join(parts)
+
+
+AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^\x00\n]*$"), AfterValidator(_one_way)]
 Pattern = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00\n]+$")]
 Account = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_][a-zA-Z0-9_.-]*$")]
 Object = dict[str, Any]
@@ -307,7 +318,7 @@ def _with_content(file: DeclaredFile, folder: Path) -> DeclaredFile:
 def _objects(path: Path) -> Iterator[Object]:
     try:
         documents: list[Any] = list(yaml.safe_load_all(_read(path.expanduser(), "manifests")))
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
         # Without the error, which quotes the file: it may hold secrets.
         raise BadInput(f"{path} is no YAML", fix="correct the manifest", field="manifests") from None
     for document in documents:
@@ -317,7 +328,9 @@ def _objects(path: Path) -> Iterator[Object]:
             kind, name = document["kind"], document["metadata"]["name"]
             if not all(isinstance(one, str) and one and one[0] != "-" for one in (kind, name, document["apiVersion"])):
                 raise TypeError
-        except (KeyError, TypeError):
+            # As the cluster reads it: names are texts in JSON, also those that YAML takes for numbers.
+            document = json.loads(json.dumps(document, default=str))
+        except (KeyError, TypeError, ValueError):
             told = f"{path} has an object without apiVersion, kind or metadata.name"
             raise BadInput(told, fix="correct the manifest", field="manifests") from None
         yield cast(Object, document)
@@ -325,7 +338,7 @@ def _objects(path: Path) -> Iterator[Object]:
 
 def _read(path: Path, field: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode()  # as it is: `read_text` would make line feeds of all line ends
     except FileNotFoundError as error:
         raise NotFound(f"there is no file {path}", fix="check the path", field=field) from error
     except (OSError, UnicodeDecodeError) as error:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from blocks.errors import C500Error, NotFound, Stopped
 from blocks.hosts import Inventory, Machine, open_host
@@ -75,29 +76,32 @@ async def detect(
     keep = f"{declared.keep}/{performer.run_id}"
 
     async def on(part: Part) -> list[Found]:
+        found: list[Found] = []
         # One part after the other on a host: two that change packages there would be in each other's way.
         async with at_once[part.machine.name], hosts_at_once:
             try:
                 async with open_host(part.machine) as host:
-                    return await _at(performer, files, On(host, part.become, keep), part, correct=correct)
+                    await _at(performer, files, On(host, part.become, keep), part, found, correct=correct)
             except Stopped:
                 raise
             except C500Error as error:
-                told = error.message
-                return [
-                    Found(
-                        target=part.name,
-                        host=part.machine.name,
-                        kind="target",
-                        name=part.name,
-                        state="unknown",
-                        why=told,
-                    )
-                ]
+                facts: dict[str, Any] = {
+                    "target": part.name,
+                    "host": part.machine.name,
+                    "name": part.name,
+                    "why": error.message,
+                }
+                found.append(Found(**facts, kind="target", state="unknown"))
+        return found
 
-    async with asyncio.TaskGroup() as group:
-        running = [group.create_task(on(part)) for part in parts]
-    return tuple(found for one in running for found in one.result())
+    # All end before any of what they raise is raised: a correction must not be cut off by what goes wrong beside it.
+    ends = await asyncio.gather(*map(on, parts), return_exceptions=True)
+    found: list[Found] = []
+    for end in ends:
+        if isinstance(end, BaseException):
+            raise end
+        found += end
+    return tuple(found)
 
 
 def parts_of(declared: Declared, inventory: Inventory) -> list[Part]:
@@ -120,13 +124,12 @@ def parts_of(declared: Declared, inventory: Inventory) -> list[Part]:
     return [*targets, *clusters, *folders]
 
 
-async def _at(performer: Performer, files: Files, on: On, part: Part, *, correct: bool) -> list[Found]:
+async def _at(performer: Performer, files: Files, on: On, part: Part, found: list[Found], *, correct: bool) -> None:
+    """Add what is found to a list, which has all that was corrected also where the host is lost in the middle."""
     correcting = Correcting(performer, files, on, part.consent)
-    found: list[Found] = []
     for look in part.looks(on):
         for seen in await look():
             found.append(await correcting.correct(seen, partial(_again, look, seen.found)) if correct else seen.found)
-    return found
 
 
 async def _again(look: Look, before: Found) -> Found:

@@ -20,6 +20,8 @@ READ_BYTES = 500_000
 """Of larger files only the hash is looked at."""
 
 ABSENT = ("No such file or directory", "Not a directory")
+NOT_THERE = 1
+"""With this code `stat` ends where there is no such file; what could not be run at all ends with others."""
 
 
 class Actual(Frozen):
@@ -28,23 +30,32 @@ class Actual(Frozen):
     Attributes:
         kind: `file`, `folder`, `link`, or what `stat` calls it; `absent`: there is none.
         mode, owner, group: Its rights, octal, and whose it is.
+        uid, gid: The numbers of these, which need not have names.
         size_bytes: Of its content.
-        sha256: Of its content.
+        sha256: Of its content; empty: there is none, or nobody asked for it.
     """
 
     kind: str
     mode: str = ""
     owner: str = ""
     group: str = ""
+    uid: int = 0
+    gid: int = 0
     size_bytes: int = 0
     sha256: str = ""
+
+    @property
+    def owners(self) -> str:
+        """Whose it is, for `chown`: in numbers, which are not taken for names."""
+        return f"+{self.uid}:+{self.gid}"
 
 
 async def look_at_file(on: On, target: str, file: DeclaredFile) -> Seen:
     """A file against what is declared of it."""
     facts: dict[str, Any] = {"target": target, "host": on.host.name, "kind": "file", "name": file.path}
     try:
-        actual = await actual_file(on, file.path)
+        is_read = file.correct or file.content is not None or file.sha256 is not None
+        actual = await actual_file(on, file.path, hashed=is_read)
         differences = list(_differences(file, actual))
         diff = await _content_diff(on, file, actual, differences)
     except EngineFailed as error:
@@ -62,17 +73,24 @@ async def look_at_file(on: On, target: str, file: DeclaredFile) -> Seen:
 async def look_for_others(on: On, target: str, only: OnlyDeclared, declared: Sequence[DeclaredFile]) -> list[Seen]:
     """What lies in a folder and is not declared."""
     facts: dict[str, Any] = {"target": target, "host": on.host.name, "kind": "file"}
+    try:
+        folder = await actual_file(on, only.path)
+    except EngineFailed as error:
+        return [Seen(Found(**facts, name=only.path, state="unknown", why=error.message))]
+    if folder.kind != "folder":  # of a link `find` would tell nothing, as if nothing were there
+        return [Seen(Found(**facts, name=only.path, state="unknown", why=f"it is {folder.kind}, and no folder"))]
     done = await on.look("find", only.path, "-mindepth", "1", "-maxdepth", "1", "-printf", "%f\\0")
     if why := not_known(done):
         return [Seen(Found(**facts, name=only.path, state="unknown", why=why))]
-    known = {PurePosixPath(one.path).name for one in declared if str(PurePosixPath(one.path).parent) == only.path}
+    inside = [PurePosixPath(one.path) for one in declared if PurePosixPath(one.path).is_relative_to(only.path)]
+    known = {one.relative_to(only.path).parts[0] for one in inside if str(one) != only.path}
     seen: list[Seen] = []
     for name in sorted(done.stdout.split("\0")[:-1]):
         if name in known or any(fnmatchcase(name, pattern) for pattern in only.ignore):
             continue
         path = str(PurePosixPath(only.path, name))
         try:
-            actual = await actual_file(on, path)
+            actual = await actual_file(on, path, hashed=only.correct)
         except EngineFailed as error:
             seen.append(Seen(Found(**facts, name=path, state="unknown", why=error.message)))
             continue
@@ -83,15 +101,24 @@ async def look_for_others(on: On, target: str, only: OnlyDeclared, declared: Seq
     return seen
 
 
-async def actual_file(on: On, path: str) -> Actual:
+async def actual_file(on: On, path: str, *, hashed: bool = True) -> Actual:
     """A file as it is; links are not followed. Raises `EngineFailed`, `EngineUnavailable`."""
-    done = await on.look("stat", "-c", "%a %U %G %s %F", "--", path)
-    if not done.ok and any(one in done.stderr for one in ABSENT):
+    # Names of a directory service hold blanks, as `domain users`; none holds a colon.
+    done = await on.look("stat", "-c", "%a:%U:%G:%u:%g:%s:%F", "--", path)
+    if done.exit_code == NOT_THERE and done.stderr.rstrip().endswith(ABSENT):
         return Actual(kind="absent")
-    mode, owner, group, size, kind = done.checked().stdout.rstrip("\n").split(" ", 4)
+    mode, owner, group, uid, gid, size, kind = done.checked().stdout.rstrip("\n").split(":", 6)
     kind = KINDS.get(kind, kind)
-    sha256 = await _sha256(on, path) if kind == "file" else ""
-    return Actual(kind=kind, mode=mode, owner=owner, group=group, size_bytes=int(size), sha256=sha256)
+    return Actual(
+        kind=kind,
+        mode=mode,
+        owner=owner,
+        group=group,
+        uid=int(uid),
+        gid=int(gid),
+        size_bytes=int(size),
+        sha256=await _sha256(on, path) if hashed and kind == "file" else "",
+    )
 
 
 @dataclass(frozen=True)
@@ -141,8 +168,7 @@ class FileChange:
             program = "rmdir" if self.file is not None and self.file.kind == "folder" else "rm"
             return self._undo(Command(argv=(program, "--", self.path)))
         if self.seen.kind == "folder":
-            owner = f"{self.seen.owner}:{self.seen.group}"
-            return self._undo(*_rights(self.path, self.seen.mode, owner))
+            return self._undo(*_rights(self.path, self.seen.mode, self.seen.owners))
         named = hashlib.sha256(f"{self.path}\0{self.seen.model_dump_json()}".encode()).hexdigest()
         kept = f"{on.keep}/{named[:24]}"
         await on.run(Command(argv=("install", "-d", "-m", "0700", "--", on.keep)))
@@ -174,11 +200,13 @@ class FileChange:
             return _rights(self.path, file.mode, owner)
         is_new = now.kind != "file"
         mode = file.mode or ("0644" if is_new else now.mode)
-        owner = owner if is_new else f"{file.owner or now.owner}:{file.group or now.group}"
+        owner = owner if is_new else f"{file.owner or f'+{now.uid}'}:{file.group or f'+{now.gid}'}"
         new = _beside(self.path)
         return [
             Command(argv=("install", "-m", "0600", "--", "/dev/null", new)),
-            Command(argv=("dd", f"of={new}", "conv=notrunc,fsync", "status=none"), stdin=file.content),
+            Command(
+                argv=("dd", f"of={new}", "oflag=nofollow", "conv=notrunc,fsync", "status=none"), stdin=file.content
+            ),
             *_rights(new, mode, owner),
             Command(argv=("mv", "-f", "-T", "--", new, self.path)),
         ]
@@ -188,7 +216,7 @@ class FileChange:
             raise changed_since(self.path)
 
     def _undo(self, *commands: Command) -> Undo:
-        is_content = self.seen.kind == "file" or (self.seen.kind == "absent" and bool(self._wanted))
+        is_content = self.seen.kind in ("file", "link") or (self.seen.kind == "absent" and bool(self._wanted))
         return Undo(
             commands=commands,
             path=self.path if is_content else None,
@@ -214,8 +242,9 @@ def _differences(file: DeclaredFile, actual: Actual) -> list[Difference]:
         return [difference("kind", file.kind, actual.kind)]
     if file.mode is not None and int(file.mode, 8) != int(actual.mode, 8):
         found.append(difference("mode", file.mode.zfill(4), actual.mode.zfill(4)))
-    for name, declared, there in (("owner", file.owner, actual.owner), ("group", file.group, actual.group)):
-        if declared is not None and declared != there:
+    whose = (("owner", file.owner, actual.owner, actual.uid), ("group", file.group, actual.group, actual.gid))
+    for name, declared, there, number in whose:
+        if declared is not None and declared not in (there, str(number)):
             found.append(difference(name, declared, there))
     wanted = file.sha256 or ("" if file.content is None else hashlib.sha256(file.content.encode()).hexdigest())
     if wanted and wanted != actual.sha256:
@@ -233,7 +262,7 @@ async def _content_diff(on: On, file: DeclaredFile, actual: Actual, differences:
     done = (await on.look("base64", "-w0", "--", file.path)).checked()
     try:
         return text_diff(file.content, base64.b64decode(done.stdout).decode())
-    except UnicodeDecodeError:
+    except ValueError:  # also of base64, where the file grew since it was measured
         return "the content differs, and is no text"
 
 

@@ -41,9 +41,8 @@ def differences_in(declared: Object, actual: Object) -> list[Difference]:
 
 async def get_object(on: On, cluster: Cluster, declared: Object) -> Object | None:
     """An object as it is; None: there is none. Raises `EngineFailed`, `EngineUnavailable`."""
-    kind, group = declared["kind"], declared["apiVersion"].rpartition("/")[0]
     told = await on.look(
-        *_kubectl(cluster), "get", f"{kind}.{group}" if group else kind, declared["metadata"]["name"],
+        *_kubectl(cluster), "get", _kind(declared), declared["metadata"]["name"],
         *_namespace(cluster, declared), "--ignore-not-found", "-o", "json",
     )  # fmt: skip
     if why := not_known(told):
@@ -103,8 +102,8 @@ class Applied:
         """See `Change`."""
         metadata = self.declared["metadata"]
         if self.seen is None:
-            gone = ("delete", self.declared["kind"], metadata["name"], *_namespace(self.cluster, self.declared))
-            return Undo(commands=(Command(argv=(*_kubectl(self.cluster), *gone)),))
+            gone = ("delete", _kind(self.declared), metadata["name"], *_namespace(self.cluster, self.declared))
+            return Undo(commands=(Command(argv=(*_kubectl(self.cluster), *gone, "--ignore-not-found")),))
         kept = {name: part for name, part in self.seen.items() if name not in NOT_DECLARED}
         kept["metadata"] = {name: part for name, part in self.seen["metadata"].items() if name not in GIVEN}
         return Undo(commands=(Command(argv=(*_kubectl(self.cluster), "replace", "-f", "-"), stdin=json.dumps(kept)),))
@@ -118,6 +117,12 @@ class Applied:
         if versions[0] != versions[1]:
             raise changed_since(named(self.cluster, self.declared))
         await on.run(Command(argv=self._argv, stdin=json.dumps(self.declared, default=str)))
+
+
+def _kind(declared: Object) -> str:
+    """The kind with its group: others have kinds of the same name, as the Service of Knative."""
+    kind, group = declared["kind"], declared["apiVersion"].rpartition("/")[0]
+    return f"{kind}.{group}" if group else kind
 
 
 def named(cluster: Cluster, declared: Object) -> str:

@@ -73,8 +73,8 @@ async def _unexpected(on: On, target: Target, one: DeclaredPackage, name: str, v
 
 
 def _install(target: Target, one: DeclaredPackage, before: str | None) -> Change:
-    is_exact = one.version is not None and not {"*", "?"} & {*one.version}
-    what = f"{one.name}={one.version}" if is_exact else one.name
+    # Of a pattern apt itself takes the best version that fits; without it, it might take one that does not.
+    what = one.name if one.version is None else f"{one.name}={one.version}"
     back = (
         _apt(target, "remove", *QUIET, one.name)
         if before is None

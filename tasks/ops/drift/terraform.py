@@ -36,12 +36,16 @@ async def look_at_terraform(on: On, folder: TerraformFolder, place: Path) -> lis
     """
     facts: dict[str, Any] = {"target": folder.name, "host": on.host.name, "kind": "resource"}
     try:
-        plan = await _plan(on, folder, place)
+        plan, is_to_change = await _plan(on, folder, place)
     except EngineFailed as error:
         return [Seen(Found(**facts, name=folder.folder, state="unknown", why=error.message))]
-    if plan is None:
-        return [Seen(Found(**facts, name=folder.folder, state="same"))]
-    return [Seen(Found(**facts, **told)) for told in resources_in(plan)]
+    found = [Seen(Found(**facts, **told)) for told in resources_in(plan)]
+    if found:
+        return found
+    if is_to_change:
+        why = "terraform would change something that is no resource's, as after `moved` and `removed`"
+        return [Seen(Found(**facts, name=folder.folder, state="drifted", why=why))]
+    return [Seen(Found(**facts, name=folder.folder, state="same"))]
 
 
 def resources_in(plan: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -79,8 +83,8 @@ def _actions(change: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(one) for one in cast(list[Any], change.get("actions") or []))
 
 
-async def _plan(on: On, folder: TerraformFolder, place: Path) -> dict[str, Any] | None:
-    """The plan; None: there is nothing to change. Raises `EngineFailed`, `EngineUnavailable`."""
+async def _plan(on: On, folder: TerraformFolder, place: Path) -> tuple[dict[str, Any], bool]:
+    """The plan, and whether there is anything to change. Raises `EngineFailed`, `EngineUnavailable`."""
     env = {name: await secret_at(reference, place, "env") for name, reference in folder.env.items()}
     env |= {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1", "TF_CLI_ARGS": ""}
     env |= {"TF_WORKSPACE": folder.workspace} if folder.workspace else {}
@@ -96,8 +100,7 @@ async def _plan(on: On, folder: TerraformFolder, place: Path) -> dict[str, Any] 
         shown = await on.look(*program, "show", "-json", f"{own}/plan", timeout_s=folder.timeout_s, env=env)
         if why := not_known(shown):
             raise EngineFailed(why, fix="run terraform show -json by hand there")
-        plan = _parsed(shown.stdout)
-        return None if planned.exit_code == NO_CHANGES and not plan.get("resource_drift") else plan
+        return _parsed(shown.stdout), planned.exit_code == CHANGES
     finally:
         await on.look("rm", "-rf", "--", own)
 

@@ -105,6 +105,7 @@ async def _other_users(on: On, target: Target) -> list[Found]:
     if why := not_known(done):
         return [Found(**facts, name="*", state="unknown", why=why)]
     known = {one.name for one in target.users}
-    lines = [line.split(":") for line in done.stdout.splitlines()]
+    # Not by `splitlines`: the name of a person may hold what it takes for the end of a line.
+    lines = [line.split(":") for line in done.stdout.split("\n")]
     people = [one[0] for one in lines if len(one) == 7 and one[2].isdigit() and int(one[2]) in PEOPLE]
     return [Found(**facts, name=name, state="unexpected") for name in people if name not in known]

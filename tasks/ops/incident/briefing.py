@@ -8,6 +8,7 @@ from pydantic import AwareDatetime
 
 from blocks.markdown import code, fenced
 from blocks.model import Frozen
+from blocks.plain_text import cut, visible
 from tasks.ops.incident.context import SOURCES, Context, SourceName
 from tasks.ops.incident.incident import Incident
 from tasks.ops.incident.rules import Finding
@@ -17,6 +18,9 @@ BRIEFING_S = 60.0
 MOST_FINDINGS = 10
 MOST_ACTIONS = 10
 SHOWN_ALERTS = 10
+SHOWN_GAPS = 3
+"""Of each source; channels take only so much."""
+LINE_CHARS = 500
 
 
 class Action(Frozen):
@@ -85,7 +89,7 @@ class Briefing(Frozen):
 def briefing_of(incident: Incident, context: Context, found: Sequence[Finding], now: datetime) -> Briefing:
     """The briefing of an incident, by rules."""
     firing = incident.firing or incident.alerts
-    lines = [f"{one.name} {_place(one.labels)} since {one.started_at:%H:%M} UTC" for one in firing[:SHOWN_ALERTS]]
+    lines = [f"{one.name[:200]} {_place(one.labels)} since {one.started_at:%H:%M} UTC" for one in firing[:SHOWN_ALERTS]]
     if (more := len(firing) - SHOWN_ALERTS + incident.alerts_left_out) > 0:
         lines.append(f"and {more} more")
     return Briefing(
@@ -106,21 +110,23 @@ def briefing_of(incident: Incident, context: Context, found: Sequence[Finding], 
 
 def subject_of(briefing: Briefing) -> str:
     """The subject of its message."""
-    return _spoken(f"[{briefing.severity}] {briefing.title} ({briefing.incident_id})")[:200]
+    return _spoken(_line(f"[{briefing.severity}] {briefing.title[:140]} ({briefing.incident_id})"))[:200]
 
 
 def message_of(briefing: Briefing) -> str:
-    """The briefing as the message that people get: plain text, in which nothing is a mention or a mark."""
-    lines = [briefing.headline, ""]
+    """The briefing as the message that people get: plain text, in which nothing is a mention or a mark.
+
+    Whatever comes from outside stays within its line: no label and no model adds a line that looks like ours.
+    """
+    lines = [_line(briefing.headline, 2000), ""]
     if briefing.hypotheses:
-        lines += [f"What {briefing.written_by} makes of it:", *(f"- {one}" for one in briefing.hypotheses), ""]
-    lines += ["Alerts:", *(f"- {one}" for one in briefing.alerts), ""]
-    lines += ["Points to:", *(f"- ({one.confidence}) {one.says}" for one in briefing.findings)]
+        lines += [f"What {briefing.written_by} makes of it:", *(f"- {_line(one)}" for one in briefing.hypotheses), ""]
+    lines += ["Alerts:", *(f"- {_line(one)}" for one in briefing.alerts), ""]
+    lines += ["Points to:", *(f"- ({one.confidence}) {_line(one.says)}" for one in briefing.findings)]
     lines += [] if briefing.findings else ["- nothing that the rules know"]
-    lines += ["", "Can be done:", *(f"- {_told(one, briefing.incident_id)}" for one in briefing.actions)]
+    lines += ["", "Can be done:", *(f"- {_line(_told(one, briefing.incident_id))}" for one in briefing.actions)]
     lines += [] if briefing.actions else ["- no runbook and no rule fits"]
-    if briefing.gaps:
-        lines += ["", "Not known:", *(f"- {one.source}: {one.why}" for one in briefing.gaps)]
+    lines += ["", "Not known:", *_shown_gaps(briefing)] if briefing.gaps else []
     lines += ["", f"More: c500 incident show {briefing.incident_id}"]
     lines += [f"Ask: c500 incident ask {briefing.incident_id} QUESTION"]
     return _spoken("\n".join(lines))
@@ -224,6 +230,19 @@ def _clock(at: datetime) -> str:
 def _minutes(span: timedelta) -> str:
     seconds = max(0, round(span.total_seconds()))
     return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
+
+
+def _shown_gaps(briefing: Briefing) -> list[str]:
+    lines: list[str] = []
+    for source in SOURCES:
+        every = [one.why for one in briefing.gaps if one.source == source]
+        lines += [f"- {source}: {_line(why)}" for why in every[:SHOWN_GAPS]]
+        lines += [f"- {source}: and {len(every) - SHOWN_GAPS} more"] if len(every) > SHOWN_GAPS else []
+    return lines
+
+
+def _line(text: str, most: int = LINE_CHARS) -> str:
+    return cut(" ".join(visible(text).split()), most)
 
 
 def _spoken(text: str) -> str:

@@ -3,9 +3,11 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from blocks.errors import NotFound
 from blocks.progress import in_thread
 from blocks.store.files import Files
 from tasks.ops.incident.context import Finds
@@ -18,10 +20,10 @@ FIELD, RECORD = "\x1f", "\x1e"
 FORMAT = "%H%x1f%ct%x1f%an%x1f%s%x1e"
 
 OPERATIONS = "operations/"
-NO_CHANGES = ("incidents", "locks", "cases", "changes", "ci", "drift", "fixes", "logs")
+NO_CHANGES = ("capacity", "cases", "changes", "ci", "drift", "fixes", "incidents", "locks", "logs", "runs")
 """Folders of the store whose records change nothing outside."""
-MOST_RECORDS = 3000
-"""Keys that are looked at."""
+MOST_RECORDS = 20_000
+"""Of the others, so many are looked at."""
 ABOUT = ("service", "plan", "migration", "runbook")
 """Fields of records that say what they are about."""
 RECORD_NAMES = ("manifest.json", "report.json", "result.json", "record.json")
@@ -62,7 +64,9 @@ async def _commits(scene: Scene, finds: Finds, service: str, place: Repository) 
 
 async def _recorded(scene: Scene, finds: Finds) -> None:
     since, until = scene.incident.began_at - CHANGES_BEFORE, scene.now()
-    records = await in_thread(records_since, scene.files, since, until)
+    records, left_out = await in_thread(records_since, scene.files, since, until)
+    if left_out:
+        finds.gap("the store's records", f"{left_out} of them were not looked at")
     told = [one for at, key, content in records for one in _told(at, key, content)]
     for at, title, service in sorted(told, key=lambda one: one[0], reverse=True):
         if since <= at <= until:
@@ -84,19 +88,26 @@ def _told(at: datetime, key: str, content: dict[str, Any]) -> Iterator[tuple[dat
     yield at, title, str(content.get("service", ""))
 
 
-def records_since(files: Files, since: datetime, until: datetime) -> list[tuple[datetime, str, dict[str, Any]]]:
-    """What operations flows have written into the store since a moment, newest first: when, key, content."""
+def records_since(
+    files: Files, since: datetime, until: datetime
+) -> tuple[list[tuple[datetime, str, dict[str, Any]]], int]:
+    """What operations flows have written into the store since a moment, newest first: when, key, content.
+
+    And how many records there are that were not looked at.
+    """
+    keys = [key for key in files.list(OPERATIONS) if _is_record(key)]
     found: list[tuple[datetime, str, dict[str, Any]]] = []
-    for number, key in enumerate(files.list(OPERATIONS)):
-        if number >= MOST_RECORDS:
-            break
-        folder, _, rest = key.removeprefix(OPERATIONS).partition("/")
-        if folder in NO_CHANGES or rest.rpartition("/")[2] not in RECORD_NAMES:
-            continue
-        at = files.modified(key)
-        if since <= at <= until:
-            found.append((at, key, _content(files, key)))
-    return sorted(found, key=lambda one: one[0], reverse=True)
+    for key in keys[:MOST_RECORDS]:
+        with suppress(NotFound):  # cleaned up meanwhile
+            at = files.modified(key)
+            if since <= at <= until:
+                found.append((at, key, _content(files, key)))
+    return sorted(found, key=lambda one: one[0], reverse=True), max(0, len(keys) - MOST_RECORDS)
+
+
+def _is_record(key: str) -> bool:
+    folder, _, rest = key.removeprefix(OPERATIONS).partition("/")
+    return folder not in NO_CHANGES and rest.rpartition("/")[2] in RECORD_NAMES
 
 
 def _content(files: Files, key: str) -> dict[str, Any]:

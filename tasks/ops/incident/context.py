@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Lock
 from typing import Literal
 
 import structlog
@@ -103,30 +104,29 @@ class Finds:
     Attributes:
         source: Which.
         clean: Takes secrets out of a text.
+        facts, gaps: What it knows, and what it could not find out.
+        waiting: What it is looking at.
     """
 
     source: SourceName
     clean: Callable[[str], str]
     facts: list[Fact] = field(default_factory=list[Fact])
     gaps: list[str] = field(default_factory=list[str])
-    waiting: dict[str, None] = field(default_factory=dict[str, None])
+    waiting: list[str] = field(default_factory=list[str])
+    _adding: Lock = field(default_factory=Lock)
 
     def fact(self, kind: FactKind, title: str, text: str = "", *, at: datetime | None = None, **values: Value) -> None:
-        """Note a fact; its texts are cleaned."""
+        """Note a fact; its texts are cleaned. Of too many the rest is a gap."""
         if len(self.facts) >= MOST_FACTS:
+            self._left_out()
             return
         known = {name: self._line(value, 500) if isinstance(value, str) else value for name, value in values.items()}
-        self.facts.append(
-            Fact(
-                fact_id=f"{self.source}-{len(self.facts) + 1}",
-                source=self.source,
-                kind=kind,
-                title=self._line(title, 300),
-                text=cut(self.clean(_storable(text)), TEXT_CHARS),
-                at=at,
-                values=known,
+        line, whole = self._line(title, 300), cut(self.clean(_storable(text)), TEXT_CHARS)
+        with self._adding:  # several threads may look at once, and no two facts have one id
+            fact_id = f"{self.source}-{len(self.facts) + 1}"
+            self.facts.append(
+                Fact(fact_id=fact_id, source=self.source, kind=kind, title=line, text=whole, at=at, values=known)
             )
-        )
 
     def gap(self, what: str, why: str) -> None:
         """Note what could not be found out, and why."""
@@ -134,7 +134,7 @@ class Finds:
 
     async def look(self, what: str, looked: Awaitable[None]) -> None:
         """Look at one thing among others: what goes wrong is a gap, and nothing else is hurt."""
-        self.waiting[what] = None
+        self.waiting.append(what)
         try:
             await looked
         except Stopped:
@@ -144,7 +144,12 @@ class Finds:
         except Exception as error:  # told as a gap, with its traceback in the log
             log.warning("incident_source_failed", source=self.source, what=what, exc_info=True)
             self.gap(what, f"{type(error).__name__}: {error}")
-        del self.waiting[what]
+        self.waiting.remove(what)
+
+    def _left_out(self) -> None:
+        why = f"there is more than the {MOST_FACTS} facts that are kept"
+        if why not in self.gaps:
+            self.gap("", why)
 
     def _line(self, text: str, most: int) -> str:
         return " ".join(self.clean(_storable(text)).split())[:most]
@@ -175,7 +180,7 @@ async def gather(
             async with asyncio.timeout(source_s):
                 await finds.look("", source(finds))
         except TimeoutError:
-            for what in finds.waiting:
+            for what in dict.fromkeys(finds.waiting):
                 if what or len(finds.waiting) == 1:
                     finds.gap(what, f"no answer within {source_s:g} s")
         took_s = round(time.monotonic() - began, 3)

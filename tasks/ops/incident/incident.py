@@ -23,6 +23,8 @@ EventKind = Literal[
 
 FIRST_EVENTS, LAST_EVENTS = 200, 400
 """Of a longer timeline, what is kept."""
+TOLD_BY_ALERTS: tuple[EventKind, ...] = ("alert", "resolved", "again")
+"""Left out before anything that a person or a run did: alerts that flap must not wash it away."""
 MOST_ALERTS = 500
 SAYS_CHARS = 1000
 
@@ -82,8 +84,8 @@ class Incident(Frozen):
         opened_at: When we were first told.
         began_at: When the first of its alerts began.
         resolved_at, closed_at: When, if it is.
-        alerts: All of them.
-        alerts_left_out: How many more there were.
+        alerts: All of them; of too many, those that were over are left out first.
+        alerts_left_out: How many more the last notifications told of.
         timeline: What happened, in the order in which it was written down.
         events_left_out: How many there were in the middle.
         briefed_at: When its briefing was sent.
@@ -122,11 +124,11 @@ class Incident(Frozen):
 
     def with_event(self, at: datetime, kind: EventKind, says: str, by: str = "") -> "Incident":
         """The incident with one more event."""
-        timeline = (*self.timeline, Event(at=at, kind=kind, says=says[:SAYS_CHARS], by=by))
-        left_out = 0
+        timeline, left_out = (*self.timeline, Event(at=at, kind=kind, says=says[:SAYS_CHARS], by=by)), 0
         if len(timeline) > FIRST_EVENTS + LAST_EVENTS:
-            left_out = len(timeline) - FIRST_EVENTS - LAST_EVENTS
-            timeline = timeline[:FIRST_EVENTS] + timeline[-LAST_EVENTS:]
+            middle = range(FIRST_EVENTS, len(timeline) - 1)
+            least = next((place for place in middle if timeline[place].kind in TOLD_BY_ALERTS), FIRST_EVENTS)
+            timeline, left_out = timeline[:least] + timeline[least + 1 :], 1
         return self.model_copy(update={"timeline": timeline, "events_left_out": self.events_left_out + left_out})
 
     def moved(self, status: Status, **facts: Any) -> "Incident":
@@ -141,14 +143,13 @@ class Incident(Frozen):
 
 def opened(incident_id: str, told: Notification, services: tuple[str, ...], now: datetime) -> Incident:
     """A new incident of a notification."""
-    began = [one.starts_at for one in told.alerts if one.starts_at is not None and one.starts_at <= now]
     first = Incident(
         incident_id=incident_id,
         title=title_of(told),
         severity=severity_of(told.alerts),
         services=services,
         opened_at=now,
-        began_at=min(began, default=now),
+        began_at=now,
     )
     return joined(first.with_event(now, "opened", first.title), told, services, now)
 
@@ -156,10 +157,10 @@ def opened(incident_id: str, told: Notification, services: tuple[str, ...], now:
 def joined(incident: Incident, told: Notification, services: tuple[str, ...], now: datetime) -> Incident:
     """The incident after one more notification; one that tells nothing new changes only how often we were told."""
     alerts = {one.fingerprint: one for one in incident.alerts}
-    left_out, events = incident.alerts_left_out + told.truncated, list[tuple[EventKind, str]]()
+    left_out, events = told.truncated, list[tuple[EventKind, str]]()
     for alarm in told.alerts:
         known = alerts.get(alarm.fingerprint)
-        if known is None and len(alerts) >= MOST_ALERTS:
+        if known is None and len(alerts) >= MOST_ALERTS and not _gave_way(alerts, alarm):
             left_out += 1
             continue
         alerts[alarm.fingerprint] = _state(alarm, known, now)
@@ -168,7 +169,9 @@ def joined(incident: Incident, told: Notification, services: tuple[str, ...], no
     now_is = incident.model_copy(
         update={
             "alerts": tuple(alerts.values()),
+            # The same ones are told again and again: they are not added up.
             "alerts_left_out": max(left_out, incident.alerts_left_out),
+            "began_at": min((*_beginnings(told, now), incident.began_at)),
             "services": tuple(dict.fromkeys((*incident.services, *services)))[:50],
             "severity": min(incident.severity, severity_of(told.alerts), key=_rank),
         }
@@ -186,7 +189,8 @@ def closed(incident: Incident, now: datetime, by: str, cause: str, resolution: s
 
 def severity_of(alerts: tuple[Alarm, ...]) -> str:
     """The worst that the alerts' labels say."""
-    return min((one.labels.get("severity", "warning").lower()[:40] for one in alerts), key=_rank)
+    told = (" ".join(one.labels.get("severity", "").lower().split())[:40] for one in alerts)
+    return min((one or "warning" for one in told), key=_rank)
 
 
 def title_of(told: Notification) -> str:
@@ -198,6 +202,19 @@ def title_of(told: Notification) -> str:
     more = f" (and {len(names) - 1} other alerts)" if len(names) > 1 else ""
     line = f"{first.name}: {summary}" if summary else f"{first.name} {where}".strip()
     return " ".join(line.split())[:200] + more
+
+
+def _gave_way(alerts: dict[str, AlertState], alarm: Alarm) -> bool:
+    """Whether an alert that is over made room for one that is firing: an incident is not over while one is."""
+    over = next((name for name, one in alerts.items() if one.status == "resolved"), None)
+    if over is None or alarm.status == "resolved":
+        return False
+    del alerts[over]
+    return True
+
+
+def _beginnings(told: Notification, now: datetime) -> list[datetime]:
+    return [one.starts_at for one in told.alerts if one.starts_at is not None and one.starts_at <= now]
 
 
 def _state(alarm: Alarm, known: AlertState | None, now: datetime) -> AlertState:

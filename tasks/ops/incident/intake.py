@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from pydantic import Field, ValidationError
 
 from blocks.errors import BadInput, Conflict, StoreFailed
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 PREFIX = "operations/incidents"
 INDEX = f"{PREFIX}/open.json"
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+
+log = structlog.stdlib.get_logger("c500")
 
 ServicesOf = Callable[[Iterable[dict[str, str]]], tuple[str, ...]]
 """Takes the labels of alerts; gives the services that they are about."""
@@ -91,23 +94,32 @@ def receive(
     """
     told = redacted(told, redactor)
     services = services_of(one.labels for one in told.alerts)
-    keys = _keys(told)
     with files.lock(f"{PREFIX}/intake"):
-        known = incidents(files)
-        takers, version = _index(files)
-        taking = {name: _is_taken(known, name, now) for name in set(takers.values())}
-        taker = checked_id(incident_id) if incident_id else _taker(takers, taking, keys)
-        if taker is None and not told.firing:
-            return Received(incident=None)
-        name = taker or f"inc-{now.astimezone(UTC):%Y%m%d}-{token_hex(4)}"
-        fresh = opened(name, told, services, now)
-        # The index first: a process that dies in between leaves a name, which the next one fills.
-        open_ones = {key: one for key, one in takers.items() if one == name or taking[one]}
-        _put_index(files, Index(takers=open_ones | dict.fromkeys(keys, name)), version)
-        if known.find(name) is None:
-            with _held(files, name, fresh) as held:
-                return Received(incident=held.state, is_new=True)
-        return Received(incident=change(files, name, lambda before: _joined(before, told, services, now)))
+        if incident_id is None:
+            # Where a person closes it just now, another is opened: after a 4xx Alertmanager sends no more.
+            with suppress(Conflict):
+                return _taken_in(files, told, services, now, None)
+        return _taken_in(files, told, services, now, incident_id)
+
+
+def _taken_in(
+    files: Files, told: Notification, services: tuple[str, ...], now: datetime, incident_id: str | None
+) -> Received:
+    known, keys = incidents(files), _keys(told)
+    takers, version = _index(files)
+    taking = {name: _is_taken(known, name, now) for name in set(takers.values())}
+    taker = checked_id(incident_id) if incident_id else _taker(takers, taking, keys)
+    if taker is None and not told.firing:
+        return Received(incident=None)
+    name = taker or f"inc-{now.astimezone(UTC):%Y%m%d}-{token_hex(4)}"
+    fresh = opened(name, told, services, now)
+    # The index first: a process that dies in between leaves a name, which the next one fills.
+    open_ones = {key: one for key, one in takers.items() if one == name or taking[one]}
+    _put_index(files, Index(takers=open_ones | dict.fromkeys(keys, name)), version)
+    if known.find(name) is None:
+        with _held(files, name, fresh) as held:
+            return Received(incident=held.state, is_new=True)
+    return Received(incident=change(files, name, lambda before: _joined(before, told, services, now)))
 
 
 def change(files: Files, incident_id: str, make: Callable[[Incident], Incident]) -> Incident:
@@ -133,11 +145,18 @@ def latest(files: Files, most: int, *, only_open: bool) -> list[Incident]:
     known, found = incidents(files), list[Incident]()
     every = sorted(known.names(), key=lambda name: files.modified(f"{PREFIX}/{name}/{MANIFEST}"), reverse=True)
     for name in every:
-        if (one := known.find(name)) is not None and (one.status == "open" or not only_open):
+        if (one := _readable(known, name)) is not None and (one.status == "open" or not only_open):
             found.append(one)
         if len(found) >= most:
             break
     return sorted(found, key=lambda one: one.opened_at, reverse=True)
+
+
+def open_now(files: Files) -> list[Incident]:
+    """The incidents that take alerts and are open; however many there were before, only these are read."""
+    known = incidents(files)
+    found = [_readable(known, name) for name in sorted(set(_index(files)[0].values()))]
+    return [one for one in found if one is not None and one.status == "open"]
 
 
 def redacted(told: Notification, redactor: Redactor) -> Notification:
@@ -185,9 +204,34 @@ def _taker(takers: dict[str, str], taking: dict[str, bool], keys: list[str]) -> 
 
 
 def _is_taken(known: Manifests[Incident], name: str, now: datetime) -> bool:
-    """Whether the incident of a name takes what belongs to it; one that is only a name yet does."""
-    found = known.find(name)
+    """Whether the incident of a name takes what belongs to it; one that is only a name yet does.
+
+    One that is damaged takes nothing: what belonged to it opens another one, and other alerts are not held up by it.
+    """
+    try:
+        found = known.find(name)
+    except StoreFailed as error:
+        if not _is_damaged(error):
+            raise
+        log.warning("incident_damaged", incident=name, error=error.message)
+        return False
     return found is None or found.takes(now)
+
+
+def _readable(known: Manifests[Incident], name: str) -> Incident | None:
+    """An incident; one that is damaged hides no other."""
+    try:
+        return known.find(name)
+    except StoreFailed as error:
+        if not _is_damaged(error):
+            raise
+        log.warning("incident_damaged", incident=name, error=error.message)
+        return None
+
+
+def _is_damaged(error: StoreFailed) -> bool:
+    """Whether it was read and says nonsense; else the store does not answer, and may do so later."""
+    return isinstance(error.__cause__, ValidationError)
 
 
 def _index(files: Files) -> tuple[dict[str, str], str | None]:

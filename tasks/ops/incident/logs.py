@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from tasks.ops.incident.context import Finds
 from tasks.ops.incident.scene import Scene, texts
@@ -19,8 +19,6 @@ MOST_LINES = 20_000
 LINE_CHARS = 1000
 SHOWN_LINES = 12
 MOST_SHAPES = 8
-AFTER = timedelta(minutes=5)
-"""Lines this long after the beginning still count as around it."""
 
 
 async def logs(scene: Scene, finds: Finds) -> None:

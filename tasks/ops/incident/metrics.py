@@ -61,7 +61,7 @@ async def _metric(scene: Scene, finds: Finds, service: str, metric: Metric) -> N
 
 
 async def _up(scene: Scene, finds: Finds, target: dict[str, str]) -> None:
-    wanted = ",".join(f"{name}={json.dumps(value)}" for name, value in sorted(target.items()))
+    wanted = ",".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(target.items()))
     metric = Metric(name=UP, query=UP, below=1)
     for labels, samples in (await ask_range(f"{UP}{{{wanted}}}", scene.since, scene.now()))[:MOST_SERIES]:
         _note(scene, finds, "target is up", metric, labels, samples, UP, target=labels.get("instance", ""))

@@ -42,12 +42,16 @@ def _few(labels: Any) -> Any:
 
 
 def _utc(moment: datetime) -> datetime:
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("it lies before the year 1 or after the year 9999") from None
 
 
 def _no_zero(value: Any) -> Any:
-    """Go's zero time, which Alertmanager sends for an end that is not known."""
-    return None if isinstance(value, str) and value.startswith("0001-01-01") else value
+    """Go's zero time, which Alertmanager sends for an end that is not known; YAML makes a moment of it."""
+    is_zero = value.year == 1 if isinstance(value, datetime) else str(value).startswith("0001-01-01")
+    return None if is_zero else value
 
 
 Value = Annotated[str, AfterValidator(_cut)]
@@ -86,7 +90,7 @@ class Alarm(_Lenient):
     @property
     def name(self) -> str:
         """Of the alert."""
-        return self.labels.get("alertname", "") or "alert"
+        return " ".join(self.labels.get("alertname", "").split()) or "alert"
 
     @property
     def fingerprint(self) -> str:
@@ -106,7 +110,7 @@ class Notification(_Lenient):
     """
 
     alerts: Annotated[tuple[Alarm, ...], Field(min_length=1, max_length=MOST_ALERTS)]
-    group_key: Annotated[str, Field(max_length=10_000)] = Field(default="", alias="groupKey")
+    group_key: str = Field(default="", alias="groupKey")
     truncated: Annotated[int, Field(ge=0, le=10**9)] = Field(default=0, alias="truncatedAlerts")
     external_url: Value = Field(default="", alias="externalURL")
 
@@ -148,10 +152,15 @@ def read_notification(path: Path) -> Notification:
 
 
 def _few_alerts(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A notification of too many alerts, in which the rest is only counted."""
+    """A notification of too many alerts, in which the rest is only counted: those that are over first."""
     alerts = content.get("alerts")
     if not isinstance(alerts, list) or len(cast(list[Any], alerts)) <= MOST_ALERTS:
         return dict(content)
     every, told = cast(list[Any], alerts), content.get("truncatedAlerts", 0)
     before = told if isinstance(told, int) and 0 <= told <= 10**6 else 0
-    return {**content, "alerts": every[:MOST_ALERTS], "truncatedAlerts": before + len(every) - MOST_ALERTS}
+    kept = sorted(every, key=_is_over)[:MOST_ALERTS]
+    return {**content, "alerts": kept, "truncatedAlerts": before + len(every) - MOST_ALERTS}
+
+
+def _is_over(alert: Any) -> bool:
+    return isinstance(alert, Mapping) and cast(Mapping[str, Any], alert).get("status") == "resolved"

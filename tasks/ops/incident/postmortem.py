@@ -24,6 +24,8 @@ from tasks.ops.incident.wording import STYLE, Retrospect
 MODEL_S = 60.0
 SOMEBODY = "somebody on call"
 SHORTEST_NAME = 3
+NOBODY = {"root", "admin", "administrator", "operator", "operations", "system"}
+"""Accounts and keys that are no person's name: taken out, they would leave «somebody on call cause»."""
 MOST_ITEMS = 12
 
 TASK = (
@@ -109,7 +111,7 @@ def postmortem_of(incident: Incident, context: Context | None, briefing: Briefin
         causes=tuple(blameless(one) for one in causes),
         resolution=blameless(incident.resolution),
         went_well=tuple(_went_well(incident, briefing)),
-        went_badly=tuple(_went_badly(incident, context)),
+        went_badly=tuple(blameless(one) for one in _went_badly(incident, context)),
         timeline=tuple(
             one.model_copy(update={"says": blameless(one.says), "by": SOMEBODY if one.by else ""})
             for one in sorted(incident.timeline, key=lambda one: one.at)
@@ -147,7 +149,7 @@ def names_in(incident: Incident, context: Context | None) -> set[str]:
     for fact in context.of("commit") if context else ():
         author = str(fact.values.get("author") or "")
         names |= {author, *author.split()}
-    return {name for name in names if len(name) >= SHORTEST_NAME}
+    return {name for name in names if len(name) >= SHORTEST_NAME and name.lower() not in NOBODY}
 
 
 def without_names(names: Iterable[str]) -> Callable[[str], str]:
@@ -199,15 +201,16 @@ def text_of(made: Postmortem) -> str:
     return "\n".join([*lines, "Action items:", *(one.what for one in made.action_items)])[:24_000]
 
 
-def case_facts(made: Postmortem, incident: Incident, briefing: Briefing | None) -> CaseFacts:
-    """The postmortem as a case for the library."""
+def case_facts(made: Postmortem, incident: Incident, context: Context | None, briefing: Briefing | None) -> CaseFacts:
+    """The postmortem as a case for the library; it names nobody either."""
+    blameless = without_names(names_in(incident, context))
     seen = [alert.annotations.get("summary") or alert.annotations.get("description", "") for alert in incident.alerts]
     seen += [one.says for one in (briefing.findings if briefing else ())]
     return CaseFacts(
         title=made.title[:300],
         services=tuple(one[:300] for one in made.services),
         alerts=tuple(dict.fromkeys(one.name[:300] for one in incident.alerts))[:50],
-        symptoms="\n".join(dict.fromkeys(one for one in seen if one))[:4000],
+        symptoms=blameless("\n".join(dict.fromkeys(one for one in seen if one)))[:4000],
         cause="\n".join(made.causes)[:4000],
         resolution=made.resolution[:4000],
         action_items=tuple(one.what[:300] for one in made.action_items),
@@ -260,7 +263,7 @@ def _items(
     ][::-1]
     if context is not None:
         items += [
-            ActionItem(what=f"close the gap in {source}", kind="detect", owner=owner, why=why)
+            ActionItem(what=f"close the gap in {source}", kind="detect", owner=owner, why=blameless(why))
             for source, why in dict(reversed(context.gaps)).items()
         ]
         if not context.of("runbook"):

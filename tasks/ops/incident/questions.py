@@ -11,10 +11,11 @@ from blocks.memory.lexical import lexical_vector
 from blocks.memory.rank import coverage, rarity, similarity
 from blocks.memory.words import topic_words, words
 from blocks.model import Frozen
-from blocks.plain_text import visible
+from blocks.plain_text import cut, visible
+from blocks.progress import in_thread
 from tasks.ops.asking import Model
 from tasks.ops.incident.briefing import Briefing
-from tasks.ops.incident.context import Context
+from tasks.ops.incident.context import TEXT_CHARS, Context
 from tasks.ops.incident.incident import Incident
 from tasks.ops.incident.wording import STYLE, Reply
 
@@ -59,11 +60,11 @@ class IncidentAnswer(Frozen):
     gaps: tuple[str, ...] = ()
 
 
-def checked_question(question: str) -> str:
-    """A question that can be searched for. Raises `BadInput`."""
+def checked_question(question: str, kind: str = "question") -> str:
+    """A question that can be searched for, or a note. Raises `BadInput`."""
     text = " ".join(visible(question.encode(errors="replace").decode()).split())
     if not text or len(text) > QUESTION_CHARS:
-        raise BadInput(f"a question has 1 to {QUESTION_CHARS} characters", fix="ask in a sentence", field="question")
+        raise BadInput(f"a {kind} has 1 to {QUESTION_CHARS} characters", fix="use a sentence or two", field=kind)
     return text
 
 
@@ -84,7 +85,7 @@ async def answered(
     """
     clean = model.redactor.text
     asked = clean(question)
-    best = best_passages(asked, passages_of(incident, context, briefing))
+    best = await in_thread(best_passages, asked, passages_of(incident, context, briefing))
     gaps = tuple(f"{source}: {why}" for source, why in context.gaps) if context else ("nothing is gathered yet",)
     by_rules = "\n".join(f"[{one.name}] {_at(one)}{one.text}" for one in best)
     made = IncidentAnswer(question=asked, answer=by_rules, passages=tuple(best), gaps=gaps)
@@ -103,7 +104,8 @@ def passages_of(incident: Incident, context: Context | None, briefing: Briefing 
     found = [Passage(name="incident", text=state, at=incident.began_at)]
     for alert in incident.alerts:
         about = "; ".join(f"{name}: {text}" for name, text in {**alert.labels, **alert.annotations}.items())
-        found.append(Passage(name="alert", text=f"alert {alert.name} is {alert.status}: {about}", at=alert.started_at))
+        text = cut(f"alert {alert.name} is {alert.status}: {about}", TEXT_CHARS)
+        found.append(Passage(name="alert", text=text, at=alert.started_at))
     if briefing is not None:
         found += [
             Passage(name="finding", text=f"likely cause ({one.confidence}): {one.says}. {one.suggests}".strip())
@@ -115,7 +117,9 @@ def passages_of(incident: Incident, context: Context | None, briefing: Briefing 
     found += [
         Passage(name="gap", text=f"not known, {source}: {why}") for source, why in (context.gaps if context else ())
     ]
-    return [*found, *(Passage(name="timeline", text=one.says, at=one.at) for one in incident.timeline)]
+    # Nothing answers a question as well as the same question, asked before.
+    events = [one for one in incident.timeline if one.kind != "question"]
+    return [*found, *(Passage(name="timeline", text=one.says, at=one.at) for one in events)]
 
 
 def best_passages(question: str, passages: Sequence[Passage]) -> list[Passage]:

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from blocks.errors import Conflict
+from blocks.errors import Conflict, StoreFailed
 from blocks.progress import in_thread
 from blocks.store.files import Files
 from tasks.ops.asking import Model
@@ -121,9 +121,17 @@ def noted_briefed(incident: Incident, briefing: Briefing, outcome: Outcome, now:
 
 
 def kept(files: Files, incident_id: str, name: str, form: type[M]) -> M | None:
-    """What an earlier attempt has made; None if none has."""
-    found = files.read_version(_key(incident_id, name))
-    return None if found is None else form.model_validate_json(found[0])
+    """What an earlier attempt has made; None if none has. Raises `StoreFailed` for what cannot be read."""
+    key = _key(incident_id, name)
+    if (found := files.read_version(key)) is None:
+        return None
+    try:
+        return form.model_validate_json(found[0])
+    except ValidationError as error:
+        raise StoreFailed(
+            f"{key} in the store cannot be read: {error.error_count()} faults",
+            fix="it was changed by hand, or by another version; remove it, and it is made anew",
+        ) from None
 
 
 def keep(files: Files, incident_id: str, name: str, made: M) -> M:

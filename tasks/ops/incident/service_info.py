@@ -2,11 +2,8 @@
 
 from blocks.progress import in_thread
 from tasks.ops.incident.context import Finds
-from tasks.ops.incident.intake import latest
+from tasks.ops.incident.intake import open_now
 from tasks.ops.incident.scene import Scene
-
-MOST_INCIDENTS = 500
-"""Of the latest."""
 
 
 async def service_info(scene: Scene, finds: Finds) -> None:
@@ -42,7 +39,7 @@ async def service_info(scene: Scene, finds: Finds) -> None:
 async def _others(scene: Scene, finds: Finds) -> None:
     around = {other for one in scene.known.values() for other in one.depends_on}
     around |= {other for name in scene.incident.services for other in scene.services.dependents(name)}
-    for other in await in_thread(latest, scene.files, MOST_INCIDENTS, only_open=True):
+    for other in await in_thread(open_now, scene.files):
         shared = around & set(other.services)
         if other.incident_id != scene.incident.incident_id and shared:
             finds.fact(

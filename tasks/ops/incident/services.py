@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, field_validator, model_validator
 
-from blocks.errors import BadInput
+from blocks.errors import C500Error
 from blocks.faults import Fault, faulty
 from blocks.hosts.inventory import LOCAL, HostName
 from blocks.model import Frozen
@@ -212,5 +212,7 @@ def services_or_why(path: Path) -> tuple[Services, str]:
     """The services of a file; of one that cannot be used none, and why: an incident does not wait for its repair."""
     try:
         return read_services(path), ""
-    except BadInput as error:
+    except C500Error as error:
         return Services(), error.message.splitlines()[0]
+    except OSError as error:
+        return Services(), f"{path} cannot be looked at: {error.strerror or error}"

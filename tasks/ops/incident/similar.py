@@ -1,5 +1,8 @@
 """The source `similar`: cases of the library that are like this."""
 
+from threading import Thread
+
+from blocks.progress import in_thread
 from tasks.ops.cases.library import open_library
 from tasks.ops.incident.context import Finds
 from tasks.ops.incident.scene import Scene
@@ -9,11 +12,12 @@ MOST_CASES = 5
 
 async def similar(scene: Scene, finds: Finds) -> None:
     """Search the case library by what the alerts say."""
-    library, incident = open_library(), scene.incident
+    library, incident = await in_thread(open_library), scene.incident
     try:
         found = await library.search(question_of(scene), most=MOST_CASES, but=f"case-{incident.incident_id}")
     finally:
-        library.close()
+        # Not here: it waits for a search that was cut off and still hangs, and the briefing would wait with it.
+        Thread(target=library.close, daemon=True).start()
     for why in library.unread:
         finds.gap("", why)
     for one in found:

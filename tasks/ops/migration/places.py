@@ -35,7 +35,7 @@ class Places:
     @asynccontextmanager
     async def host(self, name: str) -> AsyncGenerator[Host]:
         """A host. Raises `NotFound`, `HostUnreachable`."""
-        (machine,) = read_inventory(settings().inventory_file).chosen([name])
+        (machine,) = read_inventory().chosen([name])
         async with open_host(machine) as host:
             yield host
 

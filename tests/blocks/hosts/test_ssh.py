@@ -5,12 +5,14 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from blocks.errors import BadInput, EngineUnavailable, NotAllowed, NotFound, TooLarge
 from blocks.hosts import HostUnreachable, open_host, read_inventory
 from blocks.hosts.inventory import Machine
+from blocks.settings import settings
 from tests.fakes.sshd import Sshd, running_sshd
 from tests.processes import eventually
 
@@ -75,6 +77,36 @@ async def test_files(machine: Machine, tmp_path: Path) -> None:
             await host.write_file(str(tmp_path / "none" / "x"), b"")
 
 
+async def test_variables_do_not_stand_in_the_list_of_processes(machine: Machine) -> None:
+    async with open_host(machine) as host:
+        shown = ["sh", "-c", 'tr "\\0" " " < /proc/$PPID/cmdline; cat /proc/$$/cmdline; printenv TOKEN']
+        done = await host.run(shown, env={"TOKEN": "s3cr3t 'x'\n$(id)"})
+    assert done.stdout.startswith("timeout ") and done.stdout.count("s3cr3t") == 1
+    assert done.stdout.endswith("s3cr3t 'x'\n$(id)\n")
+
+
+async def test_a_file_is_on_the_disk_before_it_has_its_name(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from asyncssh.sftp import SFTPClient, SFTPClientFile
+
+    called: list[str] = []
+
+    def note(owner: type, name: str) -> None:
+        real = getattr(owner, name)
+
+        async def noted(*given: Any) -> Any:
+            called.append(name)
+            return await real(*given)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    note(SFTPClientFile, "fsync"), note(SFTPClient, "posix_rename")
+    async with open_host(machine) as host:
+        await host.write_file(str(tmp_path / "a"), b"x")
+    assert called == ["fsync", "posix_rename"] and (tmp_path / "a").read_bytes() == b"x"
+
+
 async def test_a_host_with_another_key_is_not_trusted(machine: Machine, tmp_path: Path) -> None:
     known = tmp_path / "other_known"
     key = "AAAAC3NzaC1lZDI1NTE5AAAAIGJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJi"
@@ -123,8 +155,26 @@ def test_an_inventory_tells_all_its_faults(tmp_path: Path) -> None:
         read_inventory(path)
 
 
+def test_an_inventory_that_is_asked_for_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings.cache_clear()
+    assert [one.name for one in read_inventory().chosen(["all"])] == ["local"]
+    usual = tmp_path / ".c500/inventory.yaml"
+    usual.parent.mkdir()
+    usual.symlink_to(tmp_path / "gone.yaml")
+    with pytest.raises(NotFound, match=r"inventory\.yaml"):
+        read_inventory()
+    monkeypatch.setenv("INVENTORY_FILE", str(tmp_path / "inventroy.yaml"))
+    settings.cache_clear()
+    with pytest.raises(NotFound, match="inventroy") as caught:
+        read_inventory()
+    assert "INVENTORY_FILE" in caught.value.fix
+    (tmp_path / "inventroy.yaml").mkdir()
+    with pytest.raises(BadInput, match="it is a folder"):
+        read_inventory()
+
+
 def test_hosts_are_chosen_by_name_and_group(tmp_path: Path) -> None:
-    assert [one.name for one in read_inventory(tmp_path / "none").chosen(["all"])] == ["local"]
     path = tmp_path / "inventory.yaml"
     path.write_text(
         "known_hosts: known\nhosts:\n  web-1: {address: a, groups: [web]}\n"

@@ -11,11 +11,13 @@ import httpx
 import pytest
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.states import Completed
 
 from blocks.keys import KeyRing, Scope
 from blocks.settings import settings
 from blocks.store import LocalFiles
 from flows.incident import respond_to_incident
+from tasks.ops.incident.intake import change
 from tests.deployments.gateway.gateways import Gateway
 from tests.deployments.gateway.submitting import ask, clear
 from tests.deployments.gateway.working import stored_gateway, working
@@ -142,6 +144,59 @@ def test_many_that_are_told_at_once_make_one_incident_and_one_run(
         return sum(run.parameters.get("incident") == told[0]["incident_id"] for run in found)
 
     assert ask(running_prefect_server, runs) == 1
+
+
+def test_a_run_that_ended_without_a_briefing_gives_way_to_another(
+    server: Gateway, world: World, running_prefect_server: str
+) -> None:
+    """As one that left the incident to another process, which was killed."""
+
+    def tell() -> str:
+        with server.client() as client:
+            answer = client.post("/v1/alerts", json=world.webhook())
+            assert answer.status_code == 202, answer.text
+            return answer.json()["incident_id"]
+
+    incident_id = tell()
+
+    async def end(client: PrefectClient) -> int:
+        mine = [run for run in await client.read_flow_runs() if run.parameters.get("incident") == incident_id]
+        for run in mine:
+            await client.set_flow_run_state(run.id, Completed(), force=True)
+        return len(mine)
+
+    assert ask(running_prefect_server, end) == 1
+    assert tell() == incident_id
+    assert ask(running_prefect_server, end) == 2
+    files = LocalFiles(world.folder / "store")
+    change(files, incident_id, lambda one: one.model_copy(update={"briefed_at": one.opened_at}))
+    assert tell() == incident_id
+    assert ask(running_prefect_server, end) == 2
+
+
+def test_an_alert_is_kept_where_nothing_is_deployed_and_sending_it_again_begins_the_run(
+    server: Gateway, world: World, running_prefect_server: str
+) -> None:
+    async def undeploy(client: PrefectClient) -> None:
+        for one in await client.read_deployments():
+            if one.name == respond_to_incident.name:
+                await client.delete_deployment(one.id)
+
+    async def runs(client: PrefectClient) -> list[Any]:
+        return [run.parameters for run in await client.read_flow_runs() if "incident" in run.parameters]
+
+    ask(running_prefect_server, undeploy)
+    with server.client() as client:
+
+        def tell() -> int:
+            return client.post("/v1/alerts", json=world.webhook()).status_code
+
+        assert tell() == 503
+        [kept] = client.get("/v1/incidents").json()["incidents"]
+        ask(running_prefect_server, deploy)
+        until(lambda: tell() == 202)
+        assert [one["incident_id"] for one in client.get("/v1/incidents").json()["incidents"]] == [kept["incident_id"]]
+    assert ask(running_prefect_server, runs) == [{"incident": kept["incident_id"]}]
 
 
 def test_only_keys_for_alerts_may_tell_and_only_those_of_people_may_look(

@@ -4,7 +4,7 @@ import math
 import shutil
 import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ import pytest
 from blocks.errors import BadInput
 from blocks.settings import settings
 from blocks.store import open_store
-from tasks.ops.capacity.look_ahead import look_ahead, outlook_of, recommend
+from tasks.ops.capacity.history import Samples
+from tasks.ops.capacity.look_ahead import look_ahead, recommend
+from tasks.ops.capacity.look_ahead import outlook_of as outlook_at
 from tasks.ops.capacity.plan import FORM, USUAL_RULES, CapacityPlan, Resource, read_plan
-from tasks.ops.capacity.report import CapacityReport, headline, report_markdown
+from tasks.ops.capacity.report import CapacityReport, Outlook, amount, headline, report_markdown
 from tests.fakes.monitoring import running_prometheus
 from tests.tasks.ops.capacity.series import BEGIN_S, DAY_S, samples, straight
 
@@ -41,14 +43,24 @@ def write_csv(folder: Path, values: Any, head: str = "time,value") -> Path:
     return path
 
 
-async def planned(plan: CapacityPlan) -> CapacityReport:
-    outlooks = await look_ahead(plan, open_store(), "run-1", datetime.now(UTC))
+def after(days: float) -> datetime:
+    """So long after the begin of all series."""
+    return datetime.fromtimestamp(BEGIN_S, UTC) + timedelta(days=days)
+
+
+def outlook_of(resource: Resource, given: Samples) -> tuple[Outlook, bytes | None]:
+    """The outlook on the day after the last sample."""
+    return outlook_at(resource, given, after(len(given.values)))
+
+
+async def planned(plan: CapacityPlan, now: datetime | None = None) -> CapacityReport:
+    outlooks = await look_ahead(plan, open_store(), "run-1", now or datetime.now(UTC))
     return CapacityReport(run_id="run-1", plan="plan.yaml", outlooks=outlooks)
 
 
 async def test_a_file_gives_days_interval_advice_and_a_chart(tmp_path: Path) -> None:
     write_csv(tmp_path, straight(np.random.default_rng(1), 120))
-    report = await planned(plan_of(tmp_path))
+    report = await planned(plan_of(tmp_path), after(120))
     (one,) = report.outlooks
     assert one.status == "forecast" and one.earliest_days is not None and one.latest_days is not None
     assert one.likely_days is not None and one.earliest_days <= one.likely_days <= one.latest_days
@@ -64,7 +76,7 @@ async def test_lines_that_cannot_be_read_are_gaps_and_told(tmp_path: Path) -> No
     values[10:14] = ["NaN", "", "n/a", "$(reboot)"]
     path = write_csv(tmp_path, values)
     path.write_text(path.read_text() + "yesterday,5\n")
-    (one,) = (await planned(plan_of(tmp_path))).outlooks
+    (one,) = (await planned(plan_of(tmp_path), after(120))).outlooks
     assert (one.status, one.gaps, one.dropped) == ("forecast", 4, 5)
 
 
@@ -108,6 +120,41 @@ def test_a_clean_up_is_taken_out_and_told() -> None:
     values[50:] -= 70
     outlook, picture = outlook_of(resource_of(), samples(values, limit=400.0))
     assert len(outlook.resets) == 1 and outlook.per_day == pytest.approx(1.5, abs=0.4) and picture
+
+
+def test_days_begin_now_though_the_history_ended_before() -> None:
+    given = samples(straight(np.random.default_rng(1), 120), limit=400.0)
+    fresh, _ = outlook_of(resource_of(), given)
+    old, picture = outlook_at(resource_of(), given, after(120 + 70))
+    assert fresh.likely_days and old.likely_days == pytest.approx(fresh.likely_days - 70, abs=2)
+    assert (fresh.level, old.level) == ("notice", "critical") and picture is not None
+    assert fresh.needed and old.needed == pytest.approx(fresh.needed + 1.5 * 70, rel=0.05)
+    report = CapacityReport(run_id="r", plan="p", outlooks=(old,))
+    assert f"to {after(120):%Y-%m-%d} 00:00 UTC" in report_markdown(report)
+    gone, _ = outlook_at(resource_of(), given, after(120 * 6))
+    assert (gone.status, gone.level) == ("failed", "unknown") and "ended 600 days ago" in gone.says
+
+
+def test_what_reached_its_limit_this_morning_has_run_out() -> None:
+    values = [*([300.0] * 24 * 40), 300.0, 401.0, 402.0]  # three hours of a new day
+    outlook, _ = outlook_at(resource_of(), samples(values, 400.0, step_s=3600), after(40.2))
+    assert (outlook.status, outlook.now) == ("exhausted", 402.0)
+
+
+def test_what_has_run_out_comes_first_and_is_not_said_to_need_nothing() -> None:
+    out, _ = outlook_of(resource_of(rules=[]), samples(range(350, 410), limit=400.0, name="out"))
+    soon, _ = outlook_of(resource_of(), samples(range(300, 398), limit=400.0, name="soon"))
+    assert out.says == "It has run out." and soon.level == out.level == "critical"
+    text = report_markdown(CapacityReport(run_id="r", plan="p", outlooks=(soon, out)))
+    assert text.index("critical: `out`") < text.index("critical: `soon`")
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(0.0, "0"), (1.23456, "1.235"), (12_345.6, "12346"), (999_999.0, "999999"), (-2.5e9, "-2.5 G"), (4e15, "4 P")],
+)
+def test_amounts_are_for_people(value: float, told: str) -> None:
+    assert amount(value) == told
 
 
 def test_names_from_outside_are_only_text() -> None:
@@ -181,6 +228,15 @@ async def test_a_real_prometheus_gives_each_series_its_outlook(tmp_path: Path) -
     assert first.likely_days == pytest.approx((10 - 6.88) / 0.048, rel=0.1)
     assert second.likely_days == pytest.approx((10 - 3.88) / 0.048, rel=0.15) and second.gaps > 5
     assert first.per_day == pytest.approx(4.8e7, rel=0.1)
+
+
+@pytest.mark.usefixtures("asked")
+async def test_series_that_differ_only_at_the_end_of_long_labels_are_two(tmp_path: Path) -> None:
+    query = f'label_replace(used_bytes, "about", "{"x" * 200}", "disk", ".*")'
+    plan = plan_of(tmp_path, source={"kind": "prometheus", "query": query, "days": 60}, limit=1e10, aggregate="mean")
+    first, second = (await planned(plan)).outlooks
+    assert (first.name, second.name) == ("disk{disk=db-1}", "disk{disk=db-2}")
+    assert first.now == pytest.approx(6.88e9, rel=0.05) and second.now == pytest.approx(3.88e9, rel=0.05)
 
 
 @pytest.mark.usefixtures("asked")

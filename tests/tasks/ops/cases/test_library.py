@@ -118,3 +118,33 @@ async def test_a_case_that_is_damaged_hides_no_other(library: CaseLibrary) -> No
     assert await ids(library, "disk full") == [kept.case_id]
     [why] = library.unread
     assert "case-x" in why
+
+
+async def test_a_case_that_is_damaged_can_be_removed_and_is_named_in_lists(library: CaseLibrary) -> None:
+    kept = library.put(case(DISK))
+    open_store().put_bytes("operations/cases/case-x/20260101T000000.000000.json", b"\xff no case")
+    assert list(library.every()) == [kept]
+    [why] = library.unread
+    assert "case-x" in why
+    await library.remove("case-x")
+    assert library.ids() == [kept.case_id]
+    with pytest.raises(NotFound):
+        await library.remove("case-x")
+
+
+def test_a_date_without_a_zone_is_one_of_utc() -> None:
+    assert case(DISK | {"began_at": "2026-01-01"}).began_at == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("wrong", ["INC 42", "../x", "a" * 76])
+def test_an_incident_that_could_name_no_case_is_refused_with_its_line(wrong: str, tmp_path: Path) -> None:
+    file = tmp_path / "case.yaml"
+    file.write_text(f"title: x\nincident: {wrong}\n")
+    with pytest.raises(BadInput) as raised:
+        read_case(file)
+    assert raised.value.details["line"] == 2
+
+
+def test_a_case_that_grows_when_secrets_are_taken_out_is_cut(library: CaseLibrary) -> None:
+    told = library.put(case(DISK | {"cause": ("password=hunter22 " * 400)[:4000]}))
+    assert len(told.cause) == 4000 and "hunter22" not in told.cause

@@ -63,6 +63,16 @@ async def test_packages_are_told_put_right_and_taken_back(
     assert repository.version("alpha") == "2.0" and not (files / "beta").exists() and (files / "gamma").exists()
 
 
+async def test_of_a_pattern_no_other_version_is_installed(detect: Detect, repository: Repository) -> None:
+    repository.install("alpha", "2.0")
+    repository.refresh()
+    (found,) = await detect(state(repository, {"name": "alpha", "version": "1.*", "correct": True}))
+    assert found.correction == "done" and repository.version("alpha") == "1.0", found
+    missing = state(repository, {"name": "beta", "version": "3.*", "correct": True})
+    (found,) = await detect(missing, run_id="run-2")
+    assert found.correction == "failed" and not (repository.at / "root/usr/share/beta").exists()
+
+
 async def test_what_cannot_be_had_is_left_and_told(detect: Detect, repository: Repository) -> None:
     repository.refresh()
     (found,) = await detect(state(repository, {"name": "none", "correct": True}))

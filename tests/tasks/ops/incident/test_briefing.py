@@ -69,7 +69,7 @@ def scene_of(world: World, make_performer: MakePerformer, **changes: Any) -> Sce
         incident=got.incident,
         services=services,
         performer=performer,
-        inventory=read_inventory(settings().inventory_file),
+        inventory=read_inventory(),
         files=files,
         now=lambda: datetime.now(UTC),
         clean=performer.redactor.text,
