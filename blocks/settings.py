@@ -209,7 +209,7 @@ class Settings(BaseSettings):
         default=300,
         gt=0,
         le=86_400,
-        description="seconds for which a swarm goes on trying while no account answers, before it ends",
+        description="seconds for which a swarm or a batch of prompts goes on while no account answers, before it ends",
     )
     chat_deadline_s: float = Field(
         default=600,
@@ -240,6 +240,9 @@ class Settings(BaseSettings):
         default="",
         pattern=r"^(|rediss?://.+)$",
         description="Redis that holds the agents' stop switches for several machines, beside the files of AGENTS_HOME",
+    )
+    agent_servers_file: Path = Field(
+        default=HOME / "agent_servers.yaml", description="II-Agent servers that sessions run on; docs/sessions.md"
     )
     databases_file: Path = Field(
         default=HOME / "databases.yaml", description="SQL databases that agents may read; docs/agents/tools.md"
@@ -278,7 +281,7 @@ class Settings(BaseSettings):
         default="production", pattern=r"^[a-z][a-z0-9-]*$", description="profile of operations when a run names none"
     )
     operations_channels_file: Path | None = Field(
-        default=None, description="where reports of operations go; the form of the escalation file, first level"
+        default=None, description="where reports of operations go; docs/operations.md"
     )
     inventory_file: Path = Field(
         default=HOME / "inventory.yaml", description="hosts that operations look after; docs/operations.md"

@@ -11,6 +11,7 @@ from flows.agent_housekeeping import sweep_agents
 from flows.approvals import sweep_approvals
 from flows.audio import process_audio, process_batch, process_text
 from flows.audit import anchor_audit
+from flows.batch_prompts import batch_prompts
 from flows.capacity import plan_capacity
 from flows.change_review import review_change
 from flows.ci import triage_ci
@@ -18,6 +19,7 @@ from flows.cleanup import clean_all, clean_audio, clean_cache, clean_logs, watch
 from flows.disk import heal_disk
 from flows.dispatch import dispatch_request
 from flows.drift import detect_drift, undo_drift
+from flows.fast_response import fast_response, fast_response_load
 from flows.fixing_tests import fix_tests
 from flows.incident import respond_to_incident, write_postmortem
 from flows.log_analysis import analyse_logs
@@ -34,6 +36,7 @@ from flows.team import run_team
 __all__ = [
     "analyse_logs",
     "anchor_audit",
+    "batch_prompts",
     "clean_all",
     "clean_audio",
     "clean_cache",
@@ -42,6 +45,8 @@ __all__ = [
     "deploy_service",
     "detect_drift",
     "dispatch_request",
+    "fast_response",
+    "fast_response_load",
     "fix_tests",
     "heal_disk",
     "maintain",

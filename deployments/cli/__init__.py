@@ -33,9 +33,18 @@ DEBUG = "--debug"
 ENDED = {130: "interrupted", 143: "terminated"}
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"c500 {version('c500')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: bool = typer.Option(False, DEBUG, help="Show tracebacks; works anywhere on the line."),
+    version: bool = typer.Option(False, "--version", callback=_say_version, is_eager=True, help="Show the version."),
 ) -> None:
     """Recordings in; transcript, enhanced text and structured summary out."""
 
@@ -48,6 +57,7 @@ def load_commands() -> None:
         "approve",
         "ask",
         "audit",
+        "batch_prompts",
         "capacity",
         "cases",
         "ci",
@@ -57,6 +67,7 @@ def load_commands() -> None:
         "disk",
         "drift",
         "effects",
+        "fast_response",
         "fix_tests",
         "handoff",
         "incident",

@@ -138,6 +138,8 @@ class Behaviour(Frozen):
         seed: Same seed, same requests: same answers, latencies and faults.
         latency: Until an answer, or until the first token of a stream.
         token_ms: Milliseconds a token takes in a stream after the first.
+        piece_tokens: Tokens in an event of a stream; vLLM sends each by itself.
+        slots: How many calls it works on at once; others wait in the order of their arrival. None for any number.
         faults: Share of the calls that go wrong, by fault; together at most 1.
         next_faults: How many of the next calls go wrong, by fault and in this order, before chance decides.
         error_status: Status of the fault `error`.
@@ -165,6 +167,8 @@ class Behaviour(Frozen):
     seed: int = 0
     latency: Latency = Latency()
     token_ms: Annotated[float, Field(ge=0)] = 0.0
+    piece_tokens: Annotated[int, Field(ge=1)] = 4
+    slots: Annotated[int, Field(ge=1)] | None = None
     faults: dict[Fault, Share] = Field(default_factory=dict)
     next_faults: dict[Fault, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     error_status: Annotated[int, Field(ge=400, le=599)] = 500

@@ -13,9 +13,6 @@ from deployments.simulator.behaviour import Fault
 from deployments.simulator.dialects.protocol import Dialect
 from deployments.simulator.tenant import Call, Tenant
 
-PIECE_TOKENS = 4
-"""Tokens in an event of a stream."""
-
 AT_ONCE: dict[Fault, Why] = {"rate_limited": "rate_limited", "out_of_quota": "out_of_quota", "overloaded": "overloaded"}
 """Faults a provider tells before it starts to work."""
 
@@ -41,6 +38,8 @@ class Performance:
         self._tenant = tenant
         self._dialect = dialect
         self._call = call
+        self._now = asyncio.get_running_loop().time
+        self._arrived = self._began = self._first = self._at = self._now()
 
     async def run(self) -> web.StreamResponse:
         """Answer it, or do what its fault says."""
@@ -49,8 +48,20 @@ class Performance:
             return self._refusal(AT_ONCE[call.fault])
         if call.fault == "reset_before":
             return self._reset()
-        if (latency_s := call.latency_s) > 0:
-            await asyncio.sleep(latency_s)
+        self._began = self._at = await self._tenant.slots.enter()
+        try:
+            response = await self._answered()
+        except BaseException:
+            self._at = self._now()
+            raise
+        finally:
+            self._tenant.slots.leave(self._at)
+        return response
+
+    async def _answered(self) -> web.StreamResponse:
+        call = self._call
+        await self._until(self._began + call.latency_s)
+        self._first = self._at
         if call.fault == "error":
             return self._refusal("error")
         if call.fault == "html":
@@ -63,7 +74,7 @@ class Performance:
     async def _whole(self, answer: Answer) -> web.StreamResponse:
         call = self._call
         body = self._dialect.answer(call.asked, answer, call.luck.name, int(self._tenant.clock.wall_s()))
-        call.settle(answer, delivered=True)
+        self._settle(answer)
         if call.fault not in ("reset_after", "half_body"):
             return web.Response(body=body, headers=self._headers("application/json"))
         response = web.StreamResponse(headers=self._headers("application/json"))
@@ -85,19 +96,19 @@ class Performance:
             call.settle(answer, delivered=False)
             await asyncio.sleep(HEADERS_ARRIVE_S)
             return self._reset()
-        pause_s = self._tenant.behaviour.token_ms * PIECE_TOKENS / 1000
+        size = self._tenant.behaviour.piece_tokens
+        pause_s = self._tenant.behaviour.token_ms * size / 1000
         sent = 0
         try:
             for event, is_content, is_last in self._events(answer):
                 if is_content:
-                    if sent and pause_s:
-                        await asyncio.sleep(pause_s)
+                    await self._until(self._first + sent * pause_s)
                     sent += 1
                 if is_last:
-                    call.settle(answer, delivered=True)
+                    self._settle(answer)
                 await response.write(event)
         except (asyncio.CancelledError, ConnectionError):
-            call.leave_stream(answer, sent * PIECE_TOKENS)
+            call.leave_stream(answer, sent * size)
             raise
         if call.fault == "half_body":
             self._close()
@@ -109,11 +120,25 @@ class Performance:
         """Each event, whether it holds content, and whether it is the last; of a half body, the first half."""
         call = self._call
         created_s = int(self._tenant.clock.wall_s())
-        events = list(self._dialect.stream(call.asked, answer, call.luck.name, created_s, answer.pieces(PIECE_TOKENS)))
+        pieces = answer.pieces(self._tenant.behaviour.piece_tokens)
+        events = list(self._dialect.stream(call.asked, answer, call.luck.name, created_s, pieces))
         if call.fault == "half_body":
             events = events[: max(1, len(events) // 2)]
         for place, (event, is_content) in enumerate(events, start=1):
             yield event, is_content, place == len(events)
+
+    async def _until(self, moment: float) -> None:
+        """Wait until a moment of the event loop's clock; from the last one on, so that late timers do not add up."""
+        self._at = moment
+        if (left_s := moment - self._now()) > 0:
+            await asyncio.sleep(left_s)
+
+    def _settle(self, answer: Answer) -> None:
+        """Charge it, and tell its latencies as they should have been."""
+        self._call.settle(answer, delivered=True)
+        if self._tenant.metrics is not None:
+            waited_s, first_s, whole_s = (at - self._arrived for at in (self._began, self._first, self._at))
+            self._tenant.metrics.note(self._call.asked.model, waited_s, first_s, whole_s)
 
     def _refusal(self, why: Why) -> web.Response:
         call = self._call

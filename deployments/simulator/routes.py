@@ -41,6 +41,8 @@ def route(method: str, path: str) -> Route:
     if path.startswith("/a/"):
         name, _, rest = path[3:].partition("/")
         account, path = unquote(name), "/" + rest
+        if method == "GET" and path == "/metrics":
+            return Route(account, None, "metrics")
     if method == "POST" and path in POSTS:
         return Route(account, *POSTS[path])
     if path.startswith(GEMINI):

@@ -19,6 +19,7 @@ from deployments.simulator.dialects.protocol import Dialect
 from deployments.simulator.perform import Performance, date_header, limit_headers
 from deployments.simulator.routes import Route, route
 from deployments.simulator.tenant import Call, Tenant
+from deployments.simulator.vllm_metrics import CONTENT_TYPE
 
 SHAPES = (KeyError, TypeError, AttributeError, IndexError, ValueError)
 """What reading a body of the wrong shape raises."""
@@ -45,10 +46,12 @@ class Simulator:
         if path.startswith("/simulator/"):
             return await self._control(request, path.removeprefix("/simulator/"))
         found = route(request.method, path)
+        if found.action == "metrics" and (metrics := self._metrics(found)) is not None:
+            return metrics
         secret = _secret(request)
         tenant = self._tenant(found, secret)
         dialect = DIALECTS[found.dialect or (tenant.account.dialect if tenant else "openai")]
-        if not found.action:
+        if found.action in ("", "metrics"):
             return _refuse(tenant, dialect, Refusal(why="not_found", message=f"{request.method} {path}"))
         if tenant is None:
             named = self.tenants.get(found.account or "")
@@ -86,6 +89,13 @@ class Simulator:
         self._attempts.clear()
         for tenant in self.tenants.values():
             tenant.reset()
+
+    def _metrics(self, found: Route) -> web.Response | None:
+        """What a vLLM server tells at `/metrics`, to anybody; None of an account that is none."""
+        tenant = self.tenants.get(found.account or "")
+        if tenant is None or tenant.metrics is None:
+            return None
+        return web.Response(body=tenant.metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
     def _tenant(self, found: Route, secret: str | None) -> Tenant | None:
         """Whose request it is: by its path, else by its key."""

@@ -11,6 +11,8 @@ from deployments.simulator.behaviour import UNDELIVERED, Behaviour, Fault
 from deployments.simulator.books import Book
 from deployments.simulator.chance import Luck, fingerprint, normal
 from deployments.simulator.clock import Clock
+from deployments.simulator.slots import Slots
+from deployments.simulator.vllm_metrics import VllmMetrics
 from deployments.simulator.windows import Windows
 
 
@@ -33,12 +35,15 @@ class Tenant:
 
     Attributes:
         too_many: Requests that would have passed a limit, of the account or of a model.
+        slots: What calls wait for that it cannot work on yet.
+        metrics: What a vLLM server tells of its latencies; None of others.
     """
 
     def __init__(self, account: Account, behaviour: Behaviour, attempts: dict[bytes, int]) -> None:
         self.account = account
         self.behaviour = behaviour
         self.clock = Clock(behaviour.drift)
+        self.slots = Slots(behaviour.slots)
         self._attempts = attempts
         self.reset()
 
@@ -47,6 +52,7 @@ class Tenant:
         self._next_faults = Counter(self.behaviour.next_faults)
         self.book = Book()
         self.too_many = 0
+        self.metrics = VllmMetrics() if self.account.provider == "vllm" else None
         self.windows = self._windows(None, self.account)
         self.models: dict[str, Served] = {}
         for name, model in self.account.models.items():
@@ -64,6 +70,7 @@ class Tenant:
             self._next_faults = Counter(self.behaviour.next_faults)
         if "drift" in changes:
             self.clock.set(self.behaviour.drift)
+        self.slots.set(self.behaviour.slots)
         lengths = self.behaviour.window_s, self.behaviour.day_s
         self.windows.set(self.behaviour.quota or self.account.quota, *lengths)
         for served in self.models.values():

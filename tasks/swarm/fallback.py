@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from blocks.errors import BadInput
 from blocks.language.validation import problems_of
 from blocks.model import Frozen
-from tasks.swarm.row import Row
+from blocks.rows.row import Row
 
 
 class Fallback(Frozen):

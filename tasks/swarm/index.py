@@ -4,9 +4,9 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from blocks.rows.read import read_rows
+from blocks.rows.row import Row
 from tasks.swarm.job import SwarmJob
-from tasks.swarm.row import Row
-from tasks.swarm.rows import read_rows
 
 CACHE_KB = 8_192
 

@@ -14,10 +14,10 @@ from blocks.content import content_hash
 from blocks.errors import BadInput, NotFound, Unsupported
 from blocks.language.validation import schema_problems
 from blocks.model import Frozen
+from blocks.rows.prompt import Prompt
+from blocks.rows.read import reader_of
+from blocks.rows.row import Row, plain
 from tasks.swarm.fallback import Fallback
-from tasks.swarm.prompt import Prompt
-from tasks.swarm.row import Row, plain
-from tasks.swarm.rows import reader_of
 
 OUTPUTS = (".jsonl", ".ndjson", ".parquet")
 LONGEST_LIST_BYTES = 1_000_000

@@ -8,13 +8,13 @@ from blocks.accounts.structured import Completes
 from blocks.accounts.traffic import Traffic
 from blocks.errors import C500Error
 from blocks.progress import in_thread
+from blocks.rows.prompt import Prompt
 from blocks.settings import settings
 from tasks.swarm.ask import Asking, Halt, Outcome
 from tasks.swarm.index import Item, items
 from tasks.swarm.job import SwarmJob
 from tasks.swarm.ledger import Ledger
 from tasks.swarm.pace import unanswered
-from tasks.swarm.prompt import Prompt
 from tasks.swarm.survey import Survey
 from tasks.swarm.tally import Tally
 

@@ -9,10 +9,10 @@ from prefect.cache_policies import NO_CACHE
 
 from blocks.errors import BadInput
 from blocks.progress import in_thread
+from blocks.rows.prompt import Prompt
 from tasks.swarm.index import items
 from tasks.swarm.job import SwarmJob
 from tasks.swarm.ledger import Ledger, State
-from tasks.swarm.prompt import Prompt
 
 SAMPLE = 200
 SAMPLE_CHARACTERS = 20_000

@@ -186,3 +186,28 @@ def test_hosts_are_chosen_by_name_and_group(tmp_path: Path) -> None:
     assert len(inventory.chosen(["all"])) == 3
     with pytest.raises(NotFound, match="db"):
         inventory.chosen(["db"])
+
+
+def test_local_is_this_machine_in_every_inventory_by_whatever_name(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.yaml"
+    path.write_text("known_hosts: known\nhosts:\n  web-1: {address: a}\n  here: {groups: [eu]}\n")
+    inventory = read_inventory(path)
+    [here] = inventory.chosen(["local"])
+    assert here.name == "here" and here.is_local
+    assert [one.name for one in inventory.chosen(["local", "here", "eu"])] == ["here"]
+    path.write_text("known_hosts: known\nhosts:\n  web-1: {address: a}\n")
+    inventory = read_inventory(path)
+    assert [(one.name, one.is_local) for one in inventory.chosen(["local", "web-1"])] == [
+        ("web-1", False),
+        ("local", True),
+    ]
+    assert [one.name for one in inventory.chosen(["all"])] == ["web-1"]
+
+
+@pytest.mark.parametrize("host", ["local: {address: 10.0.0.1}", "web-1: {address: 10.0.0.1, groups: [local]}"])
+def test_an_inventory_that_calls_another_host_local_is_refused(tmp_path: Path, host: str) -> None:
+    path = tmp_path / "inventory.yaml"
+    path.write_text(f"known_hosts: known\nhosts:\n  {host}\n")
+    with pytest.raises(BadInput, match="local always means this machine") as caught:
+        read_inventory(path)
+    assert caught.value.details["line"] == 3

@@ -106,6 +106,9 @@ def test_the_definitions_are_those_that_prefect_deploys() -> None:
         "plan-capacity",
         "swarm",
         "swarm-shard",
+        "batch-prompts",
+        "fast-response",
+        "fast-response-load",
         "process-audio-gpu-0",
         "process-text-gpu-0",
     ]

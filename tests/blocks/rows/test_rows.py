@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks.errors import BadInput, NotFound, Unsupported
-from tasks.swarm.row import plain
-from tasks.swarm.rows import read_rows
+from blocks.rows.read import read_rows
+from blocks.rows.row import plain
 
 ROWS = [
     {"id": 1, "text": "Tốt, giao nhanh", "note": None},

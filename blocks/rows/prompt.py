@@ -1,6 +1,6 @@
 """The prompt of a row: a Jinja template that can put the row's values in, choose and repeat, and nothing more.
 
-Jinja's sandbox keeps a template from Python's objects, but not from calls and products that fill the memory. A swarm's
+Jinja's sandbox keeps a template from Python's objects, but not from calls and products that fill the memory. A
 template may come from someone who is not at this machine, so it may use only what takes time and room in proportion to
 the row: loops over the row's own lists, no calls, no arithmetic, no lists of variables. What filters make is counted
 over a prompt: `tojson` of `tojson` doubles each backslash, and `join` puts as much as it likes between two items.
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from blocks.errors import BadInput
-from tasks.swarm.row import Row
+from blocks.rows.row import Row
 
 LONGEST_BYTES = 262_144
 """Of the template."""

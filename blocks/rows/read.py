@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from blocks.errors import BadInput, NotFound, Unsupported
-from tasks.swarm.row import Row, fault, named, plain, whole
+from blocks.rows.row import Row, fault, named, plain, whole
 
 Source = str | Sequence[str | Mapping[str, Any]]
 """Path of a file, or the rows themselves; a row that is a text has one column, `text`."""
@@ -41,7 +41,7 @@ def read_rows(source: Source) -> Iterator[Row]:
 
 def reader_of(source: str) -> "Callable[[Path], Iterator[Row]]":
     """What reads a file of that name. Raises `Unsupported`."""
-    from tasks.swarm.tables import parquet_rows, xlsx_rows
+    from blocks.rows.tables import parquet_rows, xlsx_rows
 
     readers = {".csv": csv_rows, ".tsv": csv_rows, ".jsonl": json_rows, ".ndjson": json_rows}
     readers |= {".parquet": parquet_rows, ".xlsx": xlsx_rows}

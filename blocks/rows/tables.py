@@ -9,7 +9,7 @@ from typing import IO, Any
 from zipfile import BadZipFile
 
 from blocks.errors import BadInput
-from tasks.swarm.row import Row, fault, named
+from blocks.rows.row import Row, fault, named
 
 BATCH = 256
 """Rows of a Parquet file in memory at once, beside one page of each column."""

@@ -5,7 +5,7 @@ import tracemalloc
 import pytest
 
 from blocks.errors import BadInput
-from tasks.swarm.prompt import LONGEST_PROMPT, Prompt
+from blocks.rows.prompt import LONGEST_PROMPT, Prompt
 
 ROW = {"text": "Good", "Review text": "Bad", "items": [{"n": 1}, {"n": 2}], "who": {"name": "Mai"}}
 ROW |= {"pairs": [["a", 1], ["b", 2]], "tags": ["b", "a", "b"]}

@@ -1,0 +1,281 @@
+"""REST of an II-Agent server: stored events, sessions, files of the workspace, uploads; and which generation it is."""
+
+import base64
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, cast
+from urllib.parse import quote
+
+from pydantic import TypeAdapter, ValidationError
+
+from blocks.errors import (
+    C500Error,
+    EngineFailed,
+    EngineUnavailable,
+    LimitReached,
+    NotAllowed,
+    NotFound,
+    TooLarge,
+    Unsupported,
+)
+from blocks.iiagent.paths import placed, session_id
+from blocks.iiagent.server import AgentServer
+from blocks.iiagent.stored import RemoteFile, StoredEvent, StoredSession, Uploaded
+from blocks.pinned_http import trusted_certificates
+from blocks.plain_text import plain
+from blocks.progress import in_thread
+
+if TYPE_CHECKING:
+    import httpx
+
+LONGEST_SAID = 300
+LARGE = 1 << 18
+"""Bytes from which on an answer is read in a thread."""
+
+
+class RemoteBody:
+    """A file of a workspace, its body still to be read.
+
+    Attributes:
+        file: What the server says of it.
+        unchanged: Whether it still is what the given ETag stands for; then there is no body.
+    """
+
+    def __init__(self, file: RemoteFile, response: "httpx.Response") -> None:
+        self.file, self._response = file, response
+        self.unchanged = response.status_code == 304
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body. Raises `EngineUnavailable` where it breaks off."""
+        import httpx
+
+        try:
+            async for piece in self._response.aiter_bytes():
+                yield piece
+        except httpx.HTTPError as error:
+            raise _away(f"{self.file.path} broke off: {type(error).__name__}") from error
+
+
+class AgentRest:
+    """The REST interface of a server; an async context manager.
+
+    Whatever is asked for raises, besides what is said there: `BadInput` (a session id that is no UUID, a path that
+    leads out of the workspace), `NotAllowed` (401, 403), `LimitReached` (429), `EngineUnavailable` (no answer, 5xx),
+    `EngineFailed` (an answer of another form).
+
+    Args:
+        server: Which.
+    """
+
+    def __init__(self, server: AgentServer) -> None:
+        self.server = server
+        self._opened: httpx.AsyncClient | None = None
+        self._headers: dict[str, str] | None = None
+
+    async def headers(self) -> dict[str, str]:
+        """The server's headers with their values, read once; see `AgentServer.secret_headers`."""
+        if self._headers is None:
+            self._headers = await self.server.secret_headers()
+        return self._headers
+
+    async def __aenter__(self) -> "AgentRest":
+        import httpx
+
+        secure = self.server.base_url.startswith("https:")
+        self._opened = httpx.AsyncClient(
+            headers=await self.headers(),
+            timeout=self.server.limits.request_s,
+            trust_env=False,
+            verify=trusted_certificates() if secure else httpx.create_ssl_context(verify=False, trust_env=False),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._opened is not None:
+            await self._opened.aclose()
+
+    async def flavor(self) -> Literal["ws"]:
+        """The protocol that the server speaks.
+
+        Raises:
+            Unsupported: one that this client does not; the message names what was found.
+        """
+        if self.server.flavor == "ws":
+            return "ws"
+        found = "flavor is set to socketio" if self.server.flavor == "socketio" else await self._generation()
+        if found:
+            raise Unsupported(
+                f"the agent server {self.server.name} is none that this client speaks to: {found}",
+                fix="use a server of July or August 2025 (v0.3, v0.4), or set flavor: ws if a proxy hides what it is",
+                field=f"servers.{self.server.name}.flavor",
+            )
+        return "ws"
+
+    async def events(self, session: str) -> list[StoredEvent]:
+        """All stored events of a session, oldest first; none of one that there is not."""
+        content = await self._content("GET", f"/api/sessions/{session_id(session)}/events")
+        # Whole files lie in it: the event loop is for others, too.
+        read = partial(_read_json, TypeAdapter(list[StoredEvent]), content, "events")
+        return await in_thread(read) if len(content) > LARGE else read()
+
+    async def sessions(self, device_id: str) -> list[StoredSession]:
+        """The sessions of a device that an agent was made in, newest first."""
+        content = await self._content("GET", f"/api/sessions/{quote(device_id, safe='')}")
+        return _read_json(TypeAdapter(list[StoredSession]), content, "sessions")
+
+    async def upload(
+        self, session: str, name: str, content: bytes, media_type: str = "application/octet-stream"
+    ) -> Uploaded:
+        """Send a file. One more of the same name gets another name: a retry leaves two.
+
+        Raises:
+            NotFound: the session has no workspace.
+            TooLarge: the server takes no such size.
+        """
+        # Always as a data URL: a plain text that begins with "data:" would be taken for one.
+        data = f"data:{media_type};base64,{base64.b64encode(content).decode()}"
+        body = {"session_id": session_id(session), "file": {"path": name, "content": data}}
+        answer = await self._content("POST", "/api/upload", body)
+        return _read_json(TypeAdapter(Uploaded), answer, "file")
+
+    async def head(self, session: str, path: str) -> RemoteFile | None:
+        """What the server says of a file of the workspace; None where there is none."""
+        async with self._asked("HEAD", _workspace(session, path)) as response:
+            if response.status_code == 404:
+                return None
+            return _file(path, self._good(response))
+
+    async def get(self, session: str, path: str, *, most_bytes: int) -> bytes:
+        """A small file of the workspace.
+
+        Raises:
+            NotFound: there is none.
+            TooLarge: it has more bytes.
+        """
+        content = bytearray()
+        async with self.stream(session, path) as body:
+            async for piece in body.chunks():
+                content += piece
+                if len(content) > most_bytes:
+                    told = f"{path} has more than {most_bytes} bytes"
+                    raise TooLarge(told, fix="download the session's files", field="path")
+        return bytes(content)
+
+    @asynccontextmanager
+    async def stream(self, session: str, path: str, *, etag: str | None = None) -> AsyncGenerator[RemoteBody]:
+        """A file of the workspace, to be read piece by piece.
+
+        Args:
+            session: Of which session.
+            path: Below the workspace.
+            etag: Of what is here already: an unchanged file is not sent again.
+
+        Raises:
+            NotFound: there is none.
+        """
+        asked = {"Accept-Encoding": "identity"} | ({} if etag is None else {"If-None-Match": etag})
+        async with self._asked("GET", _workspace(session, path), headers=asked) as response:
+            good = response if response.status_code == 304 else self._good(response)
+            yield RemoteBody(_file(path, good), response)
+
+    async def _generation(self) -> str:
+        """What the server is, if it is none of ours; else nothing."""
+        async with self._asked("GET", "/openapi.json") as response:
+            if response.status_code == 404:
+                return "it has no /openapi.json, as the Socket.IO servers from late 2025 on"
+            self._good(response)
+            await response.aread()
+            try:
+                paths = set(cast(Mapping[str, Any], response.json())["paths"])
+            except (ValueError, TypeError, KeyError):
+                return "its /openapi.json is none"
+        if any(path.startswith("/auth") for path in paths):
+            return "it has /auth paths, as the Socket.IO servers from late 2025 on"
+        if "/api/settings" in paths:
+            return ""
+        if any(path.startswith("/api/sessions") for path in paths):
+            return "it has no /api/settings, as v0.1 and v0.2, which cannot resume a session by its id"
+        return "its /openapi.json has none of the paths of an II-Agent server"
+
+    async def _content(self, method: str, path: str, body: object = None) -> bytes:
+        import httpx
+
+        async with self._asked(method, path, body=body) as response:
+            try:
+                await response.aread()
+            except httpx.HTTPError as error:
+                raise _away(f"the answer broke off: {type(error).__name__}") from error
+            return self._good(response).content
+
+    @asynccontextmanager
+    async def _asked(
+        self, method: str, path: str, *, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> "AsyncGenerator[httpx.Response]":
+        import httpx
+
+        if self._opened is None:
+            raise RuntimeError("the REST interface is not open")
+        url = f"{self.server.base_url}{path}"
+        request = self._opened.build_request(method, url, json=body, headers=dict(headers or {}))
+        try:
+            response = await self._opened.send(request, stream=True)
+        except httpx.HTTPError as error:
+            told = f"the agent server {self.server.name} does not answer: {str(error) or type(error).__name__}"
+            raise _away(told) from error
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    def _good(self, response: "httpx.Response") -> "httpx.Response":
+        status = response.status_code
+        if status == 200:
+            return response
+        said = plain(response.text[:LONGEST_SAID]) if response.is_closed or response.is_stream_consumed else ""
+        raise self._refusal(status, f"the agent server {self.server.name} answers {status}: {said}".rstrip(": "))
+
+    def _refusal(self, status: int, told: str) -> C500Error:
+        if status in (401, 403):
+            return NotAllowed(told, fix="look at the server's headers", field=f"servers.{self.server.name}.headers")
+        if status == 404:
+            return NotFound(told, fix="look at the session's id and at the name", field="session_id")
+        if status == 413:
+            return TooLarge(told, fix="send less")
+        if status == 429:
+            return LimitReached(told, fix="wait a moment")
+        if status >= 500:
+            return _away(told)
+        return EngineFailed(told, fix="look whether base_url is that of an agent server")
+
+
+def _away(told: str) -> EngineUnavailable:
+    return EngineUnavailable(told, fix="look whether the agent server runs")
+
+
+def _workspace(session: str, path: str) -> str:
+    # A dot segment would be resolved on the way, and lead to another part of the server.
+    return f"/workspace/{session_id(session)}/{quote(placed(path).remote)}"
+
+
+def _read_json(form: TypeAdapter[Any], content: bytes, name: str) -> Any:
+    told: object = None
+    with suppress(ValueError, RecursionError):
+        told = json.loads(content)
+    if isinstance(told, dict) and name in told:
+        with suppress(ValidationError):
+            return form.validate_python(told[name])
+    raise EngineFailed(f"an agent server's answer has no {name} of the known form", fix="look at base_url")
+
+
+def _file(path: str, response: "httpx.Response") -> RemoteFile:
+    given = response.headers
+    size = given.get("content-length", "")
+    return RemoteFile(
+        path=path,
+        size_bytes=int(size) if size.isascii() and size.isdigit() and response.status_code != 304 else None,
+        etag=given.get("etag"),
+        modified=given.get("last-modified"),
+        media_type=given.get("content-type"),
+    )

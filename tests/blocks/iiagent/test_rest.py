@@ -1,0 +1,186 @@
+"""REST of a server: stored events, sessions, files, uploads, and which generation it is."""
+
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from blocks.errors import (
+    BadInput,
+    C500Error,
+    EngineFailed,
+    EngineUnavailable,
+    LimitReached,
+    NotAllowed,
+    NotFound,
+    TooLarge,
+    Unsupported,
+)
+from blocks.iiagent.events import AgentResponse, UserMessage
+from blocks.iiagent.rest import AgentRest
+from tests.blocks.iiagent.opened import server_at, session_at
+from tests.fakes.iiagent import iiagent_server
+
+SESSION = str(uuid.UUID(int=7))
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def answering(handler: Handler) -> AsyncGenerator[str]:
+    """A server that answers everything in one way."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, shutdown_timeout=1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def test_stored_events_and_sessions_are_read() -> None:
+    async with iiagent_server("happy") as fake, session_at(fake.url) as session:
+        await session.turn("Write output.csv.")
+        events = await session.rest.events(session.session_id)
+        assert isinstance(events[0].event, UserMessage) and events[0].event.text == "Write output.csv."
+        assert isinstance(events[-1].event, AgentResponse) and events[-1].workspace_dir == session.workspace
+        (found,) = await session.rest.sessions(session.state.device_id)
+        assert found.id == session.session_id
+        assert await session.rest.events(SESSION) == [] == await session.rest.sessions("nobody")
+
+
+async def test_files_are_sent_and_read() -> None:
+    async with iiagent_server("happy") as fake, session_at(fake.url) as session:
+        rest, known = session.rest, session.session_id
+        sent = await rest.upload(known, "số liệu.csv", b"data:not,a url", "text/csv")
+        assert sent.for_query == f".{sent.path}" and fake.uploads[0][2] == b"data:not,a url"
+        path = sent.path.lstrip("/")
+        head = await rest.head(known, path)
+        assert head is not None and (head.size_bytes, bool(head.etag)) == (14, True)
+        assert await rest.get(known, path, most_bytes=14) == b"data:not,a url"
+        with pytest.raises(TooLarge):
+            await rest.get(known, path, most_bytes=13)
+        assert await rest.head(known, "none.csv") is None
+        with pytest.raises(NotFound):
+            await rest.get(known, "none.csv", most_bytes=9)
+        with pytest.raises(NotFound):
+            await rest.upload(SESSION, "a", b"")
+
+
+async def test_an_unchanged_file_is_not_sent_again() -> None:
+    async with iiagent_server("happy") as fake, session_at(fake.url) as session:
+        rest, known = session.rest, session.session_id
+        path = (await rest.upload(known, "a.txt", b"0123456789")).path.lstrip("/")
+        async with rest.stream(known, path) as body:
+            assert b"".join([piece async for piece in body.chunks()]) == b"0123456789"
+            assert (body.file.size_bytes, body.unchanged) == (10, False)
+            etag = body.file.etag
+        async with rest.stream(known, path, etag=etag) as body:
+            assert body.unchanged and body.file.size_bytes is None
+        async with rest.stream(known, path, etag='"other"') as body:
+            assert not body.unchanged
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../x", "a\\b", "", ".", "a\x00", "a/%2e%2e\n"])
+async def test_no_path_leads_out_of_the_workspace(path: str) -> None:
+    async with AgentRest(server_at("http://127.0.0.1:9", flavor="ws")) as rest:
+        with pytest.raises(BadInput):
+            await rest.head(SESSION, path)
+
+
+async def test_names_are_quoted_on_the_wire() -> None:
+    asked: list[str] = []
+
+    async def note(request: web.Request) -> web.Response:
+        asked.append(request.raw_path)
+        return web.Response(text="x")
+
+    async with answering(note) as url, AgentRest(server_at(url)) as rest:
+        await rest.get(SESSION, "a b/%2e%2e/c#?d.csv", most_bytes=9)
+    assert asked == [f"/workspace/{SESSION}/a%20b/%252e%252e/c%23%3Fd.csv"]
+
+
+@pytest.mark.parametrize("session", ["", "../sessions", "x", f"{SESSION}/..", f"{SESSION}\n"])
+async def test_a_session_id_is_a_uuid(session: str) -> None:
+    async with AgentRest(server_at("http://127.0.0.1:9", flavor="ws")) as rest:
+        for asked in (rest.events(session), rest.head(session, "a"), rest.upload(session, "a", b"")):
+            with pytest.raises(BadInput):
+                await asked
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (401, NotAllowed),
+        (403, NotAllowed),
+        (404, NotFound),
+        (413, TooLarge),
+        (429, LimitReached),
+        (400, EngineFailed),
+        (302, EngineFailed),
+        (500, EngineUnavailable),
+        (503, EngineUnavailable),
+    ],
+)
+async def test_each_refusal_is_an_error_of_its_kind(status: int, error: type[C500Error]) -> None:
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.Response(status=status, text="so it is\x1b[2J", headers={"Location": "http://127.0.0.1:9/"})
+
+    async with answering(refuse) as url, AgentRest(server_at(url)) as rest:
+        with pytest.raises(error, match=f"answers {status}: so it is") as caught:
+            await rest.events(SESSION)
+        assert type(caught.value) is error and "\x1b" not in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "[]", '{"events": 3}', '{"events": [3]}', "[" * 100_000])
+async def test_an_answer_of_another_form_is_told(text: str) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text=text)
+
+    async with answering(answer) as url, AgentRest(server_at(url)) as rest:
+        with pytest.raises(EngineFailed):
+            await rest.events(SESSION)
+
+
+async def test_nobody_there_is_told_as_away() -> None:
+    async with AgentRest(server_at("http://127.0.0.1:9")) as rest:
+        with pytest.raises(EngineUnavailable):
+            await rest.events(SESSION)
+
+
+async def test_secrets_of_headers_go_with_each_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENT_TOKEN", "Bearer abc")
+    seen: list[str] = []
+
+    async def note(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("Authorization", ""))
+        return web.json_response({"events": []})
+
+    server = server_at("http://x", headers={"Authorization": "env:AGENT_TOKEN"})
+    async with answering(note) as url, AgentRest(server.model_copy(update={"base_url": url})) as rest:
+        await rest.events(SESSION)
+    assert seen == ["Bearer abc"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "found"),
+    [
+        (["/auth/login", "/api/settings"], "Socket.IO"),
+        (["/api/upload", "/api/sessions/{device_id}", "/api/sessions/{session_id}/events"], "v0.2"),
+        (["/items"], "none of the paths"),
+        (None, "none"),
+    ],
+)
+async def test_other_servers_are_told_for_what_they_are(paths: list[str] | None, found: str) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.json_response([] if paths is None else {"paths": dict.fromkeys(paths)})
+
+    async with answering(answer) as url, AgentRest(server_at(url)) as rest:
+        with pytest.raises(Unsupported, match=found):
+            await rest.flavor()
+    async with AgentRest(server_at("http://127.0.0.1:9", flavor="ws")) as rest:
+        assert await rest.flavor() == "ws"  # it is not asked
