@@ -24,11 +24,20 @@ Listener = Callable[[str, float], None]
 
 listener: ContextVar[Listener | None] = ContextVar("progress_listener", default=None)
 
+notices: ContextVar[Callable[[str], None] | None] = ContextVar("notices", default=None)
+"""Takes lines about work that goes on for long; None: nobody listens."""
+
 PUBLISH_EVERY_S = 1.0
 PUBLISH_TIMEOUT_S = 5.0
 TELL_TIMEOUT_S = 10.0
 
 log = structlog.stdlib.get_logger("c500")
+
+
+def notice(line: str) -> None:
+    """Tell whoever listens in this context a line about work that goes on for long."""
+    if (heard := notices.get()) is not None:
+        heard(line)
 
 
 async def in_thread(work: Callable[..., R], *args: Any, **kwargs: Any) -> R:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from blocks.errors import C500Error, NotFound
 from blocks.model import Frozen
-from deployments import agent_checks
+from deployments import agent_checks, operations_checks
 
 LEAST_PYTHON = (3, 11)
 LEAST_FREE_BYTES = 1_000_000_000
@@ -188,5 +188,6 @@ CHECKS: dict[str, Callable[[], str]] = {
     "templates": _templates,
     "llm accounts": _accounts,
     **agent_checks.CHECKS,
+    **operations_checks.CHECKS,
     "prefect": _prefect,
 }

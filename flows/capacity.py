@@ -35,12 +35,14 @@ async def plan_capacity(plan: str, options: OperationsOptions = DEFAULTS) -> Cap
 
     Raises:
         BadInput, NotFound: the plan or the policy is wrong.
+        Conflict: `run_id` is that of a run about another plan.
         StoreFailed: the report cannot be kept.
     """
     from tasks.ops.capacity.look_ahead import look_ahead
 
     read, files = read_plan(Path(plan)), open_store()
-    async with operating("plan-capacity", options, plan) as performer:
+    subject = str(Path(plan).expanduser().absolute())
+    async with operating("plan-capacity", options, subject, same_subject=True) as performer:
         outlooks = await look_ahead(read, files, performer.run_id, datetime.now(UTC))
         report = CapacityReport(run_id=performer.run_id, plan=plan, outlooks=outlooks)
         if not report.ok:

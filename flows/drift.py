@@ -7,7 +7,7 @@ from prefect import flow
 
 from blocks.hosts import read_inventory
 from blocks.store import open_store
-from flows.operating import keep_report, operating, post, show_markdown
+from flows.operating import keep_report, operating, post, report_key, show_markdown
 from tasks.ops.deed import Outcome
 from tasks.ops.drift.report import DriftReport, headline, report_markdown
 from tasks.ops.options import DEFAULTS, OperationsOptions
@@ -36,6 +36,7 @@ async def detect_drift(
 
     Raises:
         BadInput, NotFound: the declared state, the inventory or the policy are wrong; then nothing was done.
+        Conflict: `run_id` is that of a run about another file.
         Stopped: a switch stopped it; the same `run_id` goes on.
     """
     # Within: its forms take a moment to build, which every other flow would pay.
@@ -43,14 +44,15 @@ async def detect_drift(
     from tasks.ops.drift.detect import detect
 
     read, inventory, files = read_declared(Path(declared)), read_inventory(), open_store()
-    async with operating("detect-drift", options, declared) as performer:
+    subject = str(Path(declared).expanduser().absolute())
+    async with operating("detect-drift", options, subject, same_subject=True) as performer:
         found = await detect(performer, read, inventory, files, only=only, correct=correct)
         report = DriftReport(run_id=performer.run_id, declared=declared, dry_run=performer.dry_run, found=found)
         has_news = not report.ok or any(one.correction for one in found)
         if has_news:
             report = await worded(performer, report, report_markdown(report))
         text = report_markdown(report)
-        await keep_report(f"{KEPT}/{report.run_id}/report.json", report)
+        await keep_report(report_key(KEPT, report.run_id, dry_run=report.dry_run), report)
         await show_markdown(f"drift-{report.run_id}", text, headline(report))
         if has_news and not performer.dry_run:
             await post(headline(report), text)
@@ -70,12 +72,13 @@ async def undo_drift(run: str, options: OperationsOptions = DEFAULTS) -> list[Ou
 
     Raises:
         NotFound: the run has corrected nothing.
+        Conflict: `run_id` is that of a run about another one's corrections.
         Stopped: a switch stopped it; the same `run_id` goes on.
     """
     from tasks.ops.drift.correct import corrections_of, take_back
 
     corrections, inventory = corrections_of(open_store(), run), read_inventory()
-    async with operating("undo-drift", options, run) as performer:
+    async with operating("undo-drift", options, run, same_subject=True) as performer:
         outcomes = await take_back(performer, inventory, corrections)
         lines = [f"- {one.status}: {one.says}{f' ({one.why})' if one.why else ''}" for one in outcomes]
         await show_markdown(f"undo-drift-{performer.run_id}", "\n".join(lines), run)

@@ -10,7 +10,7 @@ from prefect.runtime import flow_run
 from blocks.errors import NotFound
 from blocks.hosts import read_inventory
 from flows.names import plain
-from flows.operating import keep_report, operating, post, show_markdown
+from flows.operating import keep_report, operating, post, report_key, show_markdown
 from tasks.ops.maintenance.plan import AnyTask, MaintenancePlan, read_plan
 from tasks.ops.maintenance.result import MaintenanceReport, headline, summary_text
 from tasks.ops.options import DEFAULTS, OperationsOptions
@@ -69,7 +69,7 @@ async def maintain(
 async def tell(report: MaintenanceReport) -> None:
     """Keep the report, show it in the Prefect UI, and send it to the operators."""
     text = summary_text(report)
-    await keep_report(f"{KEPT}/{report.run_id}/report.json", report)
+    await keep_report(report_key(KEPT, report.run_id, dry_run=report.dry_run), report)
     await show_markdown(f"maintenance-{report.run_id}", text, report.plan)
     await post(headline(report), text)
 

@@ -19,7 +19,7 @@ from tasks.ops.options import DEFAULTS, OperationsOptions
 
 if TYPE_CHECKING:
     from tasks.ops.migration.kinds import AgentWork
-    from tasks.ops.migration.places import RunAgent
+    from tasks.ops.migration.places import Places, RunAgent
     from tasks.ops.migration.states import MigrationState
     from tasks.ops.performer import Performer
 
@@ -52,16 +52,22 @@ async def migrate(
         BadInput, NotFound: the plan cannot be used, or there is no such migration.
         Conflict: another run has it in hand, or a phase that has begun was changed in the plan.
         NotAllowed: it is to be undone, and cannot be.
+        EngineUnavailable: a database of the plan does not answer; then nothing was begun.
         Stopped: a switch stopped it.
         Fenced: another run took it over.
     """
     from tasks.ops.migration.kept import known
+    from tasks.ops.migration.ready import check_ready
 
-    found = await in_thread(known, plan, migration or options.run_id or "", roll_back=roll_back)
+    found = await in_thread(
+        known, plan, migration or options.run_id or "", roll_back=roll_back, run_id=options.run_id or ""
+    )
     async with operating("migrate", options.model_copy(update={"run_id": found.run_id}), found.migration) as performer:
-        if performer.dry_run:
-            return await _rehearsed(performer, found)
         is_over = found.status == "rolled_back" or (found.status == "done" and not roll_back)
+        if not is_over:
+            await check_ready(places_of(performer, found), found, roll_back=roll_back)
+        if performer.dry_run:
+            return report_of(found) if is_over else await _rehearsed(performer, found, roll_back=roll_back)
         after = found if is_over else await _carried_out(performer, found, roll_back=roll_back)
         report = report_of(after)
         await performer.tell(f"migration {report.migration}: {report.status}", report.waits)
@@ -73,25 +79,29 @@ async def _carried_out(performer: "Performer", known: "MigrationState", *, roll_
     from tasks.ops.migration.carry_out import Work, carry_out, go_on
     from tasks.ops.migration.kept import open_migrations
     from tasks.ops.migration.locks import keeping
-    from tasks.ops.migration.places import Places
 
     with open_migrations().held(known.migration, known) as held:
         if held.state.serial != known.serial or len(held.state.history) != len(known.history):
             raise Conflict(f"another run has just begun {known.migration}", fix="try again")
         async with keeping(ResourceLocks(open_store()), known.run_id, known.plan) as keeper:
-            places = Places(plan=known.plan, run_agent=run_agent_of(performer, known.plan.folder))
-            work = Work(held=held, performer=performer, keeper=keeper, places=places)
+            work = Work(held=held, performer=performer, keeper=keeper, places=places_of(performer, known))
             await go_on(work, known.plan, roll_back=roll_back)
             async with board(f"migration-board-{known.run_id}", lambda: shown(work.state)):
                 return await carry_out(work)
 
 
-async def _rehearsed(performer: "Performer", known: "MigrationState") -> MigrationReport:
+async def _rehearsed(performer: "Performer", known: "MigrationState", *, roll_back: bool) -> MigrationReport:
     from tasks.ops.migration.carry_out import rehearse
+
+    await rehearse(performer, places_of(performer, known), known, roll_back=roll_back)
+    return report_of(known, tuple(performer.outcomes))
+
+
+def places_of(performer: "Performer", known: "MigrationState") -> "Places":
+    """Where a migration works."""
     from tasks.ops.migration.places import Places
 
-    await rehearse(performer, Places(plan=known.plan, run_agent=run_agent_of(performer, known.plan.folder)), known)
-    return report_of(known, tuple(performer.outcomes))
+    return Places(plan=known.plan, run_agent=run_agent_of(performer, known.plan.folder))
 
 
 def shown(state: "MigrationState") -> str:

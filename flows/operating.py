@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.runtime import flow_run
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
 from blocks.errors import C500Error, Stopped
-from blocks.escalation.chain import channel_kind, read_chain
-from blocks.escalation.deliver import Undelivered, deliver
+from blocks.escalation.channels import Posted, post_to_operators, read_channels
 from blocks.progress import in_thread, only_informing
 from blocks.redact import default_redactor
 from blocks.settings import settings
@@ -58,6 +57,7 @@ async def operating(
     chosen, policy = settings(), open_operations_policy()
     home = chosen.agents_home.expanduser()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _say_that_nobody_is_told()
     profile = options.profile or chosen.operations_profile
     policy.in_force(profile)
     approvals = open_approvals()
@@ -82,15 +82,17 @@ async def operating(
     attempt = sha256(f"{performer.run_id}/{flow_run.id}/{flow_run.run_count}".encode()).hexdigest()[:12]
     records = RunRecords(open_store())
     async with job_run(refresh=False):
+        record = RunRecord(
+            run_id=performer.run_id,
+            flow=flow,
+            subject=default_redactor().text(subject),
+            user=performer.user,
+            begun_at=datetime.now(UTC),
+        )
         if not performer.dry_run:
-            record = RunRecord(
-                run_id=performer.run_id,
-                flow=flow,
-                subject=default_redactor().text(subject),
-                user=performer.user,
-                begun_at=datetime.now(UTC),
-            )
             await in_thread(records.begin, record, same_subject=same_subject)
+        elif same_subject:
+            await in_thread(records.check_same, record)
         await performer.note("run_started", f"started/{attempt}", trigger=subject or flow)
         try:
             yield performer
@@ -117,21 +119,19 @@ def own_run_id(flow: str) -> str:
     return sha256(f"{flow}/{flow_run.id}".encode()).hexdigest()[:16]
 
 
-async def post(subject: str, body: str) -> None:
+async def post(subject: str, body: str) -> Posted:
     """Send a message over the channels of OPERATIONS_CHANNELS_FILE; one that is lost stops nothing."""
-    redact = default_redactor().text
-    subject, body = redact(subject), redact(body)
-    log.info("operations_tell", subject=subject)
-    file = settings().operations_channels_file
-    channels = () if file is None else read_chain(file.expanduser()).levels[0].channels
+    return await post_to_operators(subject, body, default_redactor().text)
 
-    async def send(channel: SecretStr) -> None:
-        try:
-            await deliver(channel, subject, body)
-        except Undelivered as error:
-            log.warning("operations_message_lost", channel=channel_kind(channel), error=error.message)
 
-    await asyncio.gather(*(send(channel) for channel in channels))
+def _say_that_nobody_is_told() -> None:
+    """Say at the beginning that the channels are wrong: the run is done all the same, and may be needed badly."""
+    if (file := settings().operations_channels_file) is None:
+        return
+    try:
+        read_channels(file)
+    except C500Error as error:
+        log.error("operations_channels_wrong", error=error.message, fix=error.fix)
 
 
 async def show_markdown(key: str, markdown: str, description: str = "") -> None:
@@ -140,6 +140,11 @@ async def show_markdown(key: str, markdown: str, description: str = "") -> None:
         await acreate_markdown_artifact(
             key=key, markdown=default_redactor().text(markdown), description=description[:200]
         )
+
+
+def report_key(folder: str, run_id: str, *, dry_run: bool) -> str:
+    """Where a run's report lies: that of a dry run beside what the run itself did, which it must not replace."""
+    return f"{folder}/{run_id}/{'dry-run' if dry_run else 'report'}.json"
 
 
 async def keep_report(key: str, report: BaseModel) -> None:

@@ -18,7 +18,7 @@ from blocks.store.files import Files
 from flows.operating import show_markdown
 from tasks.ops.asking import Model, model_for
 from tasks.ops.deed import Deed, Outcome
-from tasks.ops.incident.briefing import Briefing
+from tasks.ops.incident.briefing import NOT_KEPT, Briefing
 from tasks.ops.incident.incident import Incident
 from tasks.ops.incident.postmortem import Postmortem
 from tasks.ops.incident.wording import USER
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 MOST_RUNBOOKS = 3
 """That people are asked about at once."""
+EARLIER = "nothing was done now: a runbook runs once for an incident, and this one had run"
 
 
 class IncidentReport(Frozen):
@@ -118,7 +119,8 @@ async def act(
         why = outcome.error.message if outcome.error else outcome.why
         says = f"runbook {name}: {outcome.status}{f', {why}' if why else ''}"
         if outcome.status == "done" and isinstance(outcome.result, dict):
-            says = f"runbook {name}: {outcome.result.get('status')}"
+            why = outcome.result.get("why")
+            says = f"runbook {name}: {outcome.result.get('status')}{f', {why}' if why else ''}"
         by = ", ".join(outcome.approvers)
         await noted(files, incident_id, lambda one, says=says, by=by: _with_action(one, says, by, utc_now()))
 
@@ -151,6 +153,7 @@ async def run_one(performer: "Performer", known: Incident, name: str, files: Fil
         consent="one" if is_asked else "rules",
     )
 
+    had_ended = await in_thread(_has_ended, files, run_id)
     # Before the deed: its failure would be kept, and a runbook that is put right could never be run for the incident.
     if await in_thread(_is_to_begin, performer, deed):
         try:
@@ -171,9 +174,21 @@ async def run_one(performer: "Performer", known: Incident, name: str, files: Fil
             run_id=run_id,
         )
         ended = await run_runbook(runbook=name, alert=alert_of(first), options=options)
-        return {"status": ended.status, "run_id": run_id}
+        return {"status": ended.status, "why": ended.why, "run_id": run_id}
 
-    return await performer.do(deed, perform)
+    outcome = await performer.do(deed, perform)
+    if had_ended and outcome.status == "done":
+        outcome = outcome.model_copy(update={"why": EARLIER})
+        performer.outcomes[-1] = outcome
+    return outcome
+
+
+def _has_ended(files: Files, run_id: str) -> bool:
+    """Whether a run of a runbook was there before, and has ended."""
+    from tasks.ops.runbook.record import ENDED, runbook_runs
+
+    found = runbook_runs(files).find(run_id)
+    return found is not None and found.status in ENDED
 
 
 def _is_to_begin(performer: "Performer", deed: Deed) -> bool:
@@ -229,7 +244,7 @@ def received(files: Files, alert: str, incident: str, incident_id: str | None, d
     told, services = read_notification(Path(alert)), services_or_why(settings().services_file)[0]
     if dry:
         clean = redacted(told, default_redactor())
-        return opened(incident_id or "dry-run", clean, services.of(one.labels for one in clean.alerts), utc_now())
+        return opened(incident_id or NOT_KEPT, clean, services.of(one.labels for one in clean.alerts), utc_now())
     return receive(files, told, services.of, default_redactor(), now=utc_now(), incident_id=incident_id).incident
 
 

@@ -35,11 +35,7 @@ class Level(Frozen):
     @field_validator("channels")
     @classmethod
     def _channels_have_a_form(cls, channels: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        wrong = [number for number, one in enumerate(channels) if not _is_channel(one.get_secret_value())]
-        if wrong:
-            form = "here belongs an address as json://host/path, env:NAME, or block:TYPE/NAME"
-            raise faulty([Fault((number,), form) for number in wrong])
-        return channels
+        return checked_channels(channels)
 
 
 class Chain(Frozen):
@@ -77,6 +73,14 @@ def channel_kind(channel: SecretStr) -> str:
     address = channel.get_secret_value()
     scheme = SCHEME.match(address)
     return f"{scheme[0].lower()}://…" if scheme else address
+
+
+def checked_channels(channels: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    """Channels, each of which has a form. Raises `ValueError` with each that has none, for validators."""
+    if wrong := [number for number, one in enumerate(channels) if not _is_channel(one.get_secret_value())]:
+        form = "here belongs an address as json://host/path, env:NAME, or block:TYPE/NAME"
+        raise faulty([Fault((number,), form) for number in wrong])
+    return channels
 
 
 def _is_channel(address: str) -> bool:

@@ -14,6 +14,7 @@ from blocks.yaml_file import read_yaml
 
 HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
 LOCAL = "local"
+"""This machine, whatever the inventory calls it: the default of plans, runbooks and services."""
 FIX = "correct the inventory; docs/operations/maintenance.md shows its form"
 ABSENT = "correct INVENTORY_FILE, or leave it unset: then this machine is the only host"
 
@@ -55,6 +56,12 @@ class Machine(Frozen):
         return (self.folder / path.expanduser()).absolute()
 
     @model_validator(mode="after")
+    def _means_this_machine(self) -> Self:
+        if (self.name == LOCAL and self.address) or LOCAL in self.groups:
+            raise ValueError(f"{LOCAL} always means this machine; give this host, or this group, another name")
+        return self
+
+    @model_validator(mode="after")
     def _can_be_trusted(self) -> Self:
         if self.address and self.known_hosts is None:
             raise ValueError("known_hosts is missing: a file with the host's public key (ssh-keyscan HOST > FILE)")
@@ -87,26 +94,36 @@ class Inventory:
 
     Args:
         machines: All of them.
+
+    Attributes:
+        machines: By name, as the inventory tells them.
+        named: Whatever a plan may name: all of these, and `local`, which is this machine by whatever name it is listed.
     """
 
     def __init__(self, machines: Iterable[Machine]) -> None:
         self.machines = {one.name: one for one in machines}
+        here = next((one for one in self.machines.values() if one.is_local), Machine(name=LOCAL))
+        self.named = {LOCAL: here} | self.machines
 
     def chosen(self, names: Iterable[str]) -> tuple[Machine, ...]:
-        """The hosts of these names and groups, each once, in the inventory's order; `all` is every host.
+        """The hosts of these names and groups, each once, in the inventory's order; `all` is every host that it lists.
 
         Raises:
             NotFound: there is no such host or group.
         """
         wanted = [*names]
-        known = {"all", *self.machines, *(group for one in self.machines.values() for group in one.groups)}
+        known = {"all", *self.named, *(group for one in self.machines.values() for group in one.groups)}
         if unknown := [name for name in wanted if name not in known]:
             raise NotFound(
                 f"there is no host or group {', '.join(unknown)}",
                 fix=f"use one of {', '.join(sorted(known))}",
                 field="hosts",
             )
-        return tuple(one for one in self.machines.values() if {"all", one.name, *one.groups} & {*wanted})
+        chosen = {name: one for name, one in self.machines.items() if {"all", name, *one.groups} & {*wanted}}
+        if LOCAL in wanted:
+            here = self.named[LOCAL]
+            chosen.setdefault(here.name, here)
+        return tuple(chosen.values())
 
 
 ONLY_HERE = Inventory([Machine(name=LOCAL)])
@@ -117,7 +134,7 @@ def read_inventory(path: Path | None = None) -> Inventory:
 
     Args:
         path: The file; None: that of INVENTORY_FILE. Where nobody has set that, and no file is in its usual place, this
-            machine is the only host, as `local`.
+            machine is the only host. `local` is this machine in every inventory.
 
     Raises:
         NotFound: there is no such file: one that is mistyped must not turn all hosts into this machine.

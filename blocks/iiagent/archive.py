@@ -1,5 +1,6 @@
 """Everything that was said in a session, for later: a file of compressed lines; and what of it a log shows."""
 
+import asyncio
 import gzip
 import json
 import os
@@ -20,8 +21,8 @@ from blocks.iiagent.events import (
     ToolResult,
     UnknownEvent,
 )
+from blocks.iiagent.tree import in_thread
 from blocks.plain_text import plain
-from blocks.progress import in_thread
 from blocks.redact import default_redactor
 
 FILE = "events.jsonl.gz"
@@ -47,6 +48,7 @@ class Archive:
         self._waiting: list[str] = []
         self._chars = 0
         self._mended = False
+        self._writing = asyncio.Lock()
 
     def keep(self, source: Source, frame: Frame) -> None:
         """Note a frame; it is written by `flush`."""
@@ -61,9 +63,10 @@ class Archive:
 
     async def flush(self) -> None:
         """Write what waits, without its secrets. Raises `StoreFailed`."""
-        lines, self._waiting, self._chars = self._waiting, [], 0
-        if lines:
-            await in_thread(self._write, lines)
+        async with self._writing:  # one after another: who mends the end must not meet one who writes it
+            lines, self._waiting, self._chars = self._waiting, [], 0
+            if lines:
+                await in_thread(lambda: self._write(lines))
 
     def _write(self, lines: list[str]) -> None:
         redactor = default_redactor()

@@ -226,8 +226,7 @@ class Course:
         self._catch_up(running, found.events)
         if isinstance(found.end, AgentResponse):
             self._recovered = True
-            await self._keep(running.model_copy(update={"over": True}))
-            return None
+            return None  # kept with the turn itself, as one that was heard: see `_heard`
         unseen = not found.began and running.begin == running.baseline
         running = running.model_copy(update={"over": True} | ({"query": ""} if unseen else {}))
         await self._keep(running)

@@ -6,18 +6,25 @@ from blocks.iiagent.link import Link, Watch
 from blocks.iiagent.pace import Nap
 from blocks.iiagent.turn import Effort, TurnError
 from blocks.iiagent.wire import Wire
+from blocks.plain_text import cut
+from blocks.redact import default_redactor
+
+MOST_SAID = 2000
+"""Characters of an error."""
 
 
 class Failed(Exception):
     """A turn cannot be brought to an end.
 
     Attributes:
-        error: Why.
+        error: Why, without secrets.
     """
 
     def __init__(self, kind: ErrorKind, message: str, fix: str = "") -> None:
         super().__init__(message)
-        self.error = TurnError(kind=kind, message=message, fix=fix or FAULTS[kind].fix)
+        # Providers quote keys, and whole prompts.
+        said = cut(default_redactor().text(message[: 4 * MOST_SAID]), MOST_SAID)
+        self.error = TurnError(kind=kind, message=said, fix=fix or FAULTS[kind].fix)
 
 
 class Cures:

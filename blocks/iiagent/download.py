@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from pydantic import Field
@@ -163,7 +164,7 @@ class _Bringing:
                     etag=body.facts.etag,
                 )
                 await in_thread(lambda: self._tree.put(part, f"{FILES}/{place.local}"))
-        self._here.add(record)
+        await in_thread(lambda: self._here.add(record))
         self.fetched.append(place.local)
 
     async def _fill(self, part: Part, body: Body, place: Placed) -> None:
@@ -171,7 +172,7 @@ class _Bringing:
         self._fits(body.facts.size_bytes or 0, room)
         async for piece in body.pieces():
             self._fits(part.size_bytes + len(piece), room)
-            part.write(piece)
+            await in_thread(partial(part.write, piece))
 
     def _fits(self, size_bytes: int, room_bytes: int) -> None:
         if size_bytes > self._limits.file_bytes:

@@ -64,10 +64,12 @@ FAULTS: dict[ErrorKind, Fault] = {
 """One row for every kind."""
 
 PATTERNS: tuple[tuple[str, ServerFault], ...] = (
+    # What the server says itself, and no provider that it quotes.
     (r"already being processed", "busy"),
     (r"agent not initialized|no active agent", "not_initialized"),
     (r"llm config not found", "key"),
-    (r"invalid (\w+ )?(content|message format|json)|unknown message type|unknown command", "protocol"),
+    (r"^(invalid (\w+ )?(content|message format|json)|unknown message type|unknown command)", "protocol"),
+    (r"context.{0,30}limit exceeded", "context"),
     # Before the codes: providers refuse a call for want of money with 400, 402, 403 or 429.
     (r"credit|insufficient_quota|billing|payment required|(key|spend\w*|usage|budget) limit exceeded", "key"),
     (r"(exceeded|over) your (current )?quota|limit exceeded", "key"),

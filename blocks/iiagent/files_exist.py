@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from blocks.iiagent.paths import Placed, UnsafeName, placed
-from blocks.iiagent.proof import HOLDS, FilePath, Proof, compiled, fails
+from blocks.iiagent.proof import HOLDS, FilePath, Proof, fails
 from blocks.iiagent.workspace import Workspace
 from blocks.model import Frozen
+from blocks.patterns import compiled
 
 WILD = re.compile(r"[*?\[]")
 PIECES = re.compile(r"\*\*/|\*\*|\*|\?|\[!?[^\]/\\]+\]|.", re.DOTALL)

@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from blocks.iiagent.proof import HOLDS, FilePath, Proof, compiled, fails, shown
+from blocks.iiagent.proof import HOLDS, FilePath, Proof, fails, shown
 from blocks.iiagent.tree import in_thread
 from blocks.iiagent.workspace import Workspace, read_small
 from blocks.language.validation import references_out
 from blocks.model import Frozen
+from blocks.patterns import compiled
 
 MOST_BYTES = 4 << 20
 PROBLEMS_TOLD = 5

@@ -4,9 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from blocks.iiagent.proof import HOLDS, Pattern, Proof, compiled, fails
+from blocks.iiagent.proof import HOLDS, Proof, fails
 from blocks.iiagent.workspace import Workspace
 from blocks.model import Frozen
+from blocks.patterns import Pattern, compiled
 
 MOST_CHARS = 200_000
 """Of a message that are looked at, its end."""

@@ -2,11 +2,9 @@
 
 import unicodedata
 from collections.abc import Iterable
-from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated
 
-import re2
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
 from blocks.iiagent.paths import UnsafeName, placed
 from blocks.model import Frozen
@@ -16,7 +14,6 @@ MOST_NAMED = 20
 """Keys, columns and the like that one sentence names."""
 
 MOST_FILE_BYTES = 64 << 20
-PATTERN_MEMORY_BYTES = 8 << 20
 
 
 class Proof(Frozen):
@@ -56,38 +53,12 @@ def same_form(text: str) -> str:
     return unicodedata.normalize("NFC", text).strip()
 
 
-@lru_cache(maxsize=256)
-def compiled(pattern: str) -> Any:
-    """A regular expression of RE2: whatever it is held against takes time in proportion, and bounded memory.
-
-    Raises:
-        ValueError: it is none.
-    """
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = PATTERN_MEMORY_BYTES
-    try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
-        told = error.args[0] if error.args else error
-        told = told.decode(errors="replace") if isinstance(told, bytes) else told
-        raise ValueError(f"it is no regular expression of RE2: {told}") from None
-
-
-def _is_pattern(pattern: str) -> str:
-    compiled(pattern)
-    return pattern
-
-
 def _is_path(path: str) -> str:
     try:
         return placed(path).remote
     except UnsafeName as error:
         raise ValueError(f"{error.message}; {error.fix}") from None
 
-
-Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_is_pattern)]
-"""An expression of RE2."""
 
 FilePath = Annotated[str, AfterValidator(_is_path)]
 """A path below the workspace."""

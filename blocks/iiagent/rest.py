@@ -20,17 +20,21 @@ from blocks.errors import (
     TooLarge,
     Unsupported,
 )
+from blocks.iiagent.json_text import read_json
 from blocks.iiagent.paths import placed, session_id
 from blocks.iiagent.server import AgentServer
 from blocks.iiagent.stored import RemoteFile, StoredEvent, StoredSession, Uploaded
 from blocks.pinned_http import trusted_certificates
-from blocks.plain_text import plain
+from blocks.plain_text import decoded, plain
 from blocks.progress import in_thread
 
 if TYPE_CHECKING:
     import httpx
 
 LONGEST_SAID = 300
+MOST_BYTES = 1 << 30
+"""Of an answer; that of a whole history, with all files and pictures in it, is the largest."""
+
 LARGE = 1 << 18
 """Bytes from which on an answer is read in a thread."""
 
@@ -135,8 +139,8 @@ class AgentRest:
             TooLarge: the server takes no such size.
         """
         # Always as a data URL: a plain text that begins with "data:" would be taken for one.
-        data = f"data:{media_type};base64,{base64.b64encode(content).decode()}"
-        body = {"session_id": session_id(session), "file": {"path": name, "content": data}}
+        head = {"session_id": session_id(session), "file": {"path": name}}
+        body = await in_thread(_upload_body, head, content, f"data:{media_type};base64,")
         answer = await self._content("POST", "/api/upload", body)
         return _read_json(TypeAdapter(Uploaded), answer, "file")
 
@@ -182,15 +186,13 @@ class AgentRest:
 
     async def _generation(self) -> str:
         """What the server is, if it is none of ours; else nothing."""
-        async with self._asked("GET", "/openapi.json") as response:
-            if response.status_code == 404:
-                return "it has no /openapi.json, as the Socket.IO servers from late 2025 on"
-            self._good(response)
-            await response.aread()
-            try:
-                paths = set(cast(Mapping[str, Any], response.json())["paths"])
-            except (ValueError, TypeError, KeyError):
-                return "its /openapi.json is none"
+        try:
+            told = read_json(await self._content("GET", "/openapi.json"))
+            paths = set(map(str, cast(Mapping[str, Any], told)["paths"]))
+        except NotFound:
+            return "it has no /openapi.json, as the Socket.IO servers from late 2025 on"
+        except (ValueError, TypeError, KeyError):
+            return "its /openapi.json is none"
         if any(path.startswith("/auth") for path in paths):
             return "it has /auth paths, as the Socket.IO servers from late 2025 on"
         if "/api/settings" in paths:
@@ -199,26 +201,33 @@ class AgentRest:
             return "it has no /api/settings, as v0.1 and v0.2, which cannot resume a session by its id"
         return "its /openapi.json has none of the paths of an II-Agent server"
 
-    async def _content(self, method: str, path: str, body: object = None) -> bytes:
+    async def _content(self, method: str, path: str, body: bytes | None = None) -> bytes:
         import httpx
 
         async with self._asked(method, path, body=body) as response:
+            content = bytearray()
             try:
-                await response.aread()
+                async for piece in response.aiter_bytes():
+                    content += piece
+                    if len(content) > MOST_BYTES:
+                        told = f"the agent server {self.server.name} answers with more than {MOST_BYTES} bytes"
+                        raise TooLarge(told, fix="go on in a new session", field="session_id")
             except httpx.HTTPError as error:
                 raise _away(f"the answer broke off: {type(error).__name__}") from error
-            return self._good(response).content
+            self._good(response, decoded(bytes(content[: 4 * LONGEST_SAID]), response.charset_encoding))
+            return bytes(content)
 
     @asynccontextmanager
     async def _asked(
-        self, method: str, path: str, *, body: object = None, headers: Mapping[str, str] | None = None
+        self, method: str, path: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> "AsyncGenerator[httpx.Response]":
         import httpx
 
         if self._opened is None:
             raise RuntimeError("the REST interface is not open")
         url = f"{self.server.base_url}{path}"
-        request = self._opened.build_request(method, url, json=body, headers=dict(headers or {}))
+        given = dict(headers or {}) | ({} if body is None else {"Content-Type": "application/json"})
+        request = self._opened.build_request(method, url, content=body, headers=given)
         try:
             response = await self._opened.send(request, stream=True)
         except httpx.HTTPError as error:
@@ -229,12 +238,12 @@ class AgentRest:
         finally:
             await response.aclose()
 
-    def _good(self, response: "httpx.Response") -> "httpx.Response":
+    def _good(self, response: "httpx.Response", said: str = "") -> "httpx.Response":
         status = response.status_code
         if status == 200:
             return response
-        said = plain(response.text[:LONGEST_SAID]) if response.is_closed or response.is_stream_consumed else ""
-        raise self._refusal(status, f"the agent server {self.server.name} answers {status}: {said}".rstrip(": "))
+        told = f"the agent server {self.server.name} answers {status}: {plain(said[:LONGEST_SAID])}".rstrip(": ")
+        raise self._refusal(status, told)
 
     def _refusal(self, status: int, told: str) -> C500Error:
         if status in (401, 403):
@@ -259,10 +268,16 @@ def _workspace(session: str, path: str) -> str:
     return f"/workspace/{session_id(session)}/{quote(placed(path).remote)}"
 
 
+def _upload_body(head: dict[str, Any], content: bytes, beginning: str) -> bytes:
+    """In a thread: the content may have megabytes."""
+    head["file"]["content"] = beginning + base64.b64encode(content).decode()
+    return json.dumps(head, ensure_ascii=False).encode()
+
+
 def _read_json(form: TypeAdapter[Any], content: bytes, name: str) -> Any:
     told: object = None
-    with suppress(ValueError, RecursionError):
-        told = json.loads(content)
+    with suppress(ValueError):
+        told = read_json(content)
     if isinstance(told, dict) and name in told:
         with suppress(ValidationError):
             return form.validate_python(told[name])

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, field_validator
 
-from blocks.errors import NotFound
+from blocks.errors import BadInput, NotFound
 from blocks.model import Frozen
 from blocks.secret_reference import SecretReference, secret_at
 from blocks.settings import settings
@@ -146,7 +146,7 @@ class AgentServer(Frozen):
         """The headers with their values.
 
         Raises:
-            NotFound, BadInput: one is not there, or is no line of text.
+            NotFound, BadInput: one is not there, or is no line of ASCII text.
             NotAllowed: its sealed file does not open.
             EngineUnavailable: the store of secrets cannot be reached.
         """
@@ -154,6 +154,10 @@ class AgentServer(Frozen):
             name: await secret_at(reference, Path(), f"servers.{self.name}.headers.{name}")
             for name, reference in self.headers.items()
         }
+        for name, value in found.items():
+            if not value.isascii():  # never quoted here
+                field = f"servers.{self.name}.headers.{name}"
+                raise BadInput(f"{field}: a header takes ASCII characters only", fix="encode the secret", field=field)
         return {name: value for name, value in found.items() if value}
 
 

@@ -190,8 +190,8 @@ async def open_session(
         try:
             if state.session_id is not None:
                 wire.take_lease()
-                if state.status != "NEW":  # before the lease was ours, its holder may have gone on
-                    wire.state = await in_thread(_state_in, folder, server, session_id, model_key)
+                # Before the lease was ours, its holder may have gone on.
+                wire.state = await in_thread(_state_in, folder, server, state.session_id, model_key)
             await _prepare(wire, known=session_id is not None)
             yield AgentSession(wire)
         finally:

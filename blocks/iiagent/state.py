@@ -144,7 +144,7 @@ def find_session(session_id: str, root: Path | None = None) -> Path | None:
         root: Where to look; by default `sessions_folder()`.
     """
     wanted = checked_id(session_id)
-    for path in sorted((root or sessions_folder()).glob(f"**/{FILE}")):
+    for path in sorted((root or sessions_folder()).glob(f"*/{FILE}")):  # further below lie files that agents wrote
         try:
             state = read_state(path.parent)
         except StoreFailed:

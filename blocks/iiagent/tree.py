@@ -14,6 +14,8 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, TypeVar
 
+import anyio
+
 from blocks.errors import BadInput, Conflict, NotFound, StoreFailed
 from blocks.iiagent.paths import MOST_DEEP
 
@@ -244,7 +246,8 @@ async def in_thread(work: Callable[[], T]) -> T:
         return await asyncio.shield(doing)
     except asyncio.CancelledError:
         while not doing.done():
-            with suppress(asyncio.CancelledError):
+            # Shielded: a scope of anyio would cancel this wait again and again.
+            with suppress(asyncio.CancelledError), anyio.CancelScope(shield=True):
                 await asyncio.wait([doing])
         if not doing.cancelled():
             doing.exception()  # taken, so that nobody is told of one that nobody waits for

@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from blocks.iiagent.events import STORED, AgentResponse, Event, FileEdit, ToolCall, UserMessage
+from blocks.iiagent.events import STORED, AgentResponse, Event, ToolCall, UserMessage
 from blocks.iiagent.faults import ErrorKind, error_of
+from blocks.iiagent.named import names_in
 from blocks.model import Frozen
 
 COMPLETED = "Task completed"
@@ -16,7 +17,6 @@ COMPLETED = "Task completed"
 
 MAX_TURNS = "Agent did not complete after max turns"
 MESSAGE_TOOL = "message_user"
-EDITOR_TOOL = "str_replace_editor"
 
 TurnEnd = Literal["response", "interrupted", "max_turns", "error"]
 
@@ -45,7 +45,7 @@ class Turn(Frozen):
         response: Text of the server's response.
         messages: What the agent said to the user.
         tool_calls: Calls by tool, `message_user` and `return_control_to_user` among them.
-        files: Files that were edited or created, as the server named them, each once.
+        files: Files that were edited or made, as the server named them, each once; see `names_in`.
         reconnects: Sockets that were lost and made up for.
         rotations: Changes to another model key.
         retries: Runs that ended with an error of the server and were gone on with.
@@ -128,21 +128,14 @@ class Tally:
             return  # the end of /compact
         if event.type in STORED and not isinstance(event, UserMessage):
             self.stored += 1
-        if isinstance(event, FileEdit):
-            self.files.setdefault(event.path)
-        elif isinstance(event, AgentResponse):
+        self.files.update(dict.fromkeys(names_in([event])))
+        if isinstance(event, AgentResponse):
             self.response = event.text
         elif isinstance(event, ToolCall):
             self.tool_calls[event.tool_name] += 1
-            self._take_input(event)
-
-    def _take_input(self, event: ToolCall) -> None:
-        told = event.tool_input
-        text, path = told.get("text"), told.get("path")
-        if event.tool_name == MESSAGE_TOOL and isinstance(text, str):
-            self.messages.append(text)
-        elif event.tool_name == EDITOR_TOOL and told.get("command") == "create" and isinstance(path, str):
-            self.files.setdefault(path)
+            text = event.tool_input.get("text")
+            if event.tool_name == MESSAGE_TOOL and isinstance(text, str):
+                self.messages.append(text)
 
 
 @dataclass(kw_only=True)

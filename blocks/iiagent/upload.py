@@ -57,7 +57,7 @@ async def upload(
         raise _too_large(name or "the content", most_bytes)
     given = name if name is not None else (source.name if isinstance(source, Path) else "")
     own = upload_name(given)
-    sha256 = hashlib.sha256(content).hexdigest()
+    sha256 = await in_thread(lambda: hashlib.sha256(content).hexdigest())
     before = (known or {}).get(own)
     there = await _sent_before(rest, session_id, own, content, sha256, before)
     path = there or await _send(rest, session_id, own, content)

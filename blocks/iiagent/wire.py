@@ -20,8 +20,8 @@ from blocks.iiagent.rest import AgentRest
 from blocks.iiagent.server import AgentServer
 from blocks.iiagent.state import SessionState, lease, write_state
 from blocks.iiagent.transport import Lost
+from blocks.iiagent.tree import in_thread
 from blocks.iiagent.ws import WebSocketTransport
-from blocks.progress import in_thread
 
 log = structlog.stdlib.get_logger("c500")
 
@@ -79,13 +79,7 @@ class Wire:
         """Keep the state, changed; a cancellation waits for its end. Raises `StoreFailed`."""
         self.state = self.state.model_copy(update=changes)
         async with self._writing:  # one after another, and each writes what is true by then
-            writing = asyncio.ensure_future(in_thread(write_state, self.folder, self.state))
-            try:
-                written = await asyncio.shield(writing)
-            except asyncio.CancelledError:
-                with anyio.CancelScope(shield=True):
-                    await asyncio.wait({writing})
-                raise
+            written = await in_thread(lambda: write_state(self.folder, self.state))
         self.state = self.state.model_copy(update={"updated_at": written.updated_at})
 
     async def connect(self) -> None:

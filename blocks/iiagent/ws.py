@@ -1,5 +1,6 @@
 """Frames over a plain WebSocket, as II-Agent spoke it from July 2025 on."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -8,6 +9,7 @@ from urllib.parse import urlencode
 
 from blocks.errors import EngineUnavailable, NotAllowed, Unsupported
 from blocks.iiagent.events import Frame
+from blocks.iiagent.json_text import read_json
 from blocks.iiagent.server import AgentServer
 from blocks.iiagent.transport import Lost, Received
 from blocks.pinned_http import trusted_certificates
@@ -69,10 +71,15 @@ class WebSocketTransport:
     async def send(self, frame: Frame) -> None:
         from websockets.exceptions import ConnectionClosed
 
+        dead_after_s = self._server.limits.dead_after_s
         try:
-            await self._open().send(json.dumps(frame, ensure_ascii=False))
+            # A server that stands still takes no more than the buffers on the way, and the library waits for ever.
+            async with asyncio.timeout(dead_after_s):
+                await self._open().send(json.dumps(frame, ensure_ascii=False))
         except ConnectionClosed as error:
             raise _lost(error) from None
+        except TimeoutError:
+            raise Lost(f"the server took no frame for {dead_after_s:g} s") from None
 
     async def receive(self) -> Received:
         from websockets.exceptions import ConnectionClosed
@@ -83,15 +90,19 @@ class WebSocketTransport:
             raise _lost(error) from None
         size = len(text) if isinstance(text, bytes) else len(text.encode("utf-8", "replace"))
         frame: Any = str(text)
-        with suppress(ValueError, RecursionError):
-            frame = json.loads(text)
+        with suppress(ValueError):
+            frame = read_json(text)
         return Received(frame, size)
 
     async def close(self) -> None:
         socket, self._socket = self._socket, None
         if socket is not None:
-            with suppress(OSError):
-                await socket.close()
+            try:
+                with suppress(OSError, TimeoutError):
+                    async with asyncio.timeout(2 * CLOSE_S):  # a server that reads nothing takes no farewell either
+                        await socket.close()
+            finally:
+                socket.transport.abort()
 
     def _open(self) -> "ClientConnection":
         if self._socket is None:

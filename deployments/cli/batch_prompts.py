@@ -9,6 +9,7 @@ from deployments.cli import app
 from deployments.cli.output import Json
 
 if TYPE_CHECKING:
+    from tasks.batch_prompts.plan import Plan
     from tasks.batch_prompts.report import BatchPromptsReport
 
 
@@ -38,7 +39,7 @@ def batch_prompts(
         "engine": _engine(engine),
         "output": None if output is None else str(Path(output).expanduser().absolute()),
     }
-    read_plan(plan, **asked)  # what is wrong with it should not wait for a server to start
+    _check(read_plan(plan, **asked))  # what is wrong with it should not wait for a server to start
     asked |= {"plan": str(plan.absolute()), "pilot": pilot, "probe": probe, "retry": retry, "dry_run": dry_run}
     report = _run(asked, quiet=as_json)
     _show(report, as_json=as_json)
@@ -52,6 +53,19 @@ def _engine(name: str | None) -> str | None:
     if name not in (None, "llm", "agent"):
         raise BadInput(f"there is no engine {name!r}", fix="use llm or agent", field="--engine")
     return name
+
+
+def _check(plan: "Plan") -> None:
+    if plan.file.engine == "agent":
+        from tasks.batch_prompts.agent import AgentEngine
+
+        AgentEngine(plan)
+        return
+    from blocks.accounts.file import read_accounts
+    from blocks.settings import settings
+    from tasks.batch_prompts.llm import check_models
+
+    check_models(plan, read_accounts(settings().accounts_file.expanduser()))
 
 
 def _run(asked: dict[str, Any], *, quiet: bool) -> "BatchPromptsReport":

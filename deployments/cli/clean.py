@@ -84,7 +84,8 @@ def trash(as_json: Json = False) -> None:
     if as_json:
         return echo_json(found)
     for one in found:
-        typer.echo(f"{one.batch_id}  {one.files:8} files  {size(one.size_bytes):>9}  of {plain(one.root)}")
+        files = f"{one.files:8} file{' ' if one.files == 1 else 's'}"
+        typer.echo(f"{one.batch_id}  {files}  {size(one.size_bytes):>9}  of {plain(one.root)}")
     if not found:
         typer.echo("the trash is empty", err=True)
     return None

@@ -54,11 +54,14 @@ def heal(
 ) -> None:
     """Do the actions of the rules until full disks have room again. Exit 1 where a person must look."""
     from blocks.hosts import read_inventory
+    from blocks.store import open_store
     from tasks.ops.disk.report import report_markdown
-    from tasks.ops.disk.rules import USUAL, read_rules
+    from tasks.ops.disk.rules import read_rules, rules_of
+    from tasks.ops.run_records import RunRecords
 
-    read = read_rules(rules or USUAL)
-    read_inventory().chosen(read.hosts)
+    begun_with = RunRecords(open_store()).subject(resume, "heal-disk") if resume else ""
+    path = rules_of(str(rules or ""), begun_with)
+    read_inventory().chosen(read_rules(path).hosts)
     options = begun(
         "heal-disk",
         dry_run=dry_run,
@@ -69,12 +72,11 @@ def heal(
         no_model=no_model,
         resume=resume,
     )
-    told = "" if rules is None else str(rules.expanduser().absolute())
 
     def start() -> Any:
         from flows.disk import heal_disk
 
-        return heal_disk(told, options)
+        return heal_disk(str(path), options)
 
     report = run_operation(start, quiet=as_json)
     if as_json:

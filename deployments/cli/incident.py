@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from blocks.policy import Activation, Policy
 
 commands = typer.Typer(
-    help="Give agents the rights they need while something is broken, for some hours.",
+    help="Brief the operators on alerts, ask, act, close, write it up; give agents more rights while it lasts.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

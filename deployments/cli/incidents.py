@@ -19,7 +19,11 @@ from deployments.cli.operations_options import (
 from deployments.cli.output import Json, echo_json, local_time
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from blocks.approvals import Approval
     from flows.responding import IncidentReport
+    from tasks.ops.deed import Outcome
     from tasks.ops.incident.incident import Incident
 
 IncidentId = Annotated[str, typer.Argument(metavar="ID", help="Id of an incident; see `c500 incident list`.")]
@@ -68,6 +72,13 @@ def act(
     as_json: Json = False,
 ) -> None:
     """Run a runbook for an incident, with values from its alert; a run that was cut off goes on."""
+    from blocks.settings import settings
+    from blocks.store import open_store
+    from tasks.ops.incident.intake import checked_id, incidents
+    from tasks.ops.runbook.reading import path_of
+
+    incidents(open_store()).read(checked_id(incident))  # what is wrong should not wait for a server to start
+    path_of(settings().runbooks_dir, runbook)
     options = options_of(dry_run=dry_run, profile=profile, user=user, unattended=unattended, approval_s=approval_s)
 
     def start() -> Any:
@@ -76,10 +87,13 @@ def act(
         return respond_to_incident(incident=incident, run=(runbook,), options=options)
 
     report: IncidentReport = run_operation(start, quiet=as_json)
-    _show_report(report, as_json=as_json)
     done = [one for one in report.outcomes if one.name == f"runbook/{runbook}"]
-    if not done or not all(one.ok for one in done):
-        raise typer.Exit(3 if any(one.status == "refused" for one in done) else 1)
+    if as_json:
+        echo_json(report)
+    else:
+        _show_acts(report, done)
+    if code := _exit_code(done):
+        raise typer.Exit(code)
 
 
 @commands.command("list")
@@ -111,8 +125,10 @@ def show(incident: IncidentId, as_json: Json = False) -> None:
     from tasks.ops.incident.respond import all_of
 
     known, context, briefing = all_of(open_store(), incident)
+    waiting = _waiting(known.incident_id)
     if as_json:
-        echo_json({"incident": known, "briefing": briefing, "context": context})
+        asked = [one.request for one in waiting]
+        echo_json({"incident": known, "briefing": briefing, "context": context, "waiting": asked})
         return
     from rich.console import Console
     from rich.markdown import Markdown
@@ -122,7 +138,7 @@ def show(incident: IncidentId, as_json: Json = False) -> None:
 
     if briefing is not None and context is not None:
         Console().print(Markdown(visible(markdown_of(briefing, context))))
-    _show_timeline(known)
+    _show_timeline(known, waiting)
 
 
 @commands.command("ask")
@@ -253,12 +269,69 @@ def _show_report(report: "IncidentReport", *, as_json: bool) -> None:
         for line in message_of(report.briefing).split("\n"):
             typer.echo(plain(line))
     for one in report.outcomes:
-        why = one.error.message if one.error else one.why
-        typer.echo(plain(f"{one.says}: {one.status}{f', {why}' if why else ''}"), err=True)
+        typer.echo(plain(_outcome_line(one)), err=True)
     typer.echo(WAITING.get(report.status, f"incident {report.incident_id}: {report.status}"), err=True)
 
 
-def _show_timeline(known: "Incident") -> None:
+def _show_acts(report: "IncidentReport", done: "list[Outcome]") -> None:
+    """What came of runbooks, step by step; the briefing is there by `show`."""
+    from blocks.plain_text import plain
+
+    for one in done:
+        for line in _steps_of(one):
+            typer.echo(plain(line))
+        typer.echo(plain(_outcome_line(one)), err=True)
+    if not done:
+        typer.echo(WAITING.get(report.status, f"incident {report.incident_id}: nothing was done"), err=True)
+
+
+def _steps_of(outcome: "Outcome") -> "Iterator[str]":
+    """The steps of the run that a runbook's deed has made, a line each."""
+    from blocks.store import open_store
+    from tasks.ops.runbook.picture import MARKS
+    from tasks.ops.runbook.record import runbook_runs
+
+    facts: dict[str, Any] = outcome.result if isinstance(outcome.result, dict) else {}
+    run = runbook_runs(open_store()).find(str(facts.get("run_id", "none")))
+    if run is None:
+        return
+    for place, step in run.steps.items():
+        said = step.why or step.said.replace("\n", " ")
+        yield f"{MARKS[step.status]:10} {place}: {step.says}{f' – {said[:200]}' if said else ''}"
+    yield f"more: c500 runbook show {run.run_id}"
+
+
+def _outcome_line(outcome: "Outcome") -> str:
+    """A deed and what came of it, for people."""
+    from tasks.ops.incident.respond import posted_in
+
+    facts: dict[str, Any] = outcome.result if isinstance(outcome.result, dict) else {}
+    status, whys = outcome.status, [outcome.error.message if outcome.error else outcome.why]
+    if outcome.name.startswith("runbook/") and facts:
+        status, whys = facts.get("status", status), [*whys, str(facts.get("why") or "")]
+    elif (posted := posted_in(outcome)) is not None and posted.taken < max(1, posted.channels):
+        status, whys = "done" if posted.taken else "told to nobody", [posted.told]
+    return ", ".join((f"{outcome.says}: {status}", *(why for why in whys if why)))
+
+
+def _exit_code(done: "list[Outcome]") -> int:
+    """0 where all runbooks did what they are for, 3 where one was refused or is in doubt, else 1."""
+    states = [one.result["status"] if one.status == "done" and one.result else one.status for one in done]
+    if states and all(one in ("done", "planned") for one in states):
+        return 0
+    return 3 if any(one in ("refused", "in_doubt") for one in states) else 1
+
+
+def _waiting(incident_id: str) -> "list[Approval]":
+    """What people are asked for an incident and its runbooks, and nobody has answered yet."""
+    from blocks.approvals import open_approvals
+
+    pending = open_approvals().pending()
+    runs = (incident_id, f"{incident_id[:51]}-")
+    return [one for one in pending if one.request.run_id == runs[0] or one.request.run_id.startswith(runs[1])]
+
+
+def _show_timeline(known: "Incident", waiting: "list[Approval]") -> None:
     from blocks.plain_text import plain
 
     typer.echo(f"{known.incident_id} is {known.status}")
@@ -267,3 +340,7 @@ def _show_timeline(known: "Incident") -> None:
         typer.echo(plain(f"{one.at.astimezone():%Y-%m-%d %H:%M:%S}  {one.says}{by}")[:300])
     if known.events_left_out:
         typer.echo(f"{known.events_left_out} events in the middle are left out")
+    for request in (one.request for one in waiting):
+        typer.echo(plain(f"{local_time(request.asked_at)}  waits for a person: {request.reason}")[:300])
+        until, name = local_time(request.expires_at), request.approval_id
+        typer.echo(f"  until {until}: c500 approve yes {name}, or c500 approve no {name}")

@@ -30,6 +30,7 @@ commands = typer.Typer(
 app.add_typer(commands, name="migrate")
 
 EXIT = {"done": 0, "planned": 0, "waiting": 3}
+UNDONE = {"rolled_back": 0, "planned": 0, "waiting": 3}
 
 Plan = Annotated[Path, typer.Argument(metavar="PLAN", help="The plan, YAML; see docs/operations/migrations.md.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="Of the migration; `c500 migrate status` lists them.")]
@@ -75,12 +76,13 @@ def rollback(
     user: User = None,
     approval_s: ApprovalS = 3600,
     unattended: Unattended = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Undo a migration, the last phase first. Exit 3 where it waits."""
-    options = options_of(profile=profile, user=user, approval_s=approval_s, unattended=unattended)
+    options = options_of(profile=profile, user=user, approval_s=approval_s, unattended=unattended, dry_run=dry_run)
     name = _id_of(migration)
-    _show(_ran("", name, options, roll_back=True, quiet=as_json), {"rolled_back": 0, "waiting": 3}, as_json=as_json)
+    _show(_ran("", name, options, roll_back=True, quiet=as_json), UNDONE, as_json=as_json)
 
 
 @commands.command("status")
@@ -145,13 +147,18 @@ def _ran(plan: str, migration: str, options: "OperationsOptions", *, roll_back: 
     from tasks.ops.migration.kept import known
 
     # What is wrong with the plan should not wait for a server to start.
-    known(plan, migration, roll_back=roll_back)
+    found = known(plan, migration, roll_back=roll_back)
     told = str(Path(plan).absolute()) if plan else ""
+    is_over = found.status == "rolled_back" or (found.status == "done" and not roll_back)
+    if not options.dry_run and not is_over:
+        goes_on = "goes on" if found.history else "begins"
+        typer.echo(f"migration {found.migration} {goes_on}, run {found.run_id}", err=True)
+    options = options.model_copy(update={"run_id": found.run_id})
 
     def start() -> Any:
         from flows.migration import migrate
 
-        return migrate(told, migration, roll_back, options)
+        return migrate(told, found.migration, roll_back, options)
 
     return run_operation(start, quiet=quiet)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from blocks.errors import C500Error
 from deployments.cli import go_on_with
 from deployments.cli.output import local_time
 
@@ -80,6 +81,12 @@ def run_operation(start: Callable[[], Coroutine[Any, Any, R]], *, quiet: bool) -
         quiet: Show nothing of its progress.
     """
     from deployments.cli.session import run_flow
+    from deployments.operations_checks import check_channels_file
+
+    try:
+        check_channels_file()
+    except C500Error as error:  # it is done all the same: an incident does not wait for its repair
+        typer.echo(f"warning: nobody will be told of it: {error.message}\nfix: {error.fix}", err=True)
 
     def listening() -> Coroutine[Any, Any, R]:
         from flows.approvals import on_asked

@@ -19,6 +19,7 @@ from deployments.cli.output import Json, echo_json, local_time
 
 if TYPE_CHECKING:
     from tasks.ops.rollout.watch import Watch
+    from tasks.ops.service.history import VersionRecord
 
 rollout = typer.Typer(
     no_args_is_help=True, help="Watch rollouts, and see what became of versions.", rich_markup_mode=None
@@ -82,9 +83,19 @@ def history(
     for one in found:
         for version, record in one.versions.items():
             current = " (current)" if version == one.current else ""
-            cleared = f", cleared by {record.cleared_by}: {record.cleared_why}" if record.cleared_by else ""
-            why = f": {record.why}" if record.why else ""
-            typer.echo(f"{one.service} {version}{current} {record.state} {local_time(record.at)}{why}{cleared}")
+            typer.echo(f"{one.service} {version}{current} {_became(record)}")
+
+
+def _became(record: "VersionRecord") -> str:
+    """What a version is, and who cleared it: what it was before stands first until something comes after."""
+    why = f": {record.why}" if record.why else ""
+    if record.cleared_at is None:
+        return f"{record.state} {local_time(record.at)}{why}"
+    before = f"{record.cleared_from} {local_time(record.cleared_from_at)}" if record.cleared_from_at else ""
+    cleared = f"cleared {local_time(record.cleared_at)} by {record.cleared_by}: {record.cleared_why}"
+    if record.is_only_cleared and before:
+        return f"{before}{why}, {cleared}"
+    return f"{record.state} {local_time(record.at)}{why}, {cleared}{f' (it was {before})' if before else ''}"
 
 
 @rollout.command("clear")

@@ -103,15 +103,23 @@ class Display:
         if step in self._lines:
             self._bars.update(self._lines[step], total=1, completed=share)
 
+    def on_notice(self, line: str) -> None:
+        """There is something to say about work that goes on for long."""
+        from blocks.plain_text import plain
+
+        self._console.print(plain(line), markup=False, highlight=False, soft_wrap=True)
+
     @contextmanager
     def listening(self) -> Generator[None]:
         """Show what the steps within report."""
         from blocks import progress, timeline
 
         steps, shares = timeline.on_step.set(self.on_step), progress.listener.set(self.on_progress)
+        lines = progress.notices.set(self.on_notice)
         try:
             yield
         finally:
+            progress.notices.reset(lines)
             timeline.on_step.reset(steps)
             progress.listener.reset(shares)
 

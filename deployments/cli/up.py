@@ -44,8 +44,11 @@ def up(
         typer.echo(f"C500 already runs as process {running.pid}: {running.gateway_url}")
         return
 
+    from deployments.operations_checks import warnings
     from deployments.service.up import run_service
 
+    for told in warnings():
+        typer.echo(told, err=True)
     run_service(_plan(host, port, gpus, workers, limit, no_worker), typer.echo)
 
 

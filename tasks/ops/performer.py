@@ -12,6 +12,7 @@ from blocks.approvals import ApprovalRequest
 from blocks.audit import Entry
 from blocks.effects import EffectLedger, InDoubt, StoredError
 from blocks.errors import C500Error, Stopped
+from blocks.escalation.channels import Posted
 from blocks.policy import Decision, Policy
 from blocks.progress import in_thread
 from blocks.redact import Redactor
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from blocks.audit import AuditLog
 
 Ask = Callable[[ApprovalRequest], Awaitable["ApprovalDecision"]]
-Tell = Callable[[str, str], Awaitable[None]]
-"""Takes subject and body of a message to the operators."""
+Tell = Callable[[str, str], Awaitable[Posted | None]]
+"""Takes subject and body of a message to the operators; says what became of it, where that is known."""
 
 SHOWN_CHARS = 2000
 PERSONS = {"rules": 0, "one": 1, "two": 2}

@@ -65,13 +65,20 @@ class RunRecords:
                 self._files.put_if(key, _bytes(record), None)
             return
         before = RunRecord.model_validate_json(found[0])
-        if same_subject and before.subject != record.subject:
-            raise Conflict(
-                f"run {record.run_id} of {record.flow} is about {before.subject}",
-                fix="go on with it as it was begun, or begin a new run",
-                field="run_id",
-            )
+        if same_subject:
+            _check_same(before, record)
         self._put(before.model_copy(update={"ended": None, "ended_at": None}))
+
+    def check_same(self, record: RunRecord) -> None:
+        """Make sure that a run, where there is one with this id, is about the same. Raises `Conflict`."""
+        if (found := self._files.read_version(_key(record.run_id, record.flow))) is not None:
+            _check_same(RunRecord.model_validate_json(found[0]), record)
+
+    def subject(self, run_id: str | None, flow: str) -> str:
+        """What a run was begun about, as a plan's file; empty: there is no such run."""
+        with suppress(NotFound):
+            return self.read(run_id or "", flow).subject
+        return ""
 
     def end(self, run_id: str, flow: str, how: Ended) -> None:
         """Note how an attempt ended."""
@@ -93,6 +100,15 @@ class RunRecords:
 
     def _put(self, record: RunRecord) -> None:
         self._files.put_bytes(_key(record.run_id, record.flow), _bytes(record), "application/json")
+
+
+def _check_same(before: RunRecord, now: RunRecord) -> None:
+    if before.subject != now.subject:
+        raise Conflict(
+            f"run {now.run_id} of {now.flow} is about {before.subject}, and not {now.subject}",
+            fix="go on with it as it was begun, or begin a new run",
+            field="run_id",
+        )
 
 
 def _key(run_id: str, flow: str) -> str:

@@ -128,7 +128,7 @@ async def histories(service: Service, ids: list[str]) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize(
     ("jobs", "clients", "kills"),
-    [pytest.param(12, 4, 3, id="small"), pytest.param(500, 20, 30, id="full", marks=pytest.mark.soak)],
+    [pytest.param(6, 3, 3, id="small"), pytest.param(500, 20, 30, id="full", marks=pytest.mark.soak)],
 )
 async def test_every_accepted_job_ends_complete_once(service: Service, jobs: int, clients: int, kills: int) -> None:
     client = Client(service.gateway_url)

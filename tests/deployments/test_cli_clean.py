@@ -68,7 +68,7 @@ def test_it_is_shown_done_listed_and_had_back(prefect_server: str, logs: Path) -
     assert names(logs) & {"web/a\x1b[2J.log"} == set()
     (batch,) = json.loads(in_process("trash", "--json").stdout)
     assert f"run {batch['batch_id'].split('.logs.')[1]} begins" in done.stderr
-    assert "1 files" in in_process("trash").stdout
+    assert "1 file " in in_process("trash").stdout
     assert in_process("restore", batch["batch_id"]).stdout == f"1 file is back in {logs}\n"
     assert (logs / "web" / "a\x1b[2J.log").exists()
 

@@ -44,13 +44,17 @@ def test_a_migration_from_plan_to_rollback(tmp_path: Path) -> None:
     rehearsed = c500("run", plan, "--dry-run")
     assert rehearsed.exit_code == 0 and "move: a: do [a] <b>: planned" in rehearsed.stdout
     assert not [*open_migrations().names()] and "there is no migration" in c500("status").stderr
-    assert c500("run", plan, "--profile", "staging").exit_code == 0
+    first = c500("run", plan, "--profile", "staging")
+    run_id = open_migrations().read("move").run_id
+    assert first.exit_code == 0 and f"migration move begins, run {run_id}" in first.stderr
     again = c500("run", plan, "--profile", "staging", "--json")
     assert json.loads(again.stdout)["status"] == "done"
     assert (tmp_path / "done.txt").read_text() == "a\nb\n"
     assert "move  done  2 of 2 phases" in c500("status").stdout
     assert "stateDiagram-v2" in c500("status", "move").stdout
     assert "b → done" in c500("history", plan).stdout
+    planned = c500("rollback", "move", "--profile", "staging", "--dry-run")
+    assert planned.exit_code == 0 and "move: b: undo b: planned" in planned.stdout
     undone = c500("rollback", "move", "--profile", "staging")
     assert undone.exit_code == 0 and "move · rolled_back" in undone.stderr
     assert (tmp_path / "done.txt").read_text() == "a\nb\nundo-b\nundo-a\n"

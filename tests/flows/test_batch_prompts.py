@@ -12,7 +12,7 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-from blocks.accounts.account import Account, Quota
+from blocks.accounts.account import USD_UNIT, Account, Quota
 from blocks.errors import BadInput, BudgetExceeded, C500Error, Conflict, EngineUnavailable, Unsupported
 from blocks.reviews import open_reviews
 from deployments.simulator.behaviour import Behaviour
@@ -26,6 +26,7 @@ from tasks.batch_prompts.plan import read_plan
 from tasks.batch_prompts.report import BatchPromptsReport
 from tasks.batch_prompts.run import BatchRun
 from tasks.batch_prompts.survey import survey
+from tasks.batch_prompts.told import report_markdown
 from tests.fakes.iiagent.serve import iiagent_server
 from tests.flows.batch_prompting import GROUPS, PROMPT, answer, assert_each_row_once, lines, plan_file, table, texts
 from tests.flows.swarming import account, four, write_accounts
@@ -167,8 +168,21 @@ async def test_a_dry_run_looks_at_all_and_spends_nothing(serve: Serve, tmp_path:
     assert not (tmp_path / "out.csv").exists()
 
 
+async def test_a_dry_run_of_a_changed_plan_takes_the_file_of_the_one_before_for_no_fault(
+    serve: Serve, tmp_path: Path
+) -> None:
+    serve()
+    table(tmp_path, texts(7))
+    plan_file(tmp_path)
+    assert (await run(tmp_path)).is_complete
+    plan_file(tmp_path, groups={group: {"prompt": f"{PROMPT}!"} for group in GROUPS})
+    assert "a fault of ours" not in report_markdown(await run(tmp_path, dry_run=True))
+    plan_file(tmp_path, columns={"other": {"type": "text"}})
+    assert [one.written for one in (await run(tmp_path, dry_run=True)).groups] == [0] * 7
+
+
 async def test_a_probe_says_how_far_two_answers_to_one_chunk_agree(serve: Serve, tmp_path: Path) -> None:
-    serve(script=fickle)
+    sim = serve(script=fickle)
     table(tmp_path, texts(10), GROUPS[:1])
     plan_file(tmp_path)
     report = await run(tmp_path, probe=True)
@@ -176,6 +190,8 @@ async def test_a_probe_says_how_far_two_answers_to_one_chunk_agree(serve: Serve,
     assert (found.rows, found.wanted, found.complete, found.same) == (5, 20, 1.0, 0.0)
     assert found.columns == {"finding": 1.0, "mood": 1.0, "score": 0.0}
     assert report.is_complete
+    assert found.cost_usd
+    assert report.cost_usd == pytest.approx(sim.books()["total"]["answered"]["cost_units"] / USD_UNIT)
 
 
 turns = iter(range(10**6))

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import deployments.cli.batch_prompts  # noqa: F401 - it registers the command
-from blocks.errors import BadInput, C500Error
+from blocks.errors import BadInput, C500Error, Unsupported
 from deployments.cli import app
 from deployments.simulator.behaviour import Behaviour
 from deployments.simulator.serve import InProcess, simulate
@@ -43,6 +43,14 @@ def test_what_is_wrong_is_told_before_anything_starts(tmp_path: Path, arguments:
     assert isinstance(ended.exception, BadInput)
     assert isinstance(ended.exception, C500Error)
     assert told in ended.exception.message
+
+
+def test_a_model_that_no_account_has_is_told_before_anything_starts(sim: InProcess, tmp_path: Path) -> None:
+    table(tmp_path, texts(1))
+    plan_file(tmp_path, model="nomodel")
+    ended = CliRunner().invoke(app, ["batch-prompts", "plan.yaml"])
+    assert isinstance(ended.exception, Unsupported)
+    assert "nomodel" in ended.exception.message
 
 
 def test_a_row_of_no_known_group_makes_the_exit_status_1(sim: InProcess, tmp_path: Path, prefect_server: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from blocks.errors import Conflict
 from blocks.store import open_store
 from flows.capacity import plan_capacity
 from tasks.ops.capacity.report import CapacityReport
@@ -37,3 +38,18 @@ async def test_a_resource_that_runs_out_soon_is_told(tmp_path: Path, monkeypatch
     assert soon.chart is not None and open_store().read_bytes(soon.chart).startswith(b"\x89PNG")
     kept = open_store().read_bytes("operations/capacity/plan-1/report.json")
     assert CapacityReport.model_validate_json(kept) == report
+
+
+@pytest.mark.usefixtures("prefect_api")
+async def test_a_run_is_about_one_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def post(_: str, __: str) -> None:
+        """Nobody is told."""
+
+    monkeypatch.setattr("flows.capacity.post", post)
+    plans = [tmp_path / name for name in ("a.yaml", "b.yaml")]
+    for plan in plans:
+        plan.write_text("resources: [{name: a, source: {kind: csv, file: none.csv}, limit: 1}]\n")
+    options = OperationsOptions(user="ann", profile="staging", run_id="plan-1")
+    await plan_capacity(str(plans[0]), options)
+    with pytest.raises(Conflict, match=r"b\.yaml"):
+        await plan_capacity(str(plans[1]), options)

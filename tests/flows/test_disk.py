@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from blocks.errors import BadInput
+from blocks.errors import BadInput, Conflict
 from blocks.store import open_store
 from flows.disk import heal_disk
 from tasks.ops.disk.report import HealReport
@@ -67,3 +67,20 @@ async def test_wrong_rules_are_told_before_anything_is_done(tmp_path: Path) -> N
     with pytest.raises(BadInput) as caught:
         await asyncio.to_thread(asyncio.run, heal_disk(str(path), OPTIONS))
     assert caught.value.details["field"] == "rules" and "docs/operations/disk.md" in caught.value.fix
+
+
+@pytest.mark.usefixtures("prefect_api", "messages")
+async def test_a_run_goes_on_with_the_rules_that_it_began_with(tmp_path: Path) -> None:
+    begun, other = tmp_path / "rules.yaml", tmp_path / "other.yaml"
+    text = "filesystems: ['{}']\nthreshold_percent: 100\nactions: [{{name: a, place: /, argv: ['true']}}]\n"
+    begun.write_text(text.format(tmp_path))
+    other.write_text(text.format("/no/such/place"))
+    first = await heal_disk(str(begun), OPTIONS)
+    again = await heal_disk("", OPTIONS)
+    assert again == first and again.rules == str(begun)
+    for dry_run in (False, True):
+        with pytest.raises(Conflict, match=r"rules\.yaml, and not"):
+            await heal_disk(str(other), OPTIONS.model_copy(update={"dry_run": dry_run}))
+    await heal_disk("", OPTIONS.model_copy(update={"dry_run": True}))
+    kept = open_store().read_bytes("operations/disks/heal-1/report.json")
+    assert HealReport.model_validate_json(kept) == first

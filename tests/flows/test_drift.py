@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from blocks.errors import NotFound
+from blocks.errors import Conflict, NotFound
 from blocks.store import open_store
 from flows.drift import detect_drift, undo_drift
 from tasks.ops.drift.report import DriftReport
@@ -48,3 +48,14 @@ async def test_drift_is_found_corrected_and_taken_back(tmp_path: Path, monkeypat
     assert [one.status for one in outcomes] == ["done"] and there.read_text() == "port = 80\n"
     with pytest.raises(NotFound):
         await asyncio.to_thread(asyncio.run, undo_drift("drift-0", undo))
+
+
+@pytest.mark.usefixtures("prefect_api")
+async def test_a_run_goes_on_with_its_own_file_only(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("a.yaml", "b.yaml")]
+    for file in files:
+        file.write_text("targets: [{name: web, files: [{path: /no/such/file, state: absent}]}]\n")
+    report = await detect_drift(str(files[0]), OPTIONS)
+    assert await detect_drift(str(files[0]), OPTIONS) == report
+    with pytest.raises(Conflict, match=r"b\.yaml"):
+        await detect_drift(str(files[1]), OPTIONS)

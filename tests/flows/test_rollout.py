@@ -153,8 +153,17 @@ def test_people_see_and_clear_versions() -> None:
     assert (entry.phase, entry.reasoning) == ("answered", "the disk was full")
     assert entry.outcome == "payments v2 may be deployed again"
     shown = shell.invoke(app, ["rollout", "history", "payments"]).output
-    assert "the disk was full" in shown
+    assert (
+        "(current) rolling_back" in shown and ": error-rate critical, cleared" in shown and "the disk was full" in shown
+    )
+    assert "failed" not in shown
+    histories.clear("payments", "v2", "ann", "once more")
+    record = histories.find("payments").versions["v2"]
+    assert (record.cleared_from, record.cleared_why) == ("rolling_back", "once more")
     histories.check_deployable("payments", "v2", "another", 1)
+    histories.begin_attempt("payments", "v2", "another", 2)
+    shown = shell.invoke(app, ["rollout", "history", "payments"]).output
+    assert "(current) deploying" in shown and "(it was rolling_back" in shown
 
 
 def test_what_is_wrong_with_a_plan_is_told_with_its_line(plans: Path) -> None:
@@ -163,3 +172,10 @@ def test_what_is_wrong_with_a_plan_is_told_with_its_line(plans: Path) -> None:
     with pytest.raises(BadInput) as raised:
         read_rollout(plans / "rollout.yaml")
     assert raised.value.details["line"] == next(n for n, line in enumerate(text.splitlines(), 1) if "bake_s" in line)
+
+
+def test_a_watch_says_how_it_goes_unless_it_is_asked_for_json(plans: Path, prefect_api: str) -> None:
+    told = CliRunner().invoke(app, ["rollout", "watch", str(plans / "rollout.yaml"), "--unattended"])
+    assert "look 1, 10 of 50 s with data: error-rate critical 0.2" in told.stderr
+    quiet = CliRunner().invoke(app, ["rollout", "watch", str(plans / "rollout.yaml"), "--unattended", "--json"])
+    assert "look 1" not in quiet.stderr

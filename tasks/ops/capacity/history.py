@@ -21,6 +21,9 @@ LEAST = {"hour": 72, "day": 14}
 
 MOST = {"hour": 24 * 90, "day": 1100}
 DAYS_FOR_DAYS = 28
+HOURS_FOR_HOURS = 2
+"""With samples further apart than this, most hours would be gaps."""
+
 MOST_GAPS = 0.5
 HALF_FULL = 0.5
 CLEAR = 6.0
@@ -120,7 +123,7 @@ def history_of(samples: Samples, *, counter: bool, aggregate: str, period: str) 
     times, values, resets = good[:, 0], good[:, 1], np.zeros(0)
     if counter:
         values, resets = _summed(times, values)
-    chosen = _period(period, float(times[-1] - times[0]))
+    chosen = _period(period, float(times[-1] - times[0]), float(np.median(np.diff(times))))
     start_s, buckets = _in_periods(times, values, PERIOD_S[chosen], aggregate)
     buckets, start_s = buckets[-MOST[chosen] :], start_s + max(0, len(buckets) - MOST[chosen]) * PERIOD_S[chosen]
     there = int(np.isfinite(buckets).sum())
@@ -184,9 +187,9 @@ def _summed(times: "Values", values: "Values") -> "tuple[Values, Values]":
     return values[0] + np.append(0.0, np.cumsum(grown)), times[1:][fell]
 
 
-def _period(asked: str, span_s: float) -> Literal["hour", "day"]:
+def _period(asked: str, span_s: float, step_s: float) -> Literal["hour", "day"]:
     if asked == "auto":
-        return "day" if span_s >= DAYS_FOR_DAYS * 86_400 else "hour"
+        return "day" if span_s >= DAYS_FOR_DAYS * DAY_S or step_s > HOURS_FOR_HOURS * PERIOD_S["hour"] else "hour"
     return "day" if asked == "day" else "hour"
 
 

@@ -112,7 +112,7 @@ async def _from_prometheus(resource: Resource, source: FromPrometheus, now: date
             found.setdefault(tuple(sorted(labels.items())), (labels, []))[1].extend(points)
         at = until + step
     if not found:
-        raise NotFound(f"{resource.name}: the query gives no series", fix="correct the query", field="query")
+        raise await _without_series(resource.name, source, step)
     if len(found) > MOST_SERIES:
         told = f"{resource.name}: the query gives {len(found)} series"
         raise BadInput(told, fix=f"aggregate or narrow it to {MOST_SERIES}", field="query")
@@ -127,6 +127,18 @@ async def _from_prometheus(resource: Resource, source: FromPrometheus, now: date
         )
         for _, (labels, points) in sorted(found.items())
     ]
+
+
+async def _without_series(name: str, source: FromPrometheus, step_s: int) -> NotFound:
+    """Why there is no history: Prometheus has values now, and none yet when it was asked for, or it knows none."""
+    if _series(await _ask("query", {"query": source.query})):
+        return NotFound(
+            f"{name}: Prometheus has values now, but none yet at the moments of the history, every {step_s} s",
+            fix="wait until it has gathered some, or set a smaller step_s",
+            field="query",
+        )
+    told = f"{name}: the query gives no series in {source.days:g} days"
+    return NotFound(told, fix="correct the query, or look whether Prometheus gathers it", field="query")
 
 
 def _limit(resource: Resource, labels: Mapping[str, str], limits: Sequence[Series]) -> float:

@@ -133,8 +133,10 @@ async def _tool(
     performer: Performer, sandbox: Sandbox, tool: Tool, files: Sequence[str], folder: Path
 ) -> tuple[list[Said], ToolRun]:
     path = tool.path()
-    if path is None or not files:
-        return [], ToolRun(tool=tool.name, status="absent" if path is None else "nothing")
+    if path is None:
+        return [], ToolRun(tool=tool.name, status="absent", why=tool.to_have_it)
+    if not files:
+        return [], ToolRun(tool=tool.name, status="nothing")
     said: list[Said] = []
 
     async def run() -> int:

@@ -48,7 +48,7 @@ class ToolRun(Frozen):
         status: `ran`; `absent`: it is not installed; `nothing`: no file is for it; `failed`.
         files: How many files it looked at.
         findings: How many of its findings lie on changed lines.
-        why: Of a failed or absent one.
+        why: Of a failed one; of an absent one how to get it.
     """
 
     tool: str

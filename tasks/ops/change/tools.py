@@ -47,6 +47,7 @@ class Tool:
         read: Reads what it writes.
         instead_of: It runs only where this one is not there.
         memory_bytes: It may use; Node.js reserves far more than it uses.
+        comes_from: `pip`, or the command that installs it.
     """
 
     name: str
@@ -55,6 +56,14 @@ class Tool:
     read: Read
     instead_of: str = ""
     memory_bytes: int = 4 * GIB
+    comes_from: str = "pip"
+
+    @property
+    def to_have_it(self) -> str:
+        """How a person gets it, where it is absent."""
+        if self.comes_from == "pip":
+            return f"to have it: {sys.executable} -m pip install {self.name}"
+        return f"to have it: {self.comes_from}"
 
     def limits(self) -> SandboxLimits:
         """What it may use."""
@@ -148,7 +157,7 @@ TOOLS: tuple[Tool, ...] = (
         instead_of="pyright",
     ),
     Tool("bandit", (".py",), ("--format=json", "--quiet", "--exit-zero"), _bandit),
-    Tool("shellcheck", SHELL, ("--format=json1", "--"), _shellcheck),
+    Tool("shellcheck", SHELL, ("--format=json1", "--"), _shellcheck, comes_from="apt-get install shellcheck"),
 )
 
 

@@ -101,7 +101,9 @@ def _finding(
     verdict, sure, why = verdict_of(attempts, record, judged)
     advice = suggestion(judged)
     if verdict == "flaky":
-        advice = f"run it again, and mark the test as flaky until it is mended; {advice}"
+        again = "run it again, "
+        rest = advice.removeprefix("run it again; ")
+        advice = f"{again}and mark the test as flaky until it is mended; {rest}"
     return Finding(
         fingerprint=_fingerprint(judged, failure),
         tests=(test,),

@@ -24,6 +24,9 @@ OPEN_AND_DELETED = (
     "-prune", "-o", "-prune",
 )  # fmt: skip
 NOT_THERE = "No such file or directory"
+NO_GAP = re.compile(r".*: (No such file or directory|No such process)|find: '/proc/\d+/(?!fd\b)[^/]*': .*")
+"""What `find` says of a process that ended while it looked, of its own descriptors, and of what it passes over."""
+
 KERNELS = (
     "linux-image-[0-9]*",
     "linux-modules-[0-9]*",
@@ -125,7 +128,7 @@ class Looking:
 
     async def _deleted_open(self) -> Finding | None:
         """Files that were deleted and are open still: their room is free when they are closed."""
-        done = await self._ran("deleted_open", *OPEN_AND_DELETED)
+        done = await self._ran("deleted_open", *OPEN_AND_DELETED, no_gap=NO_GAP)
         if done is None:
             return None
         found = _summed("deleted_open", self._files_in(done), at_least=done.truncated)
@@ -188,14 +191,23 @@ class Looking:
     def _files_in(self, done: CommandResult) -> list[tuple[str, int]]:
         return files_in(_records(done), self.on.device)
 
-    async def _ran(self, what: str, *argv: str) -> CommandResult | None:
-        """What a look says, even where it was not let in everywhere; None: it says nothing."""
-        done = await self.host.run(("nice", *argv), timeout_s=self.look_s, become=self.become)
+    async def _ran(self, what: str, *argv: str, no_gap: re.Pattern[str] | None = None) -> CommandResult | None:
+        """What a look says, even where it was not let in everywhere; None: it says nothing.
+
+        Args:
+            what: What is looked for.
+            argv: The program and its arguments.
+            no_gap: Lines of its standard error that tell of none.
+        """
+        env = {"LC_ALL": "C"}
+        done = await self.host.run(("nice", *argv), env=env, timeout_s=self.look_s, become=self.become)
         if done.timed_out:
             self.gaps.append(f"{what}: it took longer than {self.look_s:g} s")
             return None
-        if done.exit_code:
-            self.gaps.append(f"{what}: {done.stderr.strip().splitlines()[-1][:300] if done.stderr.strip() else '?'}")
+        said = done.stderr.strip().splitlines()
+        told = [line for line in said if no_gap is None or not no_gap.fullmatch(line)]
+        if done.exit_code and (told or not said):
+            self.gaps.append(f"{what}: {told[-1][:300] if told else '?'}")
         return None if done.exit_code == NO_PROGRAM else done
 
     async def _quietly(self, *argv: str) -> CommandResult | None:

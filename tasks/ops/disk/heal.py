@@ -134,10 +134,17 @@ class Healing:
                 if now.fullest_percent > self.rules.target:
                     return self._ended("no_gain", first, now, steps, f"{action.name} made no room")
         if self.performer.dry_run:
-            return self._ended("planned", first, first.usage, steps)
+            status = "planned" if self._may_be_enough(now, steps) else "insufficient"
+            return self._ended(status, first, first.usage, steps)
         now = await usage_of(self.host, self.on.mount)
         has_room = now.fullest_percent <= self.rules.target
         return self._ended("healed" if has_room else "exhausted", first, now, steps)
+
+    def _may_be_enough(self, now: Usage, steps: Sequence[Step]) -> bool:
+        """Whether what a dry run plans may make enough room; of what nobody foretells, it may."""
+        planned = [one for one in steps if one.status == "planned"]
+        is_open = now.lacks_inodes or any(one.expected_bytes is None for one in planned)
+        return now.fullest_percent <= self.rules.target or (bool(planned) and is_open)
 
     async def _first(self) -> First:
         """How it was at first, kept: an attempt after a crash tells, and decides by, what the first one saw."""

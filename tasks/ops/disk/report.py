@@ -12,14 +12,16 @@ from tasks.ops.disk.findings import Findings
 from tasks.ops.disk.usage import Usage
 from tasks.ops.worded import Worded, summary_lines
 
-DiskStatus = Literal["well", "healed", "planned", "exhausted", "no_gain", "unknown"]
-"""`well`: it was not full; `exhausted`: all rules that apply were used, and it still is; `no_gain`: an action made no
-room, so that no other was tried; `unknown`: it could not be measured, or another run is at it."""
+DiskStatus = Literal["well", "healed", "planned", "insufficient", "exhausted", "no_gain", "unknown"]
+"""`well`: it was not full; `insufficient`: a dry run in which all that applies makes too little room; `exhausted`: all
+rules that apply were used, and it still is; `no_gain`: an action made no room, so that no other was tried; `unknown`:
+it could not be measured, or another run is at it."""
 
 WORDS = {
     "well": "not full",
     "healed": "has room again",
     "planned": "dry run",
+    "insufficient": "dry run: it would STAY FULL",
     "exhausted": "STILL FULL, and no rule is left",
     "no_gain": "STILL FULL: an action made no room",
     "unknown": "UNKNOWN",
@@ -76,7 +78,7 @@ class DiskHealed(Frozen):
     @property
     def needs_a_person(self) -> bool:
         """Whether somebody must look."""
-        return self.status in ("exhausted", "no_gain", "unknown")
+        return self.status in ("insufficient", "exhausted", "no_gain", "unknown")
 
 
 class HealReport(Worded):
@@ -104,7 +106,7 @@ def headline(report: HealReport) -> str:
     """One line: what needs a person, or how many are well."""
     if bad := [one for one in report.disks if one.needs_a_person]:
         return f"{len(bad)} of {len(report.disks)} disks need a person: " + ", ".join(
-            f"{one.host}:{plain(one.mount)}" for one in bad[:5]
+            f"{one.host}:{plain(one.mount)}" if one.mount else one.host for one in bad[:5]
         )
     healed = [one for one in report.disks if one.status in ("healed", "planned")]
     return f"{len(report.disks)} disks: {len(healed)} {'would be ' * report.dry_run}healed, the others are not full"

@@ -174,6 +174,11 @@ class DiskRules(Frozen):
 FORM = TypeAdapter(DiskRules)
 
 
+def rules_of(named: str, begun_with: str = "") -> Path:
+    """The file of rules: the one that is named, else the one that the run began with, else the usual one."""
+    return Path(named or begun_with or USUAL).expanduser().absolute()
+
+
 def read_rules(path: Path) -> DiskRules:
     """The rules of a file.
 

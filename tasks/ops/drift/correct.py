@@ -171,7 +171,8 @@ async def take_back(performer: Performer, inventory: Inventory, corrections: tup
         NotFound: a host is in the inventory no more; nothing is done then.
         Stopped: a switch stops it.
     """
-    machines = {one.name: one for one in inventory.chosen(sorted({one.host for one in corrections}))}
+    # Each by the name it was found under: `local` may be listed under another one by now.
+    machines = {name: inventory.chosen([name])[0] for name in sorted({one.host for one in corrections})}
     outcomes: list[Outcome] = []
     for one in corrections:
         deed = Deed(

@@ -174,7 +174,7 @@ async def _tried(work: Work, file: str, before: Ran, attempt: Attempt, proposal:
         ran = await _ran(work, file, f"fix-{tree[:12]}-{number}", proposal.text)
         still = tuple(test for test in ran.failed if test in before.failed and test != attempt.test)
         if wrong := not_passed(before, ran, attempt, skips=proposal.skips):
-            why = f"{proposal.why}; but in run {number} {wrong}"
+            why = f"{proposal.why}; but in run {number} of {RUNS}: {wrong}"
             return _fix(attempt.test, file, "did_not_pass", proposal, why=why, diff=diff, runs=tuple(runs))
         runs.append(len(ran.passed))
     fix = _fix(attempt.test, file, "fixed", proposal, why=proposal.why, diff=diff, runs=tuple(runs))
@@ -201,9 +201,11 @@ def not_passed(before: Ran, ran: Ran, attempt: Attempt, *, skips: bool) -> str:
         lost = [test for test in before.passed if test not in ran.passed]
         new = [test for test in ran.failed if test not in before.tests]
         return f"{plain((lost or new)[0])} does not pass any more" if lost or new else ""
-    if ran.failed or not ran.passed:
-        return f"{len(ran.failed)} of its tests fail and {len(ran.passed)} pass"
-    return ""
+    if ran.failed:
+        others = len(ran.failed) - 1
+        more = f" and {others} other{'' if others == 1 else 's'} fail" if others else " fails"
+        return f"{plain(ran.failed[0])}{more}; {len(ran.passed)} of the file pass"
+    return "" if ran.passed else "no test of the file passes"
 
 
 async def _kept(work: Work, fix: Fix, tree: str) -> Fix:

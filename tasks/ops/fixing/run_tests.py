@@ -16,6 +16,7 @@ from tasks.ops.ci.junit import Attempt, attempts_in
 REPORT = ".c500-junit.xml"
 GIB = 1 << 30
 MOST_BYTES = 16_000_000
+NO_PYTEST = "No module named pytest"
 TOLD = (0, 1, 2, 5)
 """Exit codes of pytest after which its report counts: 3 and 4 are faults of its own or of how it is called."""
 
@@ -84,15 +85,17 @@ class Runner:
                 argv, workspace=folder, limits=limits, env={**ENVIRONMENT, **self.environment}
             )
             said = done.killed or (done.stderr.strip() or done.stdout.strip())[-300:]
-            return await in_thread(_read, folder, done.exit_code, said)
+            return await in_thread(_read, folder, done.exit_code, said, self.python)
 
 
-def _read(folder: Path, exit_code: int, said: str) -> Ran:
+def _read(folder: Path, exit_code: int, said: str, python: str) -> Ran:
     try:
         content = Workspace(folder).read_bytes(REPORT, most=MOST_BYTES)
         tests = {one.test: one for one in attempts_in(content, REPORT)}
     except C500Error:  # what ran there may have left anything under this name, or nothing
         tests = {}
     if not tests or exit_code not in TOLD:
-        return Ran(tests={}, exit_code=exit_code, trouble=f"pytest ended with {exit_code}: {said}")
+        # The sandbox's own Python says so, before any code of the repository runs.
+        hint = f"; {python} has no pytest: name an interpreter that has it (--python)" if NO_PYTEST in said else ""
+        return Ran(tests={}, exit_code=exit_code, trouble=f"pytest ended with {exit_code}: {said}{hint}")
     return Ran(tests=tests, exit_code=exit_code)

@@ -21,6 +21,8 @@ SHOWN_ALERTS = 10
 SHOWN_GAPS = 3
 """Of each source; channels take only so much."""
 LINE_CHARS = 500
+NOT_KEPT = "dry-run"
+"""Id of the incident of a dry run, which nobody can look at afterwards."""
 
 
 class Action(Frozen):
@@ -127,8 +129,9 @@ def message_of(briefing: Briefing) -> str:
     lines += ["", "Can be done:", *(f"- {_line(_told(one, briefing.incident_id))}" for one in briefing.actions)]
     lines += [] if briefing.actions else ["- no runbook and no rule fits"]
     lines += ["", "Not known:", *_shown_gaps(briefing)] if briefing.gaps else []
-    lines += ["", f"More: c500 incident show {briefing.incident_id}"]
-    lines += [f"Ask: c500 incident ask {briefing.incident_id} QUESTION"]
+    if briefing.incident_id != NOT_KEPT:
+        lines += ["", f"More: c500 incident show {briefing.incident_id}"]
+        lines += [f"Ask: c500 incident ask {briefing.incident_id} QUESTION"]
     return _spoken("\n".join(lines))
 
 
@@ -205,7 +208,8 @@ def _told(action: Action, incident_id: str) -> str:
     if action.kind != "runbook":
         return action.says
     missing = f"; needs {action.missing}" if action.missing else ""
-    return f"runbook {action.says}{missing}: c500 incident act {incident_id} {action.runbook}"
+    how = "" if incident_id == NOT_KEPT else f": c500 incident act {incident_id} {action.runbook}"
+    return f"runbook {action.says}{missing}{how}"
 
 
 def _place(labels: dict[str, str]) -> str:

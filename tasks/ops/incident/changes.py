@@ -12,6 +12,7 @@ from blocks.progress import in_thread
 from blocks.store.files import Files
 from tasks.ops.incident.context import Finds
 from tasks.ops.incident.logs import named
+from tasks.ops.incident.records import Change, changes_told
 from tasks.ops.incident.scene import CHANGES_BEFORE, Scene
 from tasks.ops.incident.services import Repository
 
@@ -24,8 +25,6 @@ NO_CHANGES = ("capacity", "cases", "changes", "ci", "drift", "fixes", "incidents
 """Folders of the store whose records change nothing outside."""
 MOST_RECORDS = 20_000
 """Of the others, so many are looked at."""
-ABOUT = ("service", "plan", "migration", "runbook")
-"""Fields of records that say what they are about."""
 RECORD_NAMES = ("manifest.json", "report.json", "result.json", "record.json")
 
 
@@ -67,25 +66,16 @@ async def _recorded(scene: Scene, finds: Finds) -> None:
     records, left_out = await in_thread(records_since, scene.files, since, until)
     if left_out:
         finds.gap("the store's records", f"{left_out} of them were not looked at")
-    told = [one for at, key, content in records for one in _told(at, key, content)]
-    for at, title, service in sorted(told, key=lambda one: one[0], reverse=True):
-        if since <= at <= until:
-            finds.fact("deployment", title, at=at, service=service)
+    found = [one for at, key, content in records for one in _told(at, key, content) if since <= one.at <= until]
+    names = scene.names
+    # Those that are about it first: of too many facts the rest is left out.
+    for one in sorted(found, key=lambda one: (one.is_about(names), one.at), reverse=True):
+        finds.fact("deployment", one.title, at=one.at, service=one.service, related=one.is_about(names))
 
 
-def _told(at: datetime, key: str, content: dict[str, Any]) -> Iterator[tuple[datetime, str, str]]:
-    """What a record says was changed: when, what, of which service. The history of a service has several versions."""
+def _told(at: datetime, key: str, content: dict[str, Any]) -> Iterator[Change]:
     kind, _, rest = key.removeprefix(OPERATIONS).partition("/")
-    name, versions = rest.rpartition("/")[0], content.get("versions")
-    if kind == "services" and isinstance(versions, dict):
-        for version, one in cast(dict[str, dict[str, Any]], versions).items():
-            moment = datetime.fromisoformat(str(one["at"]))
-            yield moment, f"deployment of {name} {version}: {one.get('state')}", name
-        return
-    about = next((str(content[one]) for one in ABOUT if content.get(one)), "")
-    status = str(content.get("status", ""))
-    title = f"{kind} {name}{f' of {about}' if about else ''}{f': {status}' if status else ''}"
-    yield at, title, str(content.get("service", ""))
+    return changes_told(at, kind, rest.rpartition("/")[0], content)
 
 
 def records_since(

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from blocks.errors import BadInput
-from blocks.faults import faults_of
+from blocks.faults import Fault, faults_of
 from blocks.model import Frozen
 from blocks.plain_text import plain, visible
 from blocks.yaml_file import read_yaml
@@ -136,9 +136,13 @@ def notification_of(content: Any) -> Notification:
     if isinstance(content, Mapping):
         content = _few_alerts(cast(Mapping[str, Any], content))
     try:
-        return FORM.validate_python(content)
+        told = FORM.validate_python(content)
     except ValidationError as error:
         [fault, *_] = faults_of(error, FORM)
+    else:
+        if any(one.labels for one in told.alerts):
+            return told
+        fault = Fault(("alerts", 0, "labels"), "an alert has labels, at least its alertname")
     # Outside of the handler: pydantic's error holds the values.
     where = plain(fault.where)[:200]  # names of labels stand in it
     raise BadInput(f"{where}: {fault.what}", fix=FIX, field=where)

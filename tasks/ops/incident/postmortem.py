@@ -27,6 +27,10 @@ SHORTEST_NAME = 3
 NOBODY = {"root", "admin", "administrator", "operator", "operations", "system"}
 """Accounts and keys that are no person's name: taken out, they would leave «somebody on call cause»."""
 MOST_ITEMS = 12
+CASE_LINES, CASE_LINE_CHARS = 3, 200
+"""Of error lines in a case: of each log, and of each line. Facts have them without secrets."""
+BEFORE_WORDS = re.compile(r"^(?:\d+× )?[^A-Za-z]*(?:T[\d:.,+Z]+\s*)?[^A-Za-z]*")
+"""What stands before the words of a grouped line: its count and its time."""
 
 TASK = (
     "Write for a blameless postmortem: a summary of at most five sentences of what happened, what it did, and how it "
@@ -115,6 +119,7 @@ def postmortem_of(incident: Incident, context: Context | None, briefing: Briefin
         timeline=tuple(
             one.model_copy(update={"says": blameless(one.says), "by": SOMEBODY if one.by else ""})
             for one in sorted(incident.timeline, key=lambda one: one.at)
+            if one.kind != "question"  # what was asked is nothing that happened
         ),
         events_left_out=incident.events_left_out,
         action_items=tuple(_items(incident, context, found, blameless)[:MOST_ITEMS]),
@@ -205,6 +210,7 @@ def case_facts(made: Postmortem, incident: Incident, context: Context | None, br
     """The postmortem as a case for the library; it names nobody either."""
     blameless = without_names(names_in(incident, context))
     seen = [alert.annotations.get("summary") or alert.annotations.get("description", "") for alert in incident.alerts]
+    seen += _error_lines(context)  # in the words that somebody looks for who sees them again
     seen += [one.says for one in (briefing.findings if briefing else ())]
     return CaseFacts(
         title=made.title[:300],
@@ -221,15 +227,26 @@ def case_facts(made: Postmortem, incident: Incident, context: Context | None, br
     )
 
 
+def _error_lines(context: Context | None) -> list[str]:
+    """The commonest error lines of each log, without how often and when."""
+    found = [fact.text.splitlines()[:CASE_LINES] for fact in (context.of("log_errors") if context else ())]
+    return [BEFORE_WORDS.sub("", line)[:CASE_LINE_CHARS] for lines in found for line in lines][: 2 * CASE_LINES]
+
+
 def _summary(incident: Incident, found: Sequence[Finding]) -> str:
     end = incident.resolved_at or incident.closed_at
     lasted = f"lasted {_span(end - incident.began_at)}" if end else "is not over"
-    what = f"{incident.title}. It began {incident.began_at:%Y-%m-%d %H:%M} UTC and {lasted}."
+    what = f"{_sentence(incident.title)} It began {incident.began_at:%Y-%m-%d %H:%M} UTC and {lasted}."
     where = f" It befell {', '.join(incident.services)}." if incident.services else ""
-    cause = f" Cause: {incident.cause}" if incident.cause else ""
+    cause = f" Cause: {_sentence(incident.cause)}" if incident.cause else ""
     pointed = f" The facts pointed to: {found[0].says}." if found and not cause else ""
-    helped = f" What helped: {incident.resolution}" if incident.resolution else ""
+    helped = f" What helped: {_sentence(incident.resolution)}" if incident.resolution else ""
     return f"{what}{where}{cause}{pointed}{helped}"
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def _went_well(incident: Incident, briefing: Briefing | None) -> Iterable[str]:

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime
 
 from blocks.errors import BadInput
 from blocks.memory.lexical import lexical_vector
-from blocks.memory.rank import coverage, rarity, similarity
+from blocks.memory.rank import rarity, similarity
 from blocks.memory.words import topic_words, words
 from blocks.model import Frozen
 from blocks.plain_text import cut, visible
@@ -21,8 +21,30 @@ from tasks.ops.incident.wording import STYLE, Reply
 
 QUESTION_CHARS = 1000
 MOST_PASSAGES = 5
-LEAST = 0.1
-"""Similarity below which a passage has nothing to do with a question; see `blocks.memory.rank.LEAST_SIMILARITY`."""
+HALF = 0.5
+"""A passage fits that has more than so much of what a question's words tell, or two of them: by one word in common, a
+page about orders would answer how many of them were lost."""
+MEANT = 1.0
+"""What a passage of the kind that is asked for has ahead of all others."""
+
+SUFFIXES = ("ments", "ment", "ings", "ing", "ers", "er", "ed", "es", "s", "e")
+SHORTEST_STEM = 3
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "own owner contact team responsible call page": ("service",),
+    "change changed commit deploy deployed deployment release rollout merge": ("commit", "deployment"),
+    "log logs line lines": ("log_errors", "log_lines"),
+    "error errors": ("log_errors",),
+    "metric metrics graph prometheus": ("metric",),
+    "before earlier previous similar case": ("case",),
+    "runbook runbooks": ("runbook",),
+    "depend depends dependency dependencies need needs": ("dependency", "service"),
+    "why cause causes reason": ("finding",),
+    "happen happened timeline": ("timeline", "finding"),
+    "firing alert alerts": ("alert",),
+    "unknown missing gap gaps": ("gap",),
+}
+"""Which kinds of passages are asked for by which words; another kind of question is a row."""
 MODEL_S = 30.0
 
 TASK = "Answer the question of somebody on call from the passages, in at most six sentences. Question: "
@@ -32,14 +54,16 @@ class Passage(Frozen):
     """A piece of what is known of an incident.
 
     Attributes:
-        name: A fact's id, `timeline`, `alert`, `finding` or `gap`.
+        name: A fact's id, `incident`, `timeline`, `alert`, `finding` or `gap`.
         text: What it says.
         at: When it was so.
+        kind: Of a fact; else as `name`.
     """
 
     name: str
     text: str
     at: AwareDatetime | None = None
+    kind: str = ""
 
 
 class IncidentAnswer(Frozen):
@@ -113,7 +137,8 @@ def passages_of(incident: Incident, context: Context | None, briefing: Briefing 
         ]
     for fact in context.facts if context else ():
         kind = fact.kind.replace("_", " ")
-        found.append(Passage(name=fact.fact_id, text=f"{kind}: {fact.title}\n{fact.text}".strip(), at=fact.at))
+        text = f"{kind}: {fact.title}\n{fact.text}".strip()
+        found.append(Passage(name=fact.fact_id, text=text, at=fact.at, kind=fact.kind))
     found += [
         Passage(name="gap", text=f"not known, {source}: {why}") for source, why in (context.gaps if context else ())
     ]
@@ -123,17 +148,32 @@ def passages_of(incident: Incident, context: Context | None, briefing: Briefing 
 
 
 def best_passages(question: str, passages: Sequence[Passage]) -> list[Passage]:
-    """The passages that fit a question, best first: by the words they share, the rare ones more, and by like words."""
-    wanted = topic_words(question)
-    have = [set(words(one.text)) for one in passages]
-    counts = Counter(word for one in have for word in one)
-    weights, vector = rarity({word: counts[word] for word in wanted}, len(passages)), lexical_vector(question)
-    scored = [
-        (similarity(float(lexical_vector(one.text) @ vector), coverage(one.text, weights)), -number)
-        for number, one in enumerate(passages)
-    ]
-    best = sorted((one for one in scored if one[0] >= LEAST), reverse=True)[:MOST_PASSAGES]
-    return [passages[-number] for _, number in best]
+    """The passages that fit a question, best first: of the kind that it asks for, else by words that they share."""
+    wanted = list(dict.fromkeys(_stem(word) for word in topic_words(question)))
+    have = [{_stem(word) for word in words(one.text)} for one in passages]
+    counts = Counter(stem for one in have for stem in one)
+    weights, vector = rarity({stem: counts[stem] for stem in wanted}, len(passages)), lexical_vector(question)
+    meant, scored = _kinds_meant(question), list[tuple[float, int]]()
+    for number, (one, stems) in enumerate(zip(passages, have, strict=True)):
+        shared = [stem for stem in wanted if stem in stems]
+        covered, is_meant = sum(weights[stem] for stem in shared), (one.kind or one.name) in meant
+        if is_meant or len(shared) > 1 or covered > HALF:
+            alike = similarity(float(lexical_vector(one.text) @ vector), covered)
+            scored.append((alike + (MEANT if is_meant else 0), -number))
+    return [passages[-number] for _, number in sorted(scored, reverse=True)[:MOST_PASSAGES]]
+
+
+def _kinds_meant(question: str) -> set[str]:
+    asked = {_stem(word) for word in words(question)}
+    return {kind for row, kinds in KINDS.items() if asked & {_stem(word) for word in row.split()} for kind in kinds}
+
+
+def _stem(word: str) -> str:
+    """A word without its usual English endings: `owner` and `owns` are one."""
+    for suffix in SUFFIXES:
+        if word.endswith(suffix) and len(word) - len(suffix) >= SHORTEST_STEM:
+            return word.removesuffix(suffix)
+    return word
 
 
 def noted_question(incident: Incident, made: IncidentAnswer, by: str, now: datetime) -> Incident:

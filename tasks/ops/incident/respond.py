@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from blocks.errors import Conflict, StoreFailed
+from blocks.escalation.channels import Posted
 from blocks.progress import in_thread
 from blocks.store.files import Files
 from tasks.ops.asking import Model
@@ -41,7 +42,7 @@ TASK = (
     "then give at most five hypotheses, likeliest first, each with the ids of its facts. " + STYLE
 )
 
-SENT = {"done": "briefing given to the operators' channels", "in_doubt": "briefing perhaps sent, then a pointer to it"}
+IN_DOUBT = "briefing perhaps sent, then a pointer to it"
 
 Look = Callable[[Scene, Finds], Awaitable[Sequence[Runbook] | None]]
 """Notes what it finds; the one for runbooks also gives them all."""
@@ -115,9 +116,27 @@ def noted_briefed(incident: Incident, briefing: Briefing, outcome: Outcome, now:
     """The incident with its briefing on its timeline, once."""
     if incident.briefed_at is not None:
         return incident
-    briefed, sent = incident.model_copy(update={"briefed_at": now}), SENT.get(outcome.status, "briefing was not sent")
+    briefed = incident.model_copy(update={"briefed_at": now})
+    return briefed.with_event(now, "briefed", f"{_sent(outcome)}: {briefing.headline}")
+
+
+def posted_in(outcome: Outcome) -> Posted | None:
+    """What became of a message, of a deed that has sent one; None where nobody knows."""
+    facts: dict[str, Any] = outcome.result if outcome.status == "done" and isinstance(outcome.result, dict) else {}
+    return Posted.model_validate(facts) if facts.keys() == Posted.model_fields.keys() else None
+
+
+def _sent(outcome: Outcome) -> str:
+    """Whether the operators have got the briefing, in words."""
     why = outcome.error.message if outcome.error else outcome.why
-    return briefed.with_event(now, "briefed", f"{sent}{f' ({why})' if why else ''}: {briefing.headline}")
+    if outcome.status == "in_doubt":
+        return f"{IN_DOUBT}{f' ({why})' if why else ''}"
+    if outcome.status != "done":
+        return f"briefing was not sent{f' ({why})' if why else ''}"
+    posted = posted_in(outcome)
+    if posted is not None and not posted.taken:
+        return f"briefing was given to nobody, {posted.told}"
+    return f"briefing {posted.told if posted else 'sent'}"
 
 
 def kept(files: Files, incident_id: str, name: str, form: type[M]) -> M | None:
@@ -188,8 +207,9 @@ def _message(name: str, subject: str, body: str) -> Deed:
     )
 
 
-async def _send(performer: Performer, subject: str, body: str) -> None:
-    await performer.tell(subject, body)
+async def _send(performer: Performer, subject: str, body: str) -> dict[str, Any] | None:
+    posted = await performer.tell(subject, body)
+    return None if posted is None else posted.model_dump(mode="json")
 
 
 def _key(incident_id: str, name: str) -> str:

@@ -74,7 +74,7 @@ SIGNS = (
         "disk-full",
         r"no space left on device|\benospc\b|disk quota exceeded|disk (is )?full|\bDisk\w*Full\b|out of disk",
         "a disk is full",
-        "free space (`c500 maintain`, flow heal-disk), then see what fills it",
+        "free space (`c500 disk heal`), then see what fills it",
         "alert on the time until the disk is full, and clean up by schedule",
     ),
     Sign(
@@ -192,18 +192,27 @@ def error_burst(incident: Incident, context: Context) -> Iterable[Finding]:
 
 
 def recent_change(incident: Incident, context: Context) -> Iterable[Finding]:
-    """What was changed shortly before; the latest change first."""
+    """What was changed shortly before; the latest change first, and what is about something else last."""
     before = [
         fact
         for fact in context.of("commit", "deployment")
         if fact.at is not None and incident.began_at - LATELY <= fact.at <= incident.began_at + AFTER
     ]
-    for number, fact in enumerate(sorted(before, key=lambda fact: fact.at or incident.began_at, reverse=True)[:3]):
+    latest = sorted(before, key=lambda fact: (_is_related(fact), fact.at or incident.began_at), reverse=True)
+    for number, fact in enumerate(latest[:3]):
+        ago = _ago(fact.at, incident.began_at)
+        if not _is_related(fact):
+            yield Finding(
+                rule="other-change",
+                says=f"change {ago} before it began, of something else as far as is known: {fact.title}",
+                confidence="low",
+                evidence=(fact.fact_id,),
+            )
+            continue
         shortly = fact.at is not None and incident.began_at - fact.at <= SHORTLY
-        what = "commit" if fact.kind == "commit" else "change"
         yield Finding(
             rule="recent-change",
-            says=f"{what} {_ago(fact.at, incident.began_at)} before it began: {fact.title}",
+            says=f"{'commit' if fact.kind == 'commit' else 'change'} {ago} before it began: {fact.title}",
             confidence=("high" if fact.kind == "deployment" else "medium") if shortly and number == 0 else "low",
             evidence=(fact.fact_id,),
             suggests="consider to take this change back",
@@ -291,6 +300,11 @@ def _metric(rule: str, fact: Fact, says: str, confidence: Confidence) -> Finding
         suggests="see whether the process runs, and whether its machine is reached" if down else "",
         lesson="have it restarted by its supervisor, and run more than one" if down else "",
     )
+
+
+def _is_related(fact: Fact) -> bool:
+    """Whether a change names the incident's service or a host of it; commits are of its own repositories."""
+    return bool(fact.values.get("related", True))
 
 
 def _with(facts: Iterable[Fact], pattern: re.Pattern[str]) -> list[Fact]:

@@ -9,6 +9,7 @@ from typing import Any
 from blocks.action import Touched
 from blocks.errors import EngineFailed, NotAllowed
 from blocks.hosts import CommandResult, Inventory, open_host
+from blocks.hosts.inventory import LOCAL
 from blocks.store.files import Files
 from tasks.ops.deed import Deed
 from tasks.ops.incident.incident import AlertState, Incident
@@ -20,6 +21,8 @@ BEFORE = timedelta(minutes=30)
 """So long before the first alert began is looked at."""
 CHANGES_BEFORE = timedelta(hours=24)
 """And so long for changes."""
+HOST_LABELS = ("host", "instance", "node", "hostname")
+"""Labels of alerts that name a host, perhaps with a port."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,15 @@ class Scene:
     def known(self) -> dict[str, Service]:
         """The incident's services that the file knows."""
         return {name: self.services.services[name] for name in self.incident.services if name in self.services.services}
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The incident's services, and their hosts: those of logs and repositories, and those that its alerts name."""
+        hosts = {place.host for one in self.known.values() for place in (*one.logs, *one.repositories)}
+        labels = [alert.labels.get(name, "") for alert in self.incident.alerts for name in HOST_LABELS]
+        return frozenset(
+            {*self.incident.services, *hosts, *(label.partition(":")[0] for label in labels)} - {"", LOCAL}
+        )
 
     @property
     def since(self) -> datetime:

@@ -10,10 +10,11 @@ from blocks.errors import C500Error
 from blocks.faults import Fault, faulty
 from blocks.hosts.inventory import LOCAL, HostName
 from blocks.model import Frozen
+from blocks.patterns import Pattern, compiled
 from blocks.yaml_file import read_yaml
 from tasks.ops.runbook.metric import unquoted
 from tasks.ops.runbook.template import Template, parse_template
-from tasks.ops.runbook.typed import Pattern, compiled, is_plain_path
+from tasks.ops.runbook.typed import is_plain_path
 
 FIX = "correct the services file; docs/operations/incidents.md shows its form"
 SOURCE_S = 15.0

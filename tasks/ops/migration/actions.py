@@ -147,6 +147,7 @@ async def _command(performer: Performer, places: Places, action: Command, doing:
 async def _ran(places: Places, action: Command, doing: Doing) -> Any:
     env = environment(doing) | await places.variables(action)
     async with places.host(action.host) as host:
+        await _begun(doing)
         how = {"env": env, "cwd": cwd_of(places, action), "timeout_s": action.timeout_s, "become": action.become}
         done = (await ran(host, action.argv, is_safe=action.repeatable, **how)).checked()
     return {"stdout": done.stdout[-SHOWN_CHARS:], "stderr": done.stderr[-SHOWN_CHARS:], "took_s": done.took_s}
@@ -163,6 +164,7 @@ async def _agent(performer: Performer, places: Places, action: AgentWork, doing:
     deed = doing.deed("run_agent", arguments, repeatable=True, touched=Touched())
 
     async def work(number: int) -> Any:
+        await _begun(doing)
         run_id = hash_of(doing.run, [doing.name, number])[:16]
         return {"said": (await places.run_agent(action, run_id))[:SHOWN_CHARS]}
 
@@ -185,9 +187,9 @@ async def _in_database(performer: Performer, places: Places, action: Sql | Backf
 async def _tried(performer: Performer, action: Action, doing: Doing, work: Callable[[int], Awaitable[Any]]) -> Any:
     """Do something, as often as its plan says; within one deed, so that no person is asked for each try.
 
-    What fails for something that passes is tried again, and of commands and agents whatever fails.
+    What fails for something that passes is tried again, and of commands and agents whatever fails. The work itself says
+    when it begins: until its host or database is reached, nothing of it ran.
     """
-    await _begun(doing)
     for number in range(1, action.tries + 1):
         try:
             return {**await work(number), "tries": number}
@@ -220,6 +222,7 @@ async def _still_held(doing: Doing) -> None:
 async def _applied(places: Places, action: Sql, doing: Doing) -> Any:
     times = {"lock_timeout_s": action.lock_timeout_s, "timeout_s": action.timeout_s}
     async with places.database(action.database, **times) as connection:
+        await _begun(doing)
         now = await apply(connection, doing.entry(action), action)
     return {"statements": len(action.statements), "was_done_before": not now}
 
@@ -228,6 +231,7 @@ async def _filled(performer: Performer, places: Places, action: Backfill, doing:
     entry, rows, is_done = doing.entry(action), 0, False
     times = {"lock_timeout_s": action.lock_timeout_s, "timeout_s": action.timeout_s}
     async with places.database(action.database, **times) as connection:
+        await _begun(doing)
         await prepare(connection)
         while not is_done:
             is_done, rows = await fill_part(connection, entry, action)

@@ -15,6 +15,7 @@ from tasks.ops.migration.locks import Keeper
 from tasks.ops.migration.places import Places
 from tasks.ops.migration.plan import Compensation, MigrationPlan, Phase
 from tasks.ops.migration.states import (
+    UNTOUCHED,
     CheckOutcome,
     MigrationState,
     Moment,
@@ -104,15 +105,25 @@ async def go_on(work: Work, plan: MigrationPlan, *, roll_back: bool) -> None:
     """
     state = work.state if work.state.back else replanned(work.state, plan)
     said = "a person wants it undone" if roll_back and not state.back else "a run goes on with it"
-    if roll_back and (name := no_way_back(state)):
-        raise NotAllowed(
-            f"{name} cannot be undone, and has begun",
-            fix="mend what is wrong, and go on with `c500 migrate run`",
-            phase=name,
-        )
+    if roll_back:
+        check_way_back(state)
     moment = Moment(at=datetime.now(UTC), token=work.held.token, said=said)
     update = {"waits": "", "back": state.back or roll_back, "history": (*state.history, moment)}
     await work.put(state.model_copy(update=update))
+
+
+def check_way_back(state: MigrationState) -> None:
+    """Make sure that all that ran can be undone. Raises `NotAllowed`."""
+    if not (name := no_way_back(state)):
+        return
+    is_done = state.status == "done"
+    raise NotAllowed(
+        f"{name} cannot be undone, and {'is done' if is_done else 'has begun'}",
+        fix="the migration is done: write another one that leads on from here"
+        if is_done
+        else "mend what is wrong, and go on with `c500 migrate run`",
+        phase=name,
+    )
 
 
 async def _took(work: Work, resources: tuple[str, ...]) -> bool:
@@ -247,8 +258,12 @@ def _doing(work: Work, phase: Phase, record: PhaseRecord) -> Doing:
 
 
 def _undoing(work: Work, phase: Phase, record: PhaseRecord, undo: Compensation) -> Doing:
+    return _of_undoing(_doing(work, phase, record), phase, undo)
+
+
+def _of_undoing(doing: Doing, phase: Phase, undo: Compensation) -> Doing:
     return replace(
-        _doing(work, phase, record),
+        doing,
         what="undo",
         says=f"undo {phase.name}",
         risk=undo.risk,
@@ -257,8 +272,24 @@ def _undoing(work: Work, phase: Phase, record: PhaseRecord, undo: Compensation) 
     )
 
 
-async def rehearse(performer: Performer, places: Places, state: MigrationState) -> None:
-    """What a dry run would do, phase by phase, into the performer's outcomes; nothing is taken, written or run."""
+async def rehearse(performer: Performer, places: Places, state: MigrationState, *, roll_back: bool = False) -> None:
+    """What a dry run would do, phase by phase, into the performer's outcomes; nothing is taken, written or run.
+
+    Raises:
+        NotAllowed: it is to be undone, and cannot be.
+    """
+    if roll_back or state.back:
+        await _rehearse_undoing(performer, places, state)
+        return
     for phase in state.plan.phases:
         if (record := state.record(phase.name)).state not in ("done", "verifying"):
             await act(performer, places, phase.action, doing_of(state, phase, record.attempt + 1))
+
+
+async def _rehearse_undoing(performer: Performer, places: Places, state: MigrationState) -> None:
+    check_way_back(state)
+    for phase in reversed(state.plan.phases):
+        record, undo = state.record(phase.name), undo_of(phase)
+        if record.state not in UNTOUCHED and not record.untouched and undo is not None:
+            doing = _of_undoing(doing_of(state, phase, record.attempt + 1), phase, undo)
+            await act(performer, places, undo.action, doing)

@@ -1,5 +1,6 @@
 """The migrations in the store, and how one begins or goes on."""
 
+import re
 from pathlib import Path
 from secrets import token_hex
 
@@ -14,6 +15,7 @@ from tasks.ops.migration.states import MigrationState, first_state, replanned
 
 PREFIX = "operations/migrations"
 ID = TypeAdapter(Name)
+SERIAL = re.compile(r"[0-9a-f]{12}")
 
 
 def open_migrations() -> Manifests[MigrationState]:
@@ -21,13 +23,14 @@ def open_migrations() -> Manifests[MigrationState]:
     return Manifests(open_store(), PREFIX, MigrationState, kind="migration")
 
 
-def known(file: str, migration: str, *, roll_back: bool) -> MigrationState:
+def known(file: str, migration: str, *, roll_back: bool, run_id: str = "") -> MigrationState:
     """What is known of a migration, with the plan as it is now; a new one where nothing is.
 
     Args:
         file: Of the plan; empty for the one that it was begun with.
         migration: Its id; empty for the plan's name.
         roll_back: Whether it is to be undone.
+        run_id: Under which a new one was told already; empty: it gets one.
 
     Raises:
         NotFound: there is no such file, or no such migration.
@@ -40,7 +43,8 @@ def known(file: str, migration: str, *, roll_back: bool) -> MigrationState:
     if found is None:
         if plan is None or roll_back:
             raise _unknown(name)
-        return first_state(name, token_hex(6), plan)
+        told = run_id.removeprefix(f"{name}-")
+        return first_state(name, told if SERIAL.fullmatch(told) else token_hex(6), plan)
     return found if plan is None or found.ended or found.back else replanned(found, plan)
 
 

@@ -8,13 +8,13 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from blocks.databases_file import read_databases
-from blocks.errors import BadInput, Unsupported
+from blocks.errors import BadInput, EngineUnavailable, Unsupported
 from blocks.hosts import Host, open_host, read_inventory
 from blocks.secret_reference import secret_at
 from blocks.settings import settings
 from tasks.ops.migration.kinds import AgentWork, Command, CommandCheck
 from tasks.ops.migration.plan import MigrationPlan
-from tasks.ops.migration.target import connected
+from tasks.ops.migration.target import LOOK_S, connected
 
 RunAgent = Callable[[AgentWork, str], Awaitable[str]]
 """Has an agent work on its goal, under the id of a run; what it said. Raises what it failed with."""
@@ -45,6 +45,25 @@ class Places:
         dsn = await self._dsn(name)
         async with connected(dsn, lock_timeout_s=lock_timeout_s, timeout_s=timeout_s) as connection:
             yield connection
+
+    async def check_database(self, name: str) -> None:
+        """Make sure that a database is there, and lets us in.
+
+        Raises:
+            NotFound, BadInput, Unsupported: its address is not there, or is none.
+            EngineUnavailable: it does not answer; told with where its address stands, and never with the password.
+        """
+        dsn = await self._dsn(name)
+        try:
+            async with connected(dsn, lock_timeout_s=LOOK_S, timeout_s=LOOK_S, connect_s=LOOK_S) as connection:
+                await connection.fetchval("SELECT 1")
+        except EngineUnavailable as error:
+            reference = self.plan.databases.get(name, "DATABASES_FILE")
+            raise EngineUnavailable(
+                f"databases.{name} ({reference}): {error.message}",
+                fix=f"start the database, or correct its address in {reference}; then run the same command again",
+                field=f"databases.{name}",
+            ) from None
 
     async def variables(self, command: Command | CommandCheck) -> dict[str, str]:
         """The variables of a command, with its secrets and the address of its database. Raises `NotFound`."""

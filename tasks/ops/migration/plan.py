@@ -73,6 +73,7 @@ class MigrationPlan(Frozen):
         about: What it is for.
         databases: Where the addresses of databases are, `postgresql://…` with user and password, by their names in
             this plan; others are looked up in DATABASES_FILE.
+        made_later: Those of them that a phase makes, and that need not be there before the first begins.
         lock_term_s: Seconds after which the locks of a run that died are free.
         lock_wait_s: Seconds that it waits for a resource of another.
         lock_hold_s: Seconds that a migration that pauses keeps its resources.
@@ -84,6 +85,7 @@ class MigrationPlan(Frozen):
     name: Name
     about: str = Field(default="", max_length=2000)
     databases: dict[DatabaseName, SecretReference] = Field(default_factory=dict[str, str])
+    made_later: tuple[DatabaseName, ...] = ()
     lock_term_s: float = Field(default=60, ge=3, le=3600)
     lock_wait_s: float = Field(default=60, ge=0, le=86_400)
     lock_hold_s: float = Field(default=86_400, ge=0, le=30 * 86_400)

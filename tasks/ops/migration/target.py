@@ -9,12 +9,16 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from blocks.errors import BadInput, C500Error, EngineFailed, EngineUnavailable, TimedOut
 from blocks.manifests import Fenced
 from tasks.ops.migration.kinds import Backfill, Sql
 
 CONNECT_S = 15
+LOOK_S = 5
+"""Before anything is begun, a database must answer within this."""
+
 CREATES = 5_001_001
 """Key of the advisory lock under which the schema is made: CREATE … IF NOT EXISTS alone loses races."""
 
@@ -63,7 +67,9 @@ class Entry:
 
 
 @asynccontextmanager
-async def connected(dsn: str, *, lock_timeout_s: float, timeout_s: float) -> AsyncGenerator[Any]:
+async def connected(
+    dsn: str, *, lock_timeout_s: float, timeout_s: float, connect_s: int = CONNECT_S
+) -> AsyncGenerator[Any]:
     """A connection to a database; its errors are typed.
 
     Raises:
@@ -81,12 +87,16 @@ async def connected(dsn: str, *, lock_timeout_s: float, timeout_s: float) -> Asy
     }
     try:
         connection: Any = await asyncpg.connect(
-            dsn, timeout=CONNECT_S, server_settings=settings, statement_cache_size=0
+            dsn, timeout=connect_s, server_settings=settings, statement_cache_size=0
         )
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
-        # Without the cause: asyncpg quotes the address, and with it the password.
+        # Without the cause: asyncpg quotes the address, and with it the password. What the server says does not.
+        said = (
+            f": {str(error).splitlines()[0][:200]}" if isinstance(error, asyncpg.PostgresError) and str(error) else ""
+        )
         raise EngineUnavailable(
-            f"the database cannot be reached: {type(error).__name__}", fix="look whether it runs, and at its address"
+            f"the database {place_of(dsn)} cannot be reached: {type(error).__name__}{said}",
+            fix="look whether it runs, and at its address",
         ) from None
     try:
         yield connection
@@ -94,6 +104,18 @@ async def connected(dsn: str, *, lock_timeout_s: float, timeout_s: float) -> Asy
         raise told(error) from error
     finally:
         await _closed(connection)
+
+
+def place_of(dsn: str) -> str:
+    """Host, port and database of an address, without who asks and the password; `?` where it is not well written."""
+    try:
+        parts = urlsplit(dsn)
+    except ValueError:
+        return "?"
+    # A password with a `/`, `?` or `#` that is not escaped ends the part before the `@` too early.
+    if "@" in parts.path + parts.query + parts.fragment:
+        return "?"
+    return f"{parts.netloc.rpartition('@')[2]}{parts.path}" or "?"
 
 
 async def prepare(connection: Any) -> None:

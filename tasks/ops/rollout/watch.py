@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Literal
 
 from blocks.errors import BadInput
 from blocks.hosts import Inventory
 from blocks.manifests import Held, Manifests
 from blocks.model import Frozen
-from blocks.progress import in_thread
+from blocks.progress import in_thread, notice
 from blocks.store.files import Files
 from tasks.ops.performer import Performer
-from tasks.ops.rollout.judge import Judged, Verdict, WatchState, after, verdict
+from tasks.ops.rollout.judge import Judged, Look, Verdict, WatchState, after, verdict
 from tasks.ops.rollout.look import look
 from tasks.ops.rollout.plan import RolloutPlan
 from tasks.ops.rollout.sources import MetricSource, opened_source
@@ -20,6 +21,7 @@ from tasks.ops.service.rolling_back import RollbackResult, roll_back
 
 PREFIX = "operations/rollouts"
 STOP_LOOK_S = 2.0
+NOTICE_S = 60.0
 
 WatchStatus = Literal[
     "watching",
@@ -101,8 +103,10 @@ async def watch(
                 raise BadInput(
                     f"run {performer.run_id} was begun with another plan", fix="begin a new run", field="run_id"
                 )
+            noticed: Look | None = None
             while held.state.decided == "go_on":
                 await _look(performer, held, source)
+                noticed = _noticed(held.state, noticed, live=source.waits)
                 if held.state.decided == "go_on" and source.waits:
                     await _waited(performer, plan.interval_s, wait)
             if held.state.status in OPEN:
@@ -121,6 +125,28 @@ async def _look(performer: Performer, held: "Held[Watch]", source: MetricSource)
     await in_thread(held.put, one.model_copy(update={"state": state, "decided": decided}))
     if worse:
         await performer.tell(f"{one.plan.service} {one.plan.version}: {seen.status}", told(seen.metrics))
+
+
+def _noticed(one: Watch, before: Look | None, *, live: bool) -> Look | None:
+    """Say how the watch goes, where that has changed, and of one that is live every minute; the look told last."""
+    seen, plan = one.state.last, one.plan
+    if seen is None:
+        return before
+    is_new = before is None or [(it.name, it.status) for it in seen.metrics] != [
+        (it.name, it.status) for it in before.metrics
+    ]
+    if not is_new and not (live and before is not None and seen.at - before.at >= NOTICE_S):
+        return before
+    at = datetime.fromtimestamp(seen.at).astimezone()
+    good_s = min(plan.bake_s, one.state.good_looks * plan.interval_s)
+    metrics = "; ".join(_with_value(it) for it in seen.metrics)
+    notice(f"{at:%H:%M:%S} look {one.state.looks}, {good_s:g} of {plan.bake_s:g} s with data: {metrics}")
+    return seen
+
+
+def _with_value(one: Judged) -> str:
+    value = "" if one.canary is None else f" {one.canary:.4g}"
+    return f"{one.name} {one.status}{value}{f' ({one.why})' if one.why else ''}"
 
 
 async def _ended(performer: Performer, files: Files, inventory: Inventory, held: "Held[Watch]") -> Watch:

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import Field
 
 from blocks.model import Frozen
+from blocks.patterns import compiled
 from tasks.ops.runbook.form import Runbook
 from tasks.ops.runbook.triggers import AlertTrigger, LogTrigger, MetricTrigger, Trigger
-from tasks.ops.runbook.typed import compiled
 
 MOST_LINES, LINE_CHARS = 10_000, 4000
 

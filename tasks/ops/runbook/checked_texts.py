@@ -68,8 +68,8 @@ class Texts:
         if found is None:
             return
         if found.literal is not None:
-            if found.literal not in self.inventory.machines:
-                known = ", ".join(sorted(self.inventory.machines))
+            if found.literal not in self.inventory.named:
+                known = ", ".join(sorted(self.inventory.named))
                 self.fault(place, f"there is no host {found.literal} in the inventory; there are {known}")
         elif len(found.parts) != 1 or scope.get(found.slots[0].name, "host") != "host":
             self.fault(place, "a host comes from one variable of type host, as {{ host }}")

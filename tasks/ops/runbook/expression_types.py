@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tasks.ops.runbook.typed import compiled
+from blocks.patterns import compiled
 
 if TYPE_CHECKING:
     from lark import Tree

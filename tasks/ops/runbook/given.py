@@ -43,7 +43,7 @@ def cast(name: str, parameter: Parameter, raw: Any, inventory: Inventory) -> Any
         value = parameter.cast(raw)
     except ValueError as error:
         raise BadInput(f"{name} cannot be used: {error}", fix=f"give another value for {name}", field=name) from None
-    if parameter.type == "host" and value not in inventory.machines:
-        known = ", ".join(sorted(inventory.machines))
+    if parameter.type == "host" and value not in inventory.named:
+        known = ", ".join(sorted(inventory.named))
         raise BadInput(f"{name} names no host of the inventory", fix=f"there are {known}", field=name)
     return value

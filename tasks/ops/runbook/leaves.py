@@ -46,7 +46,7 @@ class Hosts:
         """A host. Raises `HostUnreachable`."""
         async with self._lock:
             if name not in self._open:
-                self._open[name] = await self._stack.enter_async_context(open_host(self.inventory.machines[name]))
+                self._open[name] = await self._stack.enter_async_context(open_host(self.inventory.named[name]))
             return self._open[name]
 
     def forget(self, name: str) -> None:
@@ -231,8 +231,8 @@ class Leaves:
 
         async def perform() -> Any:
             await self.kept.check()
-            await self.performer.tell(subject, body)
-            return {"exit_code": 0, "stdout": "", "stderr": ""}
+            posted = await self.performer.tell(subject, body)
+            return {"exit_code": 0, "stdout": posted.told if posted else "", "stderr": ""}
 
         came = _came(await self._performer(frame).do(deed, perform), (), (0,))
         if came.status == "in_doubt":  # nobody need look at that: it is not told twice, and nothing waits for it

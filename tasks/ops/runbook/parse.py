@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from blocks.faults import Fault, faulty
-from tasks.ops.runbook.typed import MOST_ITEMS, Name, Pattern, Typed, compiled
+from blocks.patterns import Pattern, compiled
+from tasks.ops.runbook.typed import MOST_ITEMS, Name, Typed
 
 
 class Parse(Typed):

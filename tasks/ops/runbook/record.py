@@ -24,6 +24,7 @@ class StepRecord(Frozen):
     Attributes:
         kind: Of the step.
         says: What it does, for people.
+        read_only: Whether it only looks.
         status: How it stands.
         why: Why it did not go well.
         values: Variables that it set.
@@ -36,6 +37,7 @@ class StepRecord(Frozen):
 
     kind: str
     says: str
+    read_only: bool = False
     status: StepStatus = "running"
     why: str = ""
     values: dict[str, Any] = Field(default_factory=dict[str, Any])
@@ -58,7 +60,7 @@ class RunbookRun(Frozen):
         fingerprint: Of the runbook and all that it calls; the run goes on with the same only.
         parameters: What it was told.
         status: How it stands.
-        why: Why it did not end well.
+        why: Why it did not end well, or what was left out of one that did.
         steps: What came of the steps, by their place: names joined by `/`.
         began_at, ended_at: When.
         timeout_s: Seconds in which all of it has to be done.

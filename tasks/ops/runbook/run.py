@@ -56,7 +56,17 @@ class Walk:
         except Halt as halt:
             why = visible(cut(f"{halt.place}: {halt.why}", SHOWN_CHARS))
             return await kept.run(status=halt.status, why=why, ended_at=datetime.now(UTC))
-        return await kept.run(status="planned" if run.dry_run else "done", ended_at=datetime.now(UTC))
+        left = visible(cut(self._left_out(), SHOWN_CHARS))
+        return await kept.run(status="planned" if run.dry_run else "done", why=left, ended_at=datetime.now(UTC))
+
+    def _left_out(self) -> str:
+        """The steps that did not go well, where `on_failure` let the run go on: its end is none of all of it."""
+        missing = [
+            f"{place} was {one.status}{f' ({one.why})' if one.why else ''}"
+            for place, one in self.leaves.kept.state.steps.items()
+            if one.status in CATCHABLE
+        ]
+        return f"without a part of it: {'; '.join(missing)}" if missing else ""
 
     async def steps(self, steps: Iterable[Step], frame: Frame) -> None:
         """Do steps in order. Raises `Halt`."""
@@ -104,7 +114,8 @@ class Walk:
     async def _tried(self, step: Step, frame: Frame, place: str, tries: int, began: datetime) -> Came:
         """Try a step once, and write down what came of it."""
         self._in_time(frame, place)
-        record = StepRecord(kind=step.kind, says=self._says(step, frame), tries=tries, began_at=began)
+        looks = isinstance(step, Exec) and step.read_only
+        record = StepRecord(kind=step.kind, says=self._says(step, frame), read_only=looks, tries=tries, began_at=began)
         await self.leaves.kept.step(place, record)
         came = await self.leaves.do(step, frame, place, tries, began)
         again = came.status == "failed" and tries <= step.on_failure.retry

@@ -4,7 +4,7 @@ from pydantic import Field, model_validator
 
 from blocks.faults import Fault, faulty
 from blocks.model import Frozen
-from tasks.ops.runbook.typed import Pattern
+from blocks.patterns import Pattern
 
 
 class AlertTrigger(Frozen):

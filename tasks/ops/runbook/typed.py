@@ -1,15 +1,14 @@
 """Values of runbooks: what each may be. What comes from alerts, commands and people is held against it."""
 
 import math
-from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-import re2
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from blocks.faults import Fault, faulty
 from blocks.model import Frozen
+from blocks.patterns import Pattern, compiled
 
 Kind = Literal["text", "int", "number", "bool", "path", "host", "list", "json"]
 
@@ -35,35 +34,6 @@ def _is_name(name: str) -> str:
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$"), AfterValidator(_is_name)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
-
-
-@lru_cache(maxsize=1024)
-def compiled(pattern: str, *, by_line: bool = False) -> Any:
-    """A regular expression of RE2: whatever it is held against, it takes time in proportion.
-
-    Args:
-        pattern: The expression.
-        by_line: Whether `^` and `$` are the beginning and the end of any line.
-
-    Raises:
-        ValueError: it is none.
-    """
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(f"(?m){pattern}" if by_line else pattern, options)
-    except re2.error as error:
-        told = error.args[0] if error.args else error
-        told = told.decode(errors="replace") if isinstance(told, bytes) else told
-        raise ValueError(f"it is no regular expression of RE2: {told}") from None
-
-
-def _is_pattern(pattern: str) -> str:
-    compiled(pattern)
-    return pattern
-
-
-Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_is_pattern)]
 
 
 class Typed(Frozen):

@@ -41,6 +41,7 @@ class VersionRecord(Frozen):
         rollback_run: The run that rolls or rolled it back.
         why: Why it was rolled back, or failed.
         cleared_by, cleared_at, cleared_why: Who allowed it again.
+        cleared_from, cleared_from_at: What it was until then, and since when.
         at: When this was last changed.
     """
 
@@ -54,7 +55,14 @@ class VersionRecord(Frozen):
     cleared_by: str = ""
     cleared_at: AwareDatetime | None = None
     cleared_why: str = ""
+    cleared_from: State | None = None
+    cleared_from_at: AwareDatetime | None = None
     at: AwareDatetime
+
+    @property
+    def is_only_cleared(self) -> bool:
+        """Whether nothing became of it since it was cleared."""
+        return self.cleared_at is not None and self.at == self.cleared_at
 
 
 class Rollback(Frozen):
@@ -197,9 +205,10 @@ class Histories:
         `NotFound`."""
 
         def change(history: ServiceHistory) -> ServiceHistory:
-            history.known(version)
-            now = datetime.now(UTC)
-            told = {"cleared_by": by, "cleared_at": now, "cleared_why": why}
+            before, now = history.known(version), datetime.now(UTC)
+            told: dict[str, object] = {"cleared_by": by, "cleared_at": now, "cleared_why": why, "at": now}
+            if not before.is_only_cleared:
+                told |= {"cleared_from": before.state, "cleared_from_at": before.at}
             cleared = _put(history, version, state="failed", attempts=(), failed_run="", rollback_run="", **told)
             counted = tuple(one for one in history.rollbacks if one.version != version)
             return cleared.model_copy(update={"rollbacks": counted})
@@ -272,7 +281,7 @@ def _put(history: ServiceHistory, version: str, **facts: object) -> ServiceHisto
     before = history.versions.get(version)
     now = datetime.now(UTC)
     record = (
-        before.model_copy(update={**facts, "at": now})
+        before.model_copy(update={"at": now, **facts})
         if before
         else VersionRecord.model_validate(
             {"fingerprint": fingerprint(history.service, version), "at": now, "state": "deployed", **facts}

@@ -7,7 +7,8 @@ import pytest
 from blocks.errors import BadInput, EngineUnavailable, NotFound
 from blocks.iiagent.checks import Checks, prove, read_checks
 from blocks.iiagent.files_exist import FilesExist
-from blocks.iiagent.proof import MOST_FILE_BYTES, compiled
+from blocks.iiagent.proof import MOST_FILE_BYTES
+from blocks.patterns import compiled
 from tests.blocks.iiagent.files import served
 from tests.blocks.iiagent.proving import CHECK, held, table
 

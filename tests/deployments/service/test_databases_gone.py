@@ -12,7 +12,7 @@ from tests.deployments.service.test_two_machines import gateway_client, submit, 
 from tests.processes import until
 from tests.service import Service, start_service
 
-JOBS = 6
+JOBS = 3
 GONE_S = 60
 NOTICED_S = 60
 BACK_S = 240

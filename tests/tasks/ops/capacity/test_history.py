@@ -107,3 +107,12 @@ def test_a_counter_that_begins_anew_goes_on() -> None:
     history = ready(samples(counted), counter=True)
     assert history.resets == (float(BEGIN_S + 30 * DAY_S),)
     assert history.values[29:32] == (58.0, 59.0, 61.0) and history.last == 117.0
+
+
+def test_the_period_is_found_from_the_samples() -> None:
+    with pytest.raises(TooLittle, match="5 days of history, and 14"):
+        ready(samples(range(5)))
+    assert ready(samples(range(20))).period == "day"
+    assert ready(samples(range(60), step_s=21_600)).period == "day"
+    assert ready(samples(range(100), step_s=3600)).period == "hour"
+    assert ready(samples(range(100), step_s=7200)).period == "hour"

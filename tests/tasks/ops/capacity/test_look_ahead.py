@@ -246,6 +246,25 @@ async def test_bad_queries_are_told(tmp_path: Path, query: str, told: str) -> No
     assert report.outlooks[0].status == "failed" and told in report.outlooks[0].says
 
 
+async def test_a_prometheus_that_has_only_begun_is_told_apart_from_a_wrong_query(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not shutil.which("prometheus"):
+        pytest.skip("Prometheus is not installed")
+    began = (
+        datetime.now(UTC).timestamp() // 3600 * 3600 + 0.5
+    )  # after the latest whole hour, which is what is asked for
+    query = f"vector(1) and on() (vector(time()) > {began})"
+    source = {"kind": "prometheus", "query": query, "days": 1, "step_s": 3600}
+    with running_prometheus(tmp_path, {"scrape_configs": []}) as url:
+        monkeypatch.setenv("PROMETHEUS_URL", url)
+        settings.cache_clear()
+        (young,) = (await planned(plan_of(tmp_path, source=source))).outlooks
+        (wrong,) = (await planned(plan_of(tmp_path, source=source | {"query": "no_such_metric"}))).outlooks
+    assert "has values now, but none yet" in young.says and "wait" in young.says
+    assert "gives no series" in wrong.says and "correct the query" in wrong.says
+
+
 async def test_without_prometheus_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_of(tmp_path, source={"kind": "prometheus", "query": "up"})
     assert "PROMETHEUS_URL" in (await planned(plan)).outlooks[0].says

@@ -39,3 +39,8 @@ def test_what_is_not_its_json_is_a_typed_fault(output: str) -> None:
 
 def test_no_name_is_taken_for_an_option() -> None:
     assert argv_of(BY_NAME["ruff"], "/ruff", ["-x.py"])[-1] == "./-x.py"
+
+
+def test_a_tool_that_is_absent_is_told_with_how_to_get_it() -> None:
+    assert BY_NAME["ruff"].to_have_it.endswith("-m pip install ruff")
+    assert BY_NAME["shellcheck"].to_have_it == "to have it: apt-get install shellcheck"

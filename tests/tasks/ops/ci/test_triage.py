@@ -154,3 +154,9 @@ def test_builds_are_counted_in_words_that_fit(builds: int, told: str, tmp_path: 
     (finding,) = report.findings
     known = finding.model_copy(update={"record": finding.record.model_copy(update={"builds": builds})})
     assert told in triage_markdown(report.model_copy(update={"findings": (known,)}))
+
+
+def test_a_suggestion_says_once_to_run_it_again(tmp_path: Path) -> None:
+    (finding,) = judged(tmp_path, History(), "1", "a", REFUSED, None).findings
+    assert (finding.verdict, finding.judged.cause) == ("flaky", "network")
+    assert finding.suggestion.text.count("run it again") == 1

@@ -11,7 +11,7 @@ from blocks.errors import BadInput
 from blocks.hosts import Inventory, Machine
 from blocks.resource_locks import ResourceLocks
 from blocks.store import open_store
-from tasks.ops.disk.report import HealReport, headline, report_markdown
+from tasks.ops.disk.report import DiskHealed, HealReport, headline, report_markdown
 from tasks.ops.disk.rules import USUAL, read_rules
 from tests.tasks.ops.conftest import MakePerformer
 from tests.tasks.ops.disk.conftest import MB, Heal, fill, removing
@@ -44,6 +44,25 @@ async def test_a_dry_run_tells_what_a_run_does(heal: Heal, disk: Path) -> None:
     assert [one.action for one in planned.steps] == [one.action for one in healed.steps] == ["cache", "old"]
     for told, done in zip(planned.steps, healed.steps, strict=True):
         assert told.expected_bytes == pytest.approx(done.gained_bytes, rel=0.01)
+
+
+async def test_a_dry_run_tells_what_will_not_be_enough(heal: Heal, disk: Path) -> None:
+    fill(disk / "cache/a", 8 * MB), fill(disk / "work/b", 35 * MB)
+    own = {"findings": [{"name": "cache", "paths": [str(disk / "cache")]}]}
+    some = removing(disk / "cache", when={"finding": "cache"})
+    for actions in ([some], [some | {"place": "/no/such/place"}]):
+        (told,) = await heal(*actions, rules=own, dry_run=True, run_id="dry")
+        assert told.status == "insufficient" and told.needs_a_person
+        report = HealReport(run_id="dry", rules="r.yaml", dry_run=True, disks=(told,))
+        assert "would be healed" not in headline(report) and "STAY FULL" in report_markdown(report)
+    unknown = removing(disk / "cache")
+    (told,) = await heal(unknown, rules=own, dry_run=True, run_id="dry")
+    assert told.status == "planned"  # nobody knows what it makes
+
+
+def test_a_host_without_a_disk_is_named_alone() -> None:
+    away = DiskHealed(host="dead", mount="", status="unknown", why="it cannot be reached")
+    assert headline(HealReport(run_id="r", rules="r", dry_run=False, disks=(away,))).endswith("need a person: dead")
 
 
 async def test_an_action_without_gain_ends_it_unless_its_rule_says_otherwise(heal: Heal, disk: Path) -> None:
@@ -109,6 +128,8 @@ async def test_deleted_files_that_are_open_are_found(heal: Heal, disk: Path) -> 
     (found,) = [one for one in healed.findings.found if one.name == "deleted_open"]
     assert found.size_bytes == pytest.approx(40 * MB, rel=0.01)
     assert f"/proc/{os.getpid()}/fd/" in found.examples[0][0] and " of " in found.examples[0][0]
+    # Its own descriptors are gone when it comes to them, and of a process only those count.
+    assert all("/fd" in gap and "No such" not in gap for gap in healed.findings.gaps if "deleted_open" in gap)
 
 
 async def test_a_failed_command_is_told_and_the_next_one_done(heal: Heal, disk: Path) -> None:

@@ -2,6 +2,8 @@
 
 import socket
 
+import pytest
+
 from tests.fakes.repository import Repo
 from tests.tasks.ops.fixing.conftest import CART, TESTS, Fixing
 
@@ -130,6 +132,20 @@ async def test_a_fix_that_passes_only_sometimes_is_none(repo: Repo, fixing: Fixi
     since = repo.git("rev-parse", "HEAD~1")
     repo.put({"shop/basket.py": shaky + CART.partition("\n\n\n")[2]})
     assert [one.status for one in (await fixing(since=since)).fixes if one.status == "fixed"] == []
+
+
+async def test_what_fails_with_a_fix_is_named(repo: Repo, fixing: Fixing) -> None:
+    repo.put(MOVED | {"tests/test_cart.py": TESTS.replace("== 3", "== 4")})
+    (fix,) = (await fixing()).fixes
+    assert fix.status == "did_not_pass"
+    assert "in run 1 of 3: tests.test_cart.test_total fails; 0 of the file pass" in fix.why
+
+
+async def test_an_interpreter_without_pytest_is_told_with_what_to_do(repo: Repo, fixing: Fixing) -> None:
+    (fix,) = (await fixing(python="/usr/bin/python3")).fixes
+    if "No module named pytest" not in fix.why:
+        pytest.skip("the system's Python has pytest")
+    assert fix.status == "failed" and fix.why.endswith("name an interpreter that has it (--python)")
 
 
 async def test_a_skip_where_an_optional_dependency_is_absent_must_be_allowed(repo: Repo, fixing: Fixing) -> None:

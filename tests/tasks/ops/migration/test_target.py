@@ -10,7 +10,7 @@ from blocks.errors import BadInput, EngineFailed, EngineUnavailable
 from blocks.manifests import Fenced
 from tasks.ops.migration.kinds import Backfill, Sql
 from tasks.ops.migration.places import libpq_variables, with_password
-from tasks.ops.migration.target import Entry, apply, connected, fence, fill_part, look, prepare
+from tasks.ops.migration.target import Entry, apply, connected, fence, fill_part, look, place_of, prepare
 from tests.databases import new_database
 from tests.processes import eventually
 from tests.tasks.ops.migration.shop import psql
@@ -147,3 +147,20 @@ def test_addresses() -> None:
         "PGDATABASE": "shop",
         "PGSSLMODE": "require",
     }
+
+
+@pytest.mark.parametrize(
+    ("dsn", "told"),
+    [
+        ("postgresql://ann:horse@db:5432/shop", "db:5432/shop"),
+        ("postgresql://ann:ho@rse@db/shop?sslmode=require", "db/shop"),
+        ("postgresql:///shop", "/shop"),
+        ("postgresql://ann:horse@one:1,two:2/shop", "one:1,two:2/shop"),
+        ("postgresql://ann:ho/rse@db/shop", "?"),
+        ("postgresql://ann:ho?rse@db/shop", "?"),
+        ("postgresql://ann:ho#rse@db/shop", "?"),
+        ("postgresql://ann:ho[rse@db/shop", "?"),
+    ],
+)
+def test_an_address_is_told_without_its_password(dsn: str, told: str) -> None:
+    assert place_of(dsn) == told

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from blocks.hosts.inventory import ONLY_HERE
+from blocks.progress import notices
 from blocks.store import open_store
 from tasks.ops.rollout.judge import Counted, WatchState, after, increase, judge
 from tasks.ops.rollout.look import look
@@ -45,6 +46,31 @@ def _rollback(folder: Path) -> list[dict[str, Any]]:
 @pytest.fixture
 def watched(tmp_path: Path, make_performer: MakePerformer) -> Watched:
     return Watched(tmp_path, make_performer)
+
+
+async def test_only_what_changes_is_said_of_a_recording(watched: Watched) -> None:
+    said: list[str] = []
+    token = notices.set(said.append)
+    await watched(series={"errors": [OK, OK, BAD, OK, OK, OK, OK]})
+    notices.reset(token)
+    assert [line.split(" look ")[1].split(",")[0] for line in said] == ["1", "3", "4"]
+
+
+async def test_a_watch_that_goes_on_says_so_every_minute(
+    tmp_path: Path, make_performer: MakePerformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    token = notices.set(said.append)
+    monkeypatch.setattr(Recorded, "waits", True)  # as if it happened now
+
+    async def at_once(_: float) -> None:
+        """The recording has its own clock."""
+
+    csv = record(tmp_path / "metrics.csv", {"errors": [OK] * 20})
+    performer = make_performer(flow="watch-rollout")
+    await watch(performer, open_store(), ONLY_HERE, plan(csv, bake_s=150), wait=at_once)
+    notices.reset(token)
+    assert [line.split(" look ")[1].split(",")[0] for line in said] == ["1", "7", "13"]
 
 
 @pytest.mark.parametrize(

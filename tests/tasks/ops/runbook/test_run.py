@@ -1,6 +1,8 @@
 """Runbooks are carried out, step by step."""
 
 from blocks.approvals import ApprovalRequest
+from blocks.hosts import Inventory
+from blocks.hosts.inventory import Machine
 from tests.tasks.ops.conftest import MakePerformer
 from tests.tasks.ops.runbook.conftest import Place, agreeing
 
@@ -59,3 +61,32 @@ async def test_a_person_is_asked_where_the_step_wants_it(place: Place, make_perf
     assert asked[0].arguments["argv"][1:] == ["a b"]
     refused = await place.run(performer=make_performer(run_id="run-2"))
     assert (refused.status, len(place.told)) == ("refused", 1)
+
+
+async def test_local_is_this_machine_though_the_inventory_calls_it_otherwise(place: Place) -> None:
+    place.inventory = Inventory([Machine(name="here")])
+    place.write(
+        'parameters: {server: {type: host, default: local}}\nhost: "{{ server }}"\nsteps:\n'
+        "  - {name: one, exec: [RECORD, one]}\n  - {name: two, exec: [RECORD, two], host: local}\n"
+    )
+    assert (await place.run()).status == "done"
+    assert place.told == [["one"], ["two"]]
+
+
+async def test_a_step_that_is_refused_ends_the_run_unless_it_says_otherwise_and_then_is_told(
+    place: Place, make_performer: MakePerformer
+) -> None:
+    step = "  - {name: free, exec: [RECORD, free], consent: one%s}\n  - {name: next, exec: [RECORD, next]}\n"
+    place.write(f"steps:\n{step % ''}")
+    ended = await place.run()
+    assert (ended.status, place.told) == ("refused", [])
+    place.write(f"steps:\n{step % ', on_failure: continue'}", "other")
+    ended = await place.run("other", performer=make_performer(run_id="run-2"))
+    assert (ended.status, place.told) == ("done", [["next"]])
+    assert ended.why == "without a part of it: free was refused (nobody agreed)"
+
+
+async def test_a_record_tells_whether_a_step_only_looks(place: Place) -> None:
+    place.write("steps:\n  - {name: look, exec: [RECORD, look], read_only: true}\n  - {name: do, exec: [RECORD, do]}\n")
+    ended = await place.run()
+    assert [one.read_only for one in ended.steps.values()] == [True, False]
