@@ -1,4 +1,4 @@
-"""Regular expressions that people, models and files give: those of RE2, which nothing they are held against can slow."""
+"""Regular expressions that people, models and files give: those of RE2, which no text can slow."""
 
 from functools import lru_cache
 from typing import Annotated, Any

@@ -7,7 +7,9 @@ os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
 from flows.agent import run_agent
+from flows.agent_fleet import agent_fleet
 from flows.agent_housekeeping import sweep_agents
+from flows.agent_sessions import agent_task, combined, download_workspace
 from flows.approvals import sweep_approvals
 from flows.audio import process_audio, process_batch, process_text
 from flows.audit import anchor_audit
@@ -34,6 +36,8 @@ from flows.swarm import swarm, swarm_shard
 from flows.team import run_team
 
 __all__ = [
+    "agent_fleet",
+    "agent_task",
     "analyse_logs",
     "anchor_audit",
     "batch_prompts",
@@ -41,10 +45,12 @@ __all__ = [
     "clean_audio",
     "clean_cache",
     "clean_logs",
+    "combined",
     "consolidate_memory",
     "deploy_service",
     "detect_drift",
     "dispatch_request",
+    "download_workspace",
     "fast_response",
     "fast_response_load",
     "fix_tests",

@@ -104,6 +104,7 @@ async def _performed(
         await in_thread(ask_again, ledger, people)
     agreement = await probed(plan, ledger, engine) if probe else ()
     run = BatchRun(plan, engine, ledger, None if pool is None else pool.traffic)
+    run.tally.cost_usd += sum(one.cost_usd or 0.0 for one in agreement)
     await work_in_groups(run, pilot)
     if people:
         await in_thread(put_before_people, plan, ledger, people)
@@ -136,12 +137,10 @@ async def _opened(plan: "Plan") -> AsyncGenerator[tuple["Engine", "Pool | None"]
         yield AgentEngine(plan), None
         return
     from blocks.accounts.open import open_pool
-    from blocks.accounts.routes import check_choice
-    from tasks.batch_prompts.llm import LlmEngine
+    from tasks.batch_prompts.llm import LlmEngine, check_models
 
     async with open_pool() as pool:
-        for group in plan.templates:
-            check_choice(pool.accounts, plan.file.accounts, plan.model_of(group), plan.tier_of(group))
+        check_models(plan, pool.accounts)
         yield LlmEngine(pool, plan), pool
 
 

@@ -82,9 +82,9 @@ async def fast_response_load(
     read, asked = await in_thread(read_turns, turns), load or LoadOptions()
     async with job_run(refresh=False), open_pool() as pool:
         closed, opened = await measure(pool, read, asked)
-    report = report_of(read, asked, closed, opened)
+    report = await in_thread(report_of, read, asked, closed, opened)
     await keep_report(f"{KEPT}/{flow_run.id}/load.json", report)
-    lines = calls_lines(closed, opened)
+    lines = await in_thread(calls_lines, closed, opened)
     await in_thread(open_store().put_bytes, f"{KEPT}/{flow_run.id}/calls.jsonl", lines, "application/x-ndjson")
     await show_markdown(f"fast-response-{flow_run.id}", load_page(report), "; ".join(report.missed))
     if fail_on_miss and not report.ok:

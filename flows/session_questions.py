@@ -16,6 +16,8 @@ from blocks.progress import only_informing
 from flows.paused_form import PausedForm
 
 POLL_S = 2.0
+"""Seconds between two looks whether somebody has answered."""
+
 LOOK_S = 10.0
 
 
@@ -31,11 +33,10 @@ class AskPeople:
     Args:
         task_id: The task.
         within_s: Seconds that each question waits.
-        poll_s: Seconds between two looks.
     """
 
-    def __init__(self, task_id: str, within_s: float, *, poll_s: float = POLL_S) -> None:
-        self._task_id, self._within_s, self._poll_s = task_id, within_s, poll_s
+    def __init__(self, task_id: str, within_s: float) -> None:
+        self._task_id, self._within_s = task_id, within_s
 
     async def __call__(self, question: str, key: str) -> str | None:
         """The answer; None where nobody gave one in time, or nobody could: no flow run waits. Raises `Stopped`."""
@@ -55,7 +56,7 @@ class AskPeople:
                     turn += 1
                     form = self._form(context.flow_run.id, question, key, turn)
                     continue
-                await asyncio.sleep(self._poll_s)
+                await asyncio.sleep(POLL_S)
             return None
         finally:
             async with only_informing("the end of a form", within_s=LOOK_S):

@@ -19,6 +19,8 @@ LONG = {
     *(f"tests/flows/test_{name}.py" for name in ("server_restart", "swarm_killed", "swarm_spread")),
     *(f"tests/flows/test_{name}.py" for name in ("agent", "agent_replay", "approvals", "team", "team_killed")),
     *(f"tests/flows/test_{name}.py" for name in ("incident", "incident_killed", "migration", "migration_killed")),
+    *(f"tests/flows/test_{name}.py" for name in ("agent_sessions", "agent_fleet")),
+    "tests/deployments/test_cli_sessions.py",
     *(f"tests/blocks/speech/test_{name}.py" for name in ("chunkformer", "whisper")),
 }
 """They take forty seconds and more: they go first, so that no worker is left alone with one at the end."""

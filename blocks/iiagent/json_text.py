@@ -37,11 +37,12 @@ def _pruned(value: Any) -> Any:
         else:
             continue
         for place, inner in items:
-            if isinstance(inner, dict | list):
-                if deep >= MOST_DEEP:
-                    outer[place] = TOO_DEEP
-                else:
-                    waiting.append((inner, deep + 1))
+            if not isinstance(inner, dict | list):
+                continue
+            if deep >= MOST_DEEP:
+                outer[place] = TOO_DEEP
+            else:
+                waiting.append((cast(Any, inner), deep + 1))
     return value
 
 

@@ -120,7 +120,7 @@ class ServerWorkspace:
         if self._honest:
             return
         found = await self._rest.head(self.session_id, f"{uuid.uuid4().hex}.none")
-        if found is not None:
+        if found is not None and (found.media_type or "").startswith("text/html"):
             raise EngineFailed(
                 f"the agent server {self._rest.server.name} answers for files that there are not",
                 fix="set base_url to the server itself, and not to its web interface",

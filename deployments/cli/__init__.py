@@ -87,6 +87,7 @@ def load_commands() -> None:
         "review_change",
         "rollout",
         "runbook",
+        "sessions",
         "simulate",
         "status",
         "stop",

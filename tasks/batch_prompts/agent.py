@@ -55,6 +55,7 @@ class AgentEngine:
         self._slots = {one.name: asyncio.Semaphore(one.max_sessions) for one in self._servers}
         self._begun = {one.name: 0 for one in self._servers}
         self._folders: dict[str, Path] = {}
+        self._ended: dict[str, int] = {}
         for server in self._servers:
             if chosen.model_key is not None and chosen.model_key not in server.model_keys:
                 raise BadInput(
@@ -91,7 +92,9 @@ class AgentEngine:
             self._begun[server.name] -= 1
 
     async def _asked(self, session: AgentSession, chunk: Chunk, prompt: str) -> Answered:
-        options, key = self._plan.file.agent, content_hash(prompt)[:24]
+        # With how many turns have ended: the same repair asked for again is another turn, and an unfinished one is not.
+        ended = self._ended.get(session.session_id, 0)
+        options, key = self._plan.file.agent, content_hash([prompt, ended])[:24]
         number = [*session.state.turns, key].index(key) + 1
         wanted = options.output_name if number == 1 else options.output_name.replace(".csv", f"-{number}.csv")
         name, sent = await upload(
@@ -105,6 +108,7 @@ class AgentEngine:
         columns = ",".join(_columns(self._plan))
         form = FORM.format(given=Path(sent.path).name, wanted=wanted, columns=columns, count=chunk.units)
         turn = await session.turn(f"{prompt}\n\n{form}", files=(sent.path,), key=key)
+        self._ended[session.session_id] = ended + (key in session.state.turns)
         rows, problems = await _found(session, wanted)
         if not rows:
             _check(turn)

@@ -24,7 +24,7 @@ class Chunk:
         wanted: By the row's number, the output rows that are still wanted of it.
         problems: What was wrong with the answer before, for a repair; empty for a first question.
         session: The agent's session that answered before; None for a new one.
-        asked: How often its rows were asked before it was made, together.
+        asked: How often its rows were asked before it was made, together; below 0 for a question beside the run.
     """
 
     group: str
@@ -79,9 +79,9 @@ def prompt_of(plan: Plan, chunk: Chunk) -> str:
     return "\n\n".join(parts)
 
 
-def check_template(plan: Plan, item: Item) -> int:
-    """Bytes of the prompt of one row by itself. Raises `BadInput`: the template names what the row does not have."""
-    return len(_rendered(plan, item.group, (item,)).encode())
+def check_template(plan: Plan, item: Item) -> None:
+    """Try the prompt of one row by itself. Raises `BadInput`: the template names what the row does not have."""
+    _rendered(plan, item.group, (item,))
 
 
 def _rendered(plan: Plan, group: str, items: Sequence[Item]) -> str:

@@ -74,14 +74,17 @@ AnyColumn = Annotated[
     TextColumn | IntegerColumn | NumberColumn | BooleanColumn | ChoiceColumn | DateColumn, Field(discriminator="type")
 ]
 
+UNSEEN = ("Cc", "Cf", "Zl", "Zp", "Zs")
+"""Categories of characters that leave a cell blank."""
+
 INVISIBLE = {*range(0x20), 0x7F, *range(0x80, 0xA0), 0xFFFE, 0xFFFF} - {0x09, 0x0A}
 """Control characters, which XML and many readers of CSV refuse; tab and line feed stay."""
 
 
 def tidy(text: str) -> str:
     """A text in NFC, with line feeds for all line ends, without control characters and halves of characters."""
-    plain = whole(text).replace("\r\n", "\n").replace("\r", "\n")
-    return unicodedata.normalize("NFC", plain).translate(dict.fromkeys(INVISIBLE)).strip()
+    plain = whole(text).replace("\r\n", "\n").replace("\r", "\n").translate(dict.fromkeys(INVISIBLE))
+    return unicodedata.normalize("NFC", plain).strip()  # last: a letter and its mark are one when nothing is between
 
 
 def schema_of(column: AnyColumn) -> dict[str, Any]:
@@ -173,11 +176,16 @@ def _day(text: str) -> str:
 
 
 def _none_for_blank(value: Any) -> Any:
-    return None if isinstance(value, str) and not tidy(value) else value
+    return None if _is_blank(value) else value
+
+
+def _is_blank(value: Any) -> bool:
+    """Whether a text has nothing to see: marks without width do not count either."""
+    return isinstance(value, str) and all(unicodedata.category(char) in UNSEEN for char in tidy(value))
 
 
 def _not_blank(value: Any) -> Any:
-    if value is None or (isinstance(value, str) and not tidy(value)):
+    if value is None or _is_blank(value):
         raise ValueError("it is blank")
     return value
 

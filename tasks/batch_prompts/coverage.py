@@ -30,11 +30,6 @@ class Covered:
     found: dict[int, dict[Unit, Cells]] = field(default_factory=dict[int, dict[Unit, Cells]])
     problems: tuple[str, ...] = ()
 
-    @property
-    def units(self) -> int:
-        """Output rows found."""
-        return sum(map(len, self.found.values()))
-
 
 class Coverage:
     """Checks answers of a plan.

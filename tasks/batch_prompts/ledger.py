@@ -134,17 +134,16 @@ class Ledger:
 
     def every(self) -> Iterator[Item]:
         """All rows of the table that have a group, in order."""
-        last = 0
-        while batch := self._read(
-            "SELECT number, key, grp, content FROM source WHERE known AND number > ? ORDER BY number LIMIT 500", (last,)
-        ):
-            yield from (self._item(*one) for one in batch)
-            last = batch[-1][0]
+        return self._rows(known=True)
 
     def dead(self) -> Iterator[Item]:
-        """Rows of the table whose group is none of the plan's."""
-        for one in self._read("SELECT number, key, grp, content FROM source WHERE NOT known ORDER BY number"):
-            yield self._item(*one)
+        """Rows of the table whose group is none of the plan's, in order."""
+        return self._rows(known=False)
+
+    def dead_rows(self) -> int:
+        """How many these are."""
+        [(rows,)] = self._read("SELECT count(*) FROM source WHERE NOT known")
+        return rows
 
     def wanted(self, item: Item) -> tuple[Unit, ...]:
         """Output rows that a row still lacks."""
@@ -219,13 +218,11 @@ class Ledger:
                 (review, status, reason, item.key),
             )
 
-    def counts(self) -> list[tuple[str, str, int, int, int, float, int]]:
-        """By group and status (`new` too): rows, output rows, attempts, dollars, rows without a known price."""
-        answered = "SELECT key, count(*) AS units FROM answers GROUP BY key"
+    def counts(self) -> list[tuple[str, str, int, int, float, int]]:
+        """By group and status (`new` too): rows, attempts, dollars, rows without a known price."""
         sql = (
-            "SELECT grp, coalesce(status, 'new'), count(*), coalesce(sum(units), 0), coalesce(sum(attempts), 0),"  # noqa: S608
-            f" coalesce(sum(cost_usd), 0), coalesce(sum(unpriced), 0) FROM source LEFT JOIN rows USING (key)"
-            f" LEFT JOIN ({answered}) AS found USING (key) WHERE known GROUP BY 1, 2"
+            "SELECT grp, coalesce(status, 'new'), count(*), coalesce(sum(attempts), 0), coalesce(sum(cost_usd), 0),"
+            " coalesce(sum(unpriced), 0) FROM source LEFT JOIN rows USING (key) WHERE known GROUP BY 1, 2"
         )
         return self._read(sql)
 
@@ -241,6 +238,14 @@ class Ledger:
         change.execute(sql, facts)
 
     # Below
+
+    def _rows(self, *, known: bool) -> Iterator[Item]:
+        """A few at a time: a table with a wrong column for its groups may be all dead letters."""
+        sql = "SELECT number, key, grp, content FROM source WHERE known = ? AND number > ? ORDER BY number LIMIT 500"
+        last = 0
+        while batch := self._read(sql, (known, last)):
+            yield from (self._item(*one) for one in batch)
+            last = batch[-1][0]
 
     def _one(self, number: int) -> Any:
         return self._read("SELECT number, key, grp, content FROM source WHERE number = ?", (number,))[0]

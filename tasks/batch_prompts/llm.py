@@ -3,7 +3,9 @@
 import json
 from typing import Any, cast
 
+from blocks.accounts.account import Accounts
 from blocks.accounts.chat import Answer, Caller, ChatRequest
+from blocks.accounts.routes import check_choice
 from blocks.accounts.structured import Completes
 from blocks.errors import EngineFailed
 from blocks.language.validation import json_in
@@ -60,6 +62,12 @@ class LlmEngine:
             temperature=file.temperature,
             response_schema=self._schema,
         )
+
+
+def check_models(plan: Plan, accounts: Accounts) -> None:
+    """Refuse a plan with a model or a tier that no account has. Raises `Unsupported`."""
+    for group in plan.templates:
+        check_choice(accounts, plan.file.accounts, plan.model_of(group), plan.tier_of(group))
 
 
 def answer_schema(plan: Plan) -> dict[str, Any]:

@@ -17,6 +17,9 @@ from tasks.batch_prompts.plan import Plan
 MOST_XLSX_ROWS = 1_048_576
 """Of a sheet, its first row included."""
 
+MOST_EXACT = 10**15 - 1
+"""Numbers beyond it lose digits in Excel; they are written as texts."""
+
 Line = list[Any]
 
 
@@ -58,15 +61,15 @@ def write_output(plan: Plan, ledger: Ledger) -> int:
 
 
 def _write_dead(plan: Plan, ledger: Ledger) -> None:
-    place, dead = plan.place(".dead.csv"), list(ledger.dead())
-    if not dead:
+    place = plan.place(".dead.csv")
+    if not ledger.dead_rows():
         place.unlink(missing_ok=True)
         return
     names = [plan.file.row_column, "reason", "content"]
     known = ", ".join(plan.templates)
     told = (
         [item.number, f"its {plan.file.group_column} is none of {known}", json.dumps(item.row, ensure_ascii=False)]
-        for item in dead
+        for item in ledger.dead()
     )
     with replacing(place) as fresh:
         write_csv(fresh, names, told)
@@ -110,11 +113,20 @@ def _xlsx_cell(sheet: Any, value: Any) -> Any:
     from openpyxl.cell import WriteOnlyCell
 
     made = safe_cell(value)
+    if isinstance(made, int) and abs(made) > MOST_EXACT:
+        made = str(made)
     if not isinstance(made, str):
         return made
-    text: Any = WriteOnlyCell(sheet, value=made[:LONGEST_XLSX])
+    text: Any = WriteOnlyCell(sheet, value=_cut(made))
     text.data_type = "s"  # it takes a text such as #N/A for an error
     return text
+
+
+def _cut(text: str) -> str:
+    """What Excel takes of a text; it counts a character beyond the first 65,536, as an emoji, for two."""
+    if 2 * len(text) <= LONGEST_XLSX:
+        return text
+    return text.encode("utf-16-le")[: 2 * LONGEST_XLSX].decode("utf-16-le", "ignore")
 
 
 @contextmanager

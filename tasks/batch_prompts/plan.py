@@ -20,6 +20,8 @@ from tasks.batch_prompts.source import columns_of, in_nfc
 
 DOCS = "docs/batch-prompts.md"
 OUTPUTS = ("", ".csv", ".xlsx")
+WRITTEN = (".csv", ".xlsx", ".dead.csv")
+"""Files beside each other that a table could be, too."""
 
 EngineName = Literal["llm", "agent"]
 ColumnName = Annotated[str, Field(pattern=NAME)]
@@ -158,7 +160,7 @@ class Plan(Frozen):
         file = self.file
         asked = [
             {name: column.model_dump() for name, column in file.columns.items()},
-            file.per_row,
+            list(file.per_row.items()),  # their order too: the ledger has answers by the place of their combination
             file.max_output_tokens,
             file.temperature,
         ]
@@ -220,7 +222,7 @@ def _found(read: YamlText, file: PlanFile, folder: Path) -> Plan:
     if output.suffix.lower() not in OUTPUTS:
         faults.append(Fault(("output",), "it ends neither in .csv nor in .xlsx; both are written"))
     stem = str(output.with_suffix("")) if output.suffix else str(output)
-    if str(source) in (f"{stem}.csv", f"{stem}.xlsx"):
+    if source.resolve() in (Path(f"{stem}{ending}").resolve() for ending in WRITTEN):
         faults.append(Fault(("output",), "it would overwrite the source"))
     if faults:
         raise read.wrong(faults)

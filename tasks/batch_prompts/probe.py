@@ -1,8 +1,11 @@
 """Whether a model says the same twice: one chunk of each group asked two times, and the answers held together."""
 
 import asyncio
+import time
+from dataclasses import replace
 
 from blocks.model import Frozen
+from blocks.progress import in_thread
 from tasks.batch_prompts.chunk import Chunk, prompt_of
 from tasks.batch_prompts.coverage import Coverage, Covered
 from tasks.batch_prompts.engine import Answered, Engine
@@ -38,19 +41,31 @@ async def probe(plan: Plan, ledger: Ledger, engine: Engine) -> tuple[Agreement, 
     Raises:
         C500Error: a chunk is not answered.
     """
+    chunks = await in_thread(_first_chunks, plan, ledger)
+    try:
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(_agreement(plan, engine, chunk)) for chunk in chunks]
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return tuple(one.result() for one in asked)
+
+
+def _first_chunks(plan: Plan, ledger: Ledger) -> list[Chunk]:
     chunks: dict[str, Chunk] = {}
     for item in ledger.every():
         chunk = chunks.setdefault(item.group, Chunk(group=item.group, items=(), wanted={}))
         if len(chunk.items) < plan.file.chunk_size:
             items = (*chunk.items, item)
             wanted = {one.number: plan.per_row.units for one in items}
-            chunks[item.group] = Chunk(group=item.group, items=items, wanted=wanted)
-    return tuple(await asyncio.gather(*(_agreement(plan, engine, chunk) for chunk in chunks.values())))
+            chunks[item.group] = replace(chunk, items=items, wanted=wanted)
+    return list(chunks.values())
 
 
 async def _agreement(plan: Plan, engine: Engine, chunk: Chunk) -> Agreement:
     prompt = prompt_of(plan, chunk)
-    answers = [await engine.answer(chunk, prompt) for _ in range(2)]
+    # Each time as a chunk that no run has asked, nor will: an agent's session gives its answer to the same one again.
+    now = time.time_ns()
+    answers = [await engine.answer(replace(chunk, asked=-now - turn), prompt) for turn in range(2)]
     coverage = Coverage(plan)
     return compare(plan, chunk, answers, [coverage.check(chunk, answer.rows) for answer in answers])
 

@@ -5,8 +5,10 @@ from collections import Counter
 from itertools import islice
 
 from blocks.model import Frozen
+from blocks.rows.read import LONGEST_ROW_BYTES
 from tasks.batch_prompts.cells import safe_cell
 from tasks.batch_prompts.estimate import Estimate
+from tasks.batch_prompts.keys import whole_number
 from tasks.batch_prompts.ledger import Ledger
 from tasks.batch_prompts.output import header
 from tasks.batch_prompts.plan import Plan
@@ -33,7 +35,8 @@ class GroupCoverage(Frozen):
         expected: Output rows that all its rows make.
         written: Its lines in the output file.
         missing: Output rows of answered rows that the file lacks; 0 or a fault of ours.
-        duplicates: Lines of the file for a row and key that has one already; 0 or a fault of ours.
+        duplicates: Lines of the file for a row and key that has one already, or that there is not; 0 or a fault of
+            ours.
         blanks: Empty cells of the file in columns that may not be empty; 0 or a fault of ours.
         attempts: Questions in which its rows were asked, each row counted.
         cost_usd: Of all questions, over all runs.
@@ -150,7 +153,7 @@ class BatchPromptsReport(Frozen):
 
 def report_of(plan: Plan, ledger: Ledger, tally: Tally) -> BatchPromptsReport:
     """The report of the ledger and the output as they are now. Blocks."""
-    dead = list(ledger.dead())
+    dead, dead_rows = islice(ledger.dead(), MOST_DEAD), ledger.dead_rows()
     failed = ledger.failed()
     return BatchPromptsReport(
         name=plan.file.name,
@@ -158,8 +161,8 @@ def report_of(plan: Plan, ledger: Ledger, tally: Tally) -> BatchPromptsReport:
         output=str(plan.place(".csv")),
         ledger=str(ledger.path),
         groups=coverage_of(plan, ledger),
-        dead=tuple(DeadLetter(row=item.number, group=item.group) for item in dead[:MOST_DEAD]),
-        dead_rows=len(dead),
+        dead=tuple(DeadLetter(row=item.number, group=item.group) for item in dead),
+        dead_rows=dead_rows,
         failed=tuple(
             FailedRow(row=one.item.number, group=one.item.group, reason=one.reason[:500], review=one.review)
             for one in failed[:MOST_REASONS]
@@ -177,10 +180,10 @@ def coverage_of(plan: Plan, ledger: Ledger) -> tuple[GroupCoverage, ...]:
     """Coverage by group: what the ledger says, beside what a reader finds in the file."""
     facts: dict[str, Counter[str]] = {group: Counter() for group in plan.templates}
     costs: Counter[str] = Counter()
-    for group, status, rows, _, attempts, cost_usd, unpriced in ledger.counts():
+    for group, status, rows, attempts, cost_usd, unpriced in ledger.counts():
         facts[group].update({status: rows, "rows": rows, "attempts": attempts, "unpriced": unpriced})
         costs[group] += cost_usd  # type: ignore[assignment] - a Counter of dollars
-    found = _read_back(plan)
+    found = _read_back(plan, ledger.dead_rows() + sum(count["rows"] for count in facts.values()))
     units = len(plan.per_row.units)
     return tuple(
         GroupCoverage(
@@ -199,24 +202,34 @@ def coverage_of(plan: Plan, ledger: Ledger) -> tuple[GroupCoverage, ...]:
     )
 
 
-def _read_back(plan: Plan) -> dict[str, Counter[str]]:
-    """What a reader finds in the written CSV file, by group; nothing where there is none."""
+def _read_back(plan: Plan, rows: int) -> dict[str, Counter[str]]:
+    """What a reader finds in the written CSV file of a table of so many rows, by group; nothing where there is none."""
     found: dict[str, Counter[str]] = {group: Counter() for group in plan.templates}
     names, path = header(plan), plan.place(".csv")
     if not path.exists():
         return found
     needed = [names.index(name) for name, column in plan.file.columns.items() if not column.optional]
-    own = [0, *(names.index(name) for name in plan.per_row.names)]
-    of_group, seen = names.index(plan.file.group_column), set[tuple[str, ...]]()
+    own = [names.index(name) for name in plan.per_row.names]
+    # A byte for each output row: a set of them would take a gigabyte for 100,000 rows of 50.
+    of_group, seen = names.index(plan.file.group_column), bytearray(rows * len(plan.per_row.units))
+    places = {tuple(str(safe_cell(value)) for value in unit): at for unit, at in plan.per_row.place.items()}
     safe = {safe_cell(group): group for group in plan.templates}
+    csv.field_size_limit(2 * LONGEST_ROW_BYTES)  # what a row can hold, and what makes it safe
     with path.open(encoding="utf-8-sig", newline="") as file:
-        for line in islice(csv.reader(file), 1, None):
+        lines = csv.reader(file)
+        if next(lines, None) != [safe_cell(name) for name in names]:
+            return found  # of an earlier plan, before a dry run
+        for line in lines:
+            number, unit = whole_number(line[0]), places.get(tuple(line[at] for at in own))
             group = safe.get(line[of_group])
             if group is None:
                 continue
-            place = tuple(line[at] for at in own)
             found[group]["written"] += 1
-            found[group]["duplicates"] += place in seen
             found[group]["blanks"] += sum(not line[at].strip() for at in needed)
-            seen.add(place)
+            if unit is None or number is None or not 1 <= number <= rows:
+                found[group]["duplicates"] += 1
+                continue
+            place = (number - 1) * len(places) + unit
+            found[group]["duplicates"] += seen[place]
+            seen[place] = 1
     return found

@@ -29,7 +29,7 @@ def _head(report: BatchPromptsReport) -> str:
     if report.from_people:
         lines.append(f"- {report.from_people:,} rows were answered by people")
     missing, doubled, blank = report.faults
-    if any(report.faults):
+    if any(report.faults) and not report.dry_run:  # which leaves the file of the run before
         lines.append(f"- **a fault of ours:** the file lacks {missing}, doubles {doubled}, and has {blank} blank cells")
     return "\n".join(lines)
 

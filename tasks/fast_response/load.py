@@ -15,6 +15,7 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
 from blocks.errors import EngineUnavailable
+from blocks.progress import in_thread
 from tasks.fast_response.asked import FastOptions, LoadOptions
 from tasks.fast_response.call import Call, timed
 from tasks.fast_response.client import ClientCost, watched
@@ -24,6 +25,7 @@ from tasks.fast_response.server_metrics import ServerMetrics
 from tasks.fast_response.turns import Turn
 
 if TYPE_CHECKING:
+    from blocks.accounts.account import Model
     from blocks.accounts.pool import Pool
 
 Ask = Callable[[Prepared, float], Awaitable[Call]]
@@ -72,7 +74,7 @@ async def measure(pool: "Pool", turns: Sequence[Turn], load: LoadOptions) -> tup
         EngineUnavailable: no request of the warm-up was answered.
     """
     models = [route.model for route in routes_for(pool, load)]
-    ready = [prepared(turn, load, models) for turn in turns]
+    ready = await in_thread(_prepared, turns, load, models)
     await _warm_up(pool, ready, load)
     closed = opened = None
     if (callers := load.callers) is not None:
@@ -84,6 +86,11 @@ async def measure(pool: "Pool", turns: Sequence[Turn], load: LoadOptions) -> tup
         pairs = list(zip(cycle(ready), dues, strict=False))
         await _watched(pool, load, opened, lambda ask: open_loop(ask, pairs, opened))
     return closed, opened
+
+
+def _prepared(turns: Sequence[Turn], load: LoadOptions, models: "Sequence[Model]") -> list[Prepared]:
+    """All turns, ready to be sent: a tokenizer takes milliseconds of each."""
+    return [prepared(turn, load, models) for turn in turns]
 
 
 async def closed_loop(ask: Ask, ready: Iterator[Prepared], callers: int) -> None:

@@ -65,6 +65,7 @@ def test_the_demos_fleet_is_done_and_shown(servers: Path, scripted: str, prefect
     assert told("servers", "--recycled", "local")[0]["opened"] == 0
 
 
+@pytest.mark.soak
 def test_a_task_is_run_and_its_files_brought_once_more(
     servers: Path, scripted: str, prefect_server: str, tmp_path: Path
 ) -> None:

@@ -37,6 +37,9 @@ RUN = "Error running agent: "
         ("Invalid message format: x", "protocol"),
         ("Invalid JSON format", "protocol"),
         ("Unknown message type: x", "protocol"),
+        (RUN + "Error code: 400 - Invalid JSON in the arguments of a tool", "request"),
+        (RUN + "Error code: 502 - invalid content from upstream", "server"),
+        (RUN + "Error code: 400 - context length limit exceeded", "context"),
         ("something new", "fatal"),
     ],
 )

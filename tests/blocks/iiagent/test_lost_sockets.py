@@ -9,7 +9,7 @@ import pytest
 
 from blocks.errors import EngineUnavailable
 from blocks.iiagent.archive import read_archive
-from blocks.iiagent.events import Event, ToolResult
+from blocks.iiagent.events import AgentResponse, Event, ToolResult
 from blocks.iiagent.session import Pace
 from blocks.iiagent.turn import Turn
 from tests.blocks.iiagent.opened import session_at
@@ -279,3 +279,24 @@ async def test_a_cancelled_task_stops_its_run_and_can_be_gone_on_with() -> None:
         assert turn.check().ended == "response"
         done_once(fake)
         assert fake.runs[1].resume and fake.runs[1].text.endswith(TASK) and fake.runs[1].text != TASK
+
+
+async def test_a_task_cancelled_at_a_response_that_was_found_again_runs_once() -> None:
+    async with iiagent_server([WORK, WORK]) as fake:
+
+        def cancel(event: Event) -> None:
+            if isinstance(event, AgentResponse):
+                going.cancel()
+
+        async def first() -> None:
+            async with session_at(fake.url, on_event=cancel) as session:
+                fake.cut_after(FRAMES_OF_WORK - 1)
+                await session.turn(TASK, key="goal")
+
+        going = asyncio.create_task(first())
+        with pytest.raises(asyncio.CancelledError):
+            await going
+        async with session_at(fake.url) as session:
+            turn = await session.turn(TASK, key="goal")
+        assert (turn.ended, turn.answer) == ("response", "done")
+        done_once(fake)

@@ -1,5 +1,6 @@
 """Servers that do not keep to the protocol: what the client makes of each, and that it ends."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -9,13 +10,15 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
+from websockets.utils import accept_key
 
 from blocks.errors import C500Error, EngineFailed, EngineUnavailable, NotAllowed, TimedOut, Unsupported
 from blocks.iiagent.link import Link, Overdue, Watch
 from blocks.iiagent.pace import Nap, Pace
 from blocks.iiagent.server import Limits
 from blocks.iiagent.transport import Lost, Received
-from tests.blocks.iiagent.opened import session_at
+from blocks.iiagent.ws import WebSocketTransport
+from tests.blocks.iiagent.opened import server_at, session_at
 
 Talk = Callable[[ServerConnection], Awaitable[None]]
 
@@ -173,3 +176,34 @@ async def test_backoff_is_a_random_time_up_to_twice_the_last() -> None:
         await nap.backoff(tries, 1, 60)
     assert asked == [(0, most) for most in (1, 2, 4, 8, 16, 32, 60, 60)]
     assert waited == [most / 2 for _, most in asked]
+
+
+@asynccontextmanager
+async def reading_nothing() -> AsyncGenerator[str]:
+    """A server that shakes hands, and then takes nothing from its socket any more."""
+
+    async def shake(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = (await reader.readuntil(b"\r\n\r\n")).decode()
+        key = next(
+            line.partition(": ")[2] for line in asked.split("\r\n") if line.lower().startswith("sec-websocket-key")
+        )
+        upgrade = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        writer.write(f"{upgrade}Sec-WebSocket-Accept: {accept_key(key)}\r\n\r\n".encode())
+
+    server = await asyncio.start_server(shake, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()[:2]
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.close()
+
+
+async def test_a_server_that_takes_nothing_is_lost_and_left() -> None:
+    async with reading_nothing() as url:
+        transport = WebSocketTransport(server_at(url, limits={"dead_after_s": 0.2}), {})
+        await transport.connect(device_id="d", session_id=None)
+        with pytest.raises(Lost, match="took no frame"):
+            while True:
+                await transport.send({"type": "query", "content": {"text": "x" * (4 << 20)}})
+        async with asyncio.timeout(60):
+            await transport.close()

@@ -146,6 +146,59 @@ async def test_an_answer_of_another_form_is_told(text: str) -> None:
             await rest.events(SESSION)
 
 
+@pytest.mark.parametrize("text", ['{"paths": [1]}', '{"paths": [[]]}', "[" * 100_000, "\xff"])
+async def test_an_odd_description_is_that_of_no_agent_server(text: str) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(body=text.encode("latin-1"))
+
+    async with answering(answer) as url, AgentRest(server_at(url)) as rest:
+        with pytest.raises(Unsupported):
+            await rest.flavor()
+
+
+async def test_a_description_that_breaks_off_is_told_as_away() -> None:
+    async def break_off(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "100"})
+        await response.prepare(request)
+        await response.write(b"{")
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    async with answering(break_off) as url, AgentRest(server_at(url)) as rest:
+        with pytest.raises(EngineUnavailable, match="broke off"):
+            await rest.flavor()
+
+
+@pytest.mark.parametrize("charset", ["zip", "utf-7", "nonsense"])
+async def test_a_refusal_in_an_odd_charset_is_read_all_the_same(charset: str) -> None:
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.Response(status=500, body=b"so it is", headers={"Content-Type": f"text/plain; charset={charset}"})
+
+    async with answering(refuse) as url, AgentRest(server_at(url)) as rest:
+        with pytest.raises(EngineUnavailable, match="so it is"):
+            await rest.events(SESSION)
+
+
+async def test_no_answer_is_read_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("blocks.iiagent.rest.MOST_BYTES", 1000)
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(body=b" " * 1001)
+
+    async with answering(answer) as url, AgentRest(server_at(url)) as rest:
+        with pytest.raises(TooLarge, match="more than 1000 bytes"):
+            await rest.events(SESSION)
+
+
+async def test_a_header_that_cannot_be_sent_is_told_without_its_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENT_TOKEN", "pässword")
+    with pytest.raises(BadInput, match="ASCII") as caught:
+        async with AgentRest(server_at("http://127.0.0.1:9", headers={"Authorization": "env:AGENT_TOKEN"})):
+            pass
+    assert "ssword" not in str(caught.value) and caught.value.details["field"] == "servers.fake.headers.Authorization"
+
+
 async def test_nobody_there_is_told_as_away() -> None:
     async with AgentRest(server_at("http://127.0.0.1:9")) as rest:
         with pytest.raises(EngineUnavailable):

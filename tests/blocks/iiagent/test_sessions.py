@@ -1,6 +1,7 @@
 """Turns of a session against the scripted server: each scenario ends in what it is."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from blocks.errors import BadInput, Conflict, EngineFailed, EngineUnavailable, N
 from blocks.iiagent.archive import read_archive
 from blocks.iiagent.events import Event, FileEdit, UnknownEvent
 from blocks.iiagent.session import open_session
-from blocks.iiagent.state import Upload, read_state
+from blocks.iiagent.state import RunningTurn, Upload, read_state, write_state
 from tests.blocks.iiagent.opened import server_at, session_at
 from tests.fakes.iiagent import FakeServer, iiagent_server
 from tests.fakes.iiagent.steps import Call, Done, Fail, Raw, Say, Wait
@@ -341,3 +342,61 @@ async def test_an_agent_that_is_refused_for_good_is_told_with_its_kind() -> None
             async with session_at(fake.url, tool_args={"browser": "yes"}):
                 pass
         assert caught.value.details["kind"] == "protocol"
+
+
+async def test_half_an_emoji_in_an_answer_is_kept_as_what_can_be_written() -> None:
+    said = {"tool_call_id": "x", "tool_name": "message_user", "tool_input": {"text": "done \ud83d"}}
+    script = [[Raw(json.dumps({"type": "tool_call", "content": said})), Done()]]
+    async with iiagent_server(script) as fake, session_at(fake.url) as session:
+        turn = await session.turn(TASK, key="goal")
+    assert turn.answer == "done \ufffd"
+    state = read_state(Path("session"))
+    assert state is not None and state.turns["goal"] == turn
+
+
+async def test_what_is_nested_deep_is_archived_and_fails_nothing() -> None:
+    deep = "[" * 700 + "]" * 700
+    result = f'{{"type": "tool_result", "content": {{"tool_name": "x", "result": {deep}}}}}'
+    call = f'{{"type": "tool_call", "content": {{"tool_name": "x", "tool_input": {{"a": {deep}}}}}}}'
+    async with iiagent_server([[Raw(result), Raw(call), Done()]]) as fake, session_at(fake.url) as session:
+        assert (await session.turn(TASK)).tool_calls["x"] == 1
+    kept = [line["frame"]["type"] for line in read_archive(Path("session"))]
+    assert "tool_result" in kept and kept[-1] == "agent_response"
+
+
+async def test_an_error_that_quotes_a_key_is_kept_without_it() -> None:
+    told = "Incorrect API key provided: sk-proj-abcdefghijklmnopqrstuvwxyz0123456789ABCD" + "x" * 9000
+    async with iiagent_server([[Fail(401, told)]] * 2) as fake, session_at(fake.url) as session:
+        turn = await session.turn(TASK)
+    assert turn.error is not None and turn.error.kind == "key"
+    assert "sk-proj" not in turn.error.message and len(turn.error.message) < 3000
+
+
+async def test_pictures_that_a_tool_makes_are_files_of_the_turn() -> None:
+    script = [[Call("generate_image", {"output_filename": "a.png"}), Done()]]
+    async with iiagent_server(script) as fake, session_at(fake.url) as session:
+        assert (await session.turn(TASK)).files == ("a.png",)
+
+
+async def test_who_waited_for_the_lease_sees_what_its_holder_did() -> None:
+    async with iiagent_server("happy") as fake:
+        async with session_at(fake.url):
+            pass
+        state = read_state(Path("session"))
+        assert state is not None
+        new = write_state(Path("session"), state.model_copy(update={"status": "NEW"}))
+        freezing = asyncio.create_task(fake.freeze("thaw"))
+        await fake.reached("thaw")
+
+        async def late() -> tuple[str | None, int]:
+            async with session_at(fake.url) as session:
+                return session.unfinished, len(fake.sent[session.session_id])
+
+        going = asyncio.create_task(late())
+        await fake.until(lambda: fake.held)  # it has read the state, and asks what the server is
+        left = RunningTurn(text=TASK, resume=False, query=TASK, begin=0, baseline=0)
+        sent = len(fake.sent[new.session_id or ""])
+        write_state(Path("session"), new.model_copy(update={"status": "RUNNING", "running": left, "sent": 1}))
+        fake.open("thaw")
+        await freezing
+        assert await going == (TASK, sent)  # no second connection while that turn may go on

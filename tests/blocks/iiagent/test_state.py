@@ -72,6 +72,12 @@ def test_a_session_is_found_by_its_id() -> None:
         find_session("../other")
 
 
+def test_a_file_that_an_agent_wrote_is_no_session_of_ours() -> None:
+    brought = sessions_folder() / "downloads" / SESSION / "files"
+    write_state(brought, STATE.model_copy(update={"server": "another"}))
+    assert find_session(SESSION) is None
+
+
 def test_a_lease_is_held_once_and_freed() -> None:
     with lease(SESSION):
         with pytest.raises(Conflict), lease(SESSION.upper()):

@@ -63,10 +63,11 @@ def test_files_are_unpacked_and_archives_within_stay_packed(tmp_path: Path) -> N
 
 
 def test_members_that_climb_out_are_left_out(tmp_path: Path) -> None:
-    done = unpack(tmp_path, climbing_zip())
+    packed = climbing_zip()  # it has the time in it
+    done = unpack(tmp_path, packed)
     assert done.files == ("good.txt",)
     assert {refusal.reason for refusal in done.refused} == {"outside", "backslash"}
-    assert files_below(tmp_path) == {"a.zip": climbing_zip(), "into/good.txt": b"in"}
+    assert files_below(tmp_path) == {"a.zip": packed, "into/good.txt": b"in"}
 
 
 @given(st.lists(st.one_of(st.sampled_from(HOSTILE_NAMES), st.text(max_size=20)), max_size=5))

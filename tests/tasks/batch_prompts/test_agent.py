@@ -13,6 +13,7 @@ from tasks.batch_prompts.agent import AgentEngine, read_table
 from tasks.batch_prompts.ledger import open_ledger
 from tasks.batch_prompts.output import write_output
 from tasks.batch_prompts.plan import read_plan
+from tasks.batch_prompts.probe import probe
 from tasks.batch_prompts.report import BatchPromptsReport, report_of
 from tasks.batch_prompts.run import BatchRun
 from tasks.batch_prompts.survey import survey
@@ -139,6 +140,46 @@ async def test_a_turn_that_ended_before_the_process_did_is_not_run_again(
         report, _ = await run(tmp_path)
     assert report.is_complete
     assert runs == [0]
+
+
+async def test_an_agent_that_makes_the_same_mistake_is_asked_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table(tmp_path, texts(1), GROUPS[:1])
+    plan_file(tmp_path)
+    asked: list[int] = []
+
+    def steps(run: Run) -> Iterable[Step]:
+        asked.append(run.number)
+        return answering(run, keep=0 if len(asked) < 3 else None)
+
+    async with iiagent_server(steps) as fake:
+        point_to(tmp_path, monkeypatch, fake.url)
+        report, _ = await run(tmp_path)
+    assert report.is_complete
+    assert (len(asked), report.questions) == (3, 3)
+
+
+async def test_a_probe_asks_an_agent_twice_and_the_run_asks_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table(tmp_path, texts(5), GROUPS[:1])
+    plan = read_plan(plan_file(tmp_path), engine="agent")
+    sessions: list[int] = []
+
+    def steps(run: Run) -> Iterable[Step]:
+        sessions.append(run.number)
+        return answering(run)
+
+    async with iiagent_server(steps) as fake:
+        point_to(tmp_path, monkeypatch, fake.url)
+        with open_ledger(plan) as ledger:
+            survey(plan, ledger)
+            [found] = await probe(plan, ledger, AgentEngine(plan))
+        assert (found.complete, found.same, sessions) == (1.0, 1.0, [0, 0])
+        report, _ = await run(tmp_path)
+    assert report.is_complete
+    assert sessions == [0, 0, 0]
 
 
 def died(*_: object) -> None:

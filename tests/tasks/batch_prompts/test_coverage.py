@@ -70,6 +70,7 @@ def test_texts_come_in_nfc_without_control_characters(plan: Plan) -> None:
         (right(topic=3), "topic is 3, and none of 1 to 2"),
         (right(topic="one"), "topic is 'one', and none of 1 to 2"),
         (right(finding="  "), "finding: it is blank"),
+        (right(finding="\u200b \ufeff"), "finding: it is blank"),
         (right(finding=None), "finding: it is blank"),
         (right(finding="x" * 61), "finding: it has 61 characters, and may have 60"),
         (right(mood="good"), "mood: it is none of tốt, xấu"),

@@ -14,13 +14,20 @@ from lxml import etree
 from blocks.errors import StoreFailed
 from blocks.rows.read import read_rows
 from tasks.batch_prompts.cells import LONGEST_XLSX, safe_cell
+from tasks.batch_prompts.columns import tidy
 from tasks.batch_prompts.output import replacing, write_csv, write_xlsx
 
 VIETNAMESE = "Nguyễn Thị Hồng Đào: giá 12.000₫, “rất tốt” ạ 👍"
 MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+84 912", "-x", "@SUM(1)", "\t=1", "\n=1", "＝1", "-1+2", "=", "+", "-"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("=1+1", "+84 912", "-x", "@SUM(1)", "\t=1", "\n=1", "＝1", "-1+2", "=", "+", "-"),
+        *(" =1+1", "\u00a0=1", "\ufeff=1", "\u200b\u200d=1", "\u3000＝1", "  @SUM(1)", "﹦1", "﹫SUM(1)"),
+    ],
+)
 def test_a_text_that_would_be_a_formula_begins_with_an_apostrophe(text: str) -> None:
     assert safe_cell(text) == f"'{text}"
 
@@ -29,6 +36,10 @@ def test_a_text_that_would_be_a_formula_begins_with_an_apostrophe(text: str) -> 
 def test_numbers_and_harmless_texts_stay_as_they_are(value: Any) -> None:
     assert safe_cell(value) == value
     assert type(safe_cell(value)) is type(value)
+
+
+def test_a_letter_and_its_mark_are_one_when_what_stood_between_is_gone() -> None:
+    assert safe_cell("e\x00\u0301") == tidy("e\x00\u0301") == "é"
 
 
 @given(st.text() | st.integers() | st.floats(allow_nan=False) | st.none())
@@ -96,6 +107,17 @@ def test_the_workbook_is_whole_and_holds_no_formula(tmp_path: Path) -> None:
 def test_a_cell_that_is_too_long_for_excel_is_cut_there_and_whole_in_the_csv_file(tmp_path: Path) -> None:
     listed, cells = tables(tmp_path, ["text"], [["ữ" * 40_000]])
     assert (len(listed[1][0]), len(cells[1][0])) == (40_000, LONGEST_XLSX)
+
+
+def test_what_excel_counts_twice_is_cut_by_its_count(tmp_path: Path) -> None:
+    _, cells = tables(tmp_path, ["text"], [["👍" * 20_000]])
+    assert cells[1][0] == "👍" * (LONGEST_XLSX // 2)
+
+
+def test_a_number_that_excel_would_round_is_a_text_there(tmp_path: Path) -> None:
+    listed, cells = tables(tmp_path, ["id"], [[1234567890123456789], [-(10**15)], [10**15 - 1]])
+    assert [row[0] for row in listed[1:]] == ["1234567890123456789", "-1000000000000000", "999999999999999"]
+    assert [row[0] for row in cells[1:]] == ["1234567890123456789", "-1000000000000000", 999999999999999]
 
 
 def test_what_fails_half_way_leaves_the_file_as_it_was(tmp_path: Path) -> None:

@@ -114,6 +114,23 @@ def test_another_template_model_or_column_makes_other_questions_and_nothing_else
     assert not set(versions(folder, columns={"x": {"type": "text"}}).values()) & set(before.values())
 
 
+def test_an_answer_is_for_its_combination_of_keys_and_not_for_its_place(folder: Path) -> None:
+    one, other = {"topic": 2, "step": ["need", "action"]}, {"step": ["need", "action"], "topic": 2}
+    assert not set(versions(folder, per_row=one).values()) & set(versions(folder, per_row=other).values())
+
+
+def test_a_source_by_another_path_is_not_overwritten_either(folder: Path) -> None:
+    (folder / "tables").symlink_to(folder)
+    told = problems(plan_file(folder, source="tables/rows.csv", output="rows.csv"))
+    assert any("it would overwrite the source" in one for one in told)
+
+
+def test_the_dead_letters_of_a_run_before_are_no_source_of_the_next(folder: Path) -> None:
+    table(folder, texts(1)).rename(folder / "out.dead.csv")
+    told = problems(plan_file(folder, source="out.dead.csv", output="out.csv"))
+    assert any("it would overwrite the source" in one for one in told)
+
+
 def test_names_are_compared_in_nfc(folder: Path) -> None:
     import unicodedata
 

@@ -1,5 +1,6 @@
 """Rows are asked until each has all that is wanted of it: repaired, halved, alone; never twice, never guessed."""
 
+import csv
 import json
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from tasks.batch_prompts.ledger import open_ledger
 from tasks.batch_prompts.llm import LlmEngine
 from tasks.batch_prompts.output import write_output
 from tasks.batch_prompts.plan import read_plan
-from tasks.batch_prompts.report import BatchPromptsReport, report_of
+from tasks.batch_prompts.report import BatchPromptsReport, coverage_of, report_of
 from tasks.batch_prompts.run import BatchRun
 from tasks.batch_prompts.survey import survey
 from tests.flows.batch_prompting import GROUPS, PROMPT, answer, assert_each_row_once, lines, plan_file, table, texts
@@ -119,6 +120,42 @@ async def test_an_answer_that_was_cut_counts_as_far_as_it_goes(serve: Serve, tmp
     report = await run(tmp_path)
     assert report.is_complete
     assert (asked(sim), report.repairs) == (2, 1)
+
+
+async def test_a_kept_cell_longer_than_pythons_csv_takes_is_read_back(serve: Serve, tmp_path: Path) -> None:
+    before = csv.field_size_limit(131_072)  # as in a process that has read no CSV file
+    serve()
+    row = {"mã": "k" * 200_000, "nhóm": GROUPS[0], "ý kiến": "tốt"}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n")
+    plan_file(tmp_path, source="rows.jsonl")
+    try:
+        report = await run(tmp_path)
+    finally:
+        csv.field_size_limit(before)
+    assert report.is_complete
+
+
+async def test_many_rows_of_no_known_group_are_all_told(serve: Serve, tmp_path: Path) -> None:
+    serve()
+    table(tmp_path, texts(1_102), ("?",))
+    plan_file(tmp_path)
+    report = await run(tmp_path)
+    assert (report.dead_rows, len(report.dead), report.is_complete) == (1_102, 20, False)
+    assert [int(one["row"]) for one in lines(tmp_path / "out.dead.csv")] == [*range(1, 1_103)]
+
+
+async def test_what_does_not_belong_into_the_file_is_found_there(serve: Serve, tmp_path: Path) -> None:
+    serve()
+    table(tmp_path, texts(3), GROUPS[:1])
+    plan = read_plan(plan_file(tmp_path))
+    assert (await run(tmp_path)).is_complete
+    path = tmp_path / "out.csv"
+    head, *rest = path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
+    strange = [rest[0].replace("1,", "9,", 1), rest[0].replace(",need,", ",want,")]
+    path.write_text("".join([head, *rest[:-1], rest[1], *strange]), encoding="utf-8-sig")
+    with open_ledger(plan) as ledger:
+        found = coverage_of(plan, ledger)[0]
+    assert (found.written, found.missing, found.duplicates) == (14, 1, 3)
 
 
 async def test_equal_rows_are_answered_each(serve: Serve, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Steps of flows that give tasks to II-Agent sessions: one, or a fleet of them."""

@@ -1,0 +1,233 @@
+"""A task from its beginning to its files: opened, run, verified, collected; gone on with, and never begun twice."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from blocks.errors import Conflict
+from blocks.iiagent.rest import AgentRest
+from blocks.iiagent.server import AgentServer
+from blocks.iiagent.session import AgentSession, open_session
+from blocks.iiagent.state import find_session, read_state, sessions_folder
+from blocks.iiagent.upload import upload
+from blocks.progress import in_thread
+from blocks.steps import RETRY_DELAYS_S, worth_retrying
+from blocks.store.scratch import locked
+from tasks.sessions.books import note_session
+from tasks.sessions.collect import collect
+from tasks.sessions.converse import Ask, Conversation, Tell
+from tasks.sessions.outcome import Outcome
+from tasks.sessions.patience import patiently
+from tasks.sessions.proving import declared, known_names, proven, workspace_of
+from tasks.sessions.record import Step, TaskRecord
+from tasks.sessions.result import AgentResult, Collected, counters_of
+from tasks.sessions.task import AgentTask, check_for
+from tasks.sessions.watch import Watch
+
+
+class TaskRun:
+    """A task in its open session.
+
+    Attributes:
+        task: The task.
+        session: Its session.
+        files: Paths of its files, as the server named them.
+    """
+
+    def __init__(self, task: AgentTask, session: AgentSession, watch: Watch) -> None:
+        self.task, self.session, self._watch = task, session, watch
+        self.files: tuple[str, ...] = ()
+
+    async def send_files(self) -> None:
+        """Have its files in the workspace, each once. Raises as `upload`."""
+        await patiently(self._send_files, self.session.server.limits)
+
+    async def _send_files(self) -> None:
+        session, self.files = self.session, ()
+        for file in self.task.files:
+            own, sent = await upload(
+                session.rest, session.session_id, file.path, file.name, known=session.state.uploads
+            )
+            if session.state.uploads.get(own) != sent:
+                await session.note(**{own: sent})
+            self.files = (*self.files, sent.path)
+
+    async def converse(self, ask: Ask | None = None, tell: Tell | None = None) -> TaskRecord:
+        """Turn by turn until it is done, or given up. Raises as `Conversation.run`."""
+        talk = Conversation(self.task, self.session, self._watch, files=self.files, ask=ask, tell=tell)
+        return await patiently(talk.run, self.session.server.limits)
+
+    async def verify(self, record: TaskRecord) -> Outcome:
+        """What it came to, looked at once more: its files may have changed since. Raises as `prove`."""
+        last = record.last
+        if last is None or last.outcome.kind != "done" or not self.task.checks:
+            return Outcome(kind="interrupted") if last is None else last.outcome
+        return await patiently(lambda: self._verified(record, last), self.session.server.limits)
+
+    async def _verified(self, record: TaskRecord, last: Step) -> Outcome:
+        session = self.session
+        names = await known_names(self.task, record, session.rest, session.session_id, session.workspace)
+        workspace = workspace_of(session.server, session.rest, session.session_id, names, root=session.workspace)
+        found = await proven(self.task, workspace, last.turn.answer)
+        if found is None or found.holds:
+            return last.outcome
+        return Outcome(kind="incomplete", missing=found.missing)
+
+    async def collect(self, record: TaskRecord) -> Collected:
+        """Bring its files here. Raises as `collect`."""
+        session, asked = self.session, self.task
+        return await patiently(
+            lambda: collect(
+                session.server,
+                session.rest,
+                session.session_id,
+                more=[*record.files, *declared(asked)],
+                root=session.workspace,
+                manifest=asked.manifest,
+                into=asked.into,
+                limits=asked.download,
+            ),
+            session.server.limits,
+        )
+
+    def result(self, record: TaskRecord, outcome: Outcome, files: Collected | None) -> AgentResult:
+        """What came of it."""
+        session = self.session
+        said = [step.turn.answer for step in record.steps if step.turn.answer]
+        return AgentResult(
+            task_id=self.task.task_id,
+            server=session.server.name,
+            session_id=session.session_id,
+            ui_url=session.server.session_url(session.session_id),
+            outcome=outcome,
+            stopped_by=record.stopped_by,
+            answer=said[-1] if said else "",
+            files=files,
+            counters=counters_of(record),
+        )
+
+
+@asynccontextmanager
+async def opened(task: AgentTask, server: AgentServer) -> AsyncGenerator[TaskRun]:
+    """A task in its session: the one that it had before, in whatever process that was.
+
+    Raises:
+        Conflict: another process is at it.
+        C500Error: see `open_session`.
+    """
+    check_for(task, server)
+    folder = await in_thread(folder_of, task)
+    known = await in_thread(read_state, folder)
+    watch = Watch()
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with locked(folder.with_name(f"{folder.name}.lock"), wait=False) as alone:
+        if not alone:
+            raise Conflict(f"another process is at the task {task.task_id}", fix="wait until it has ended")
+        async with open_session(server, folder, session_id=task.session_id, on_event=watch) as session:
+            if known is None and task.session_id is None:
+                await in_thread(note_session, server.name, session.session_id)
+            yield TaskRun(task, session, watch)
+
+
+def folder_of(task: AgentTask) -> Path:
+    """Where the session of a task is kept; that of a conversation which it goes on with may be here already."""
+    if task.session_id is None:
+        return sessions_folder() / task.task_id
+    return find_session(task.session_id) or sessions_folder() / task.session_id
+
+
+async def perform(task: AgentTask, server: AgentServer, *, tell: Tell | None = None) -> AgentResult:
+    """All phases of a task, without Prefect's tasks around each; see `perform_steps`."""
+    async with opened(task, server) as run:
+        await run.send_files()
+        record = await run.converse(tell=tell)
+        outcome = await run.verify(record)
+        return run.result(record, outcome, await run.collect(record))
+
+
+async def perform_steps(
+    task: AgentTask, server: AgentServer, *, ask: Ask | None = None, tell: Tell | None = None
+) -> AgentResult:
+    """All phases of a task, each one of Prefect's tasks, tried again where that may help.
+
+    Args:
+        task: The task.
+        server: Where.
+        ask: Who answers questions of the agent.
+        tell: Is told of each turn.
+    """
+    await reach_step(server)
+    async with opened(task, server) as run:
+        await send_step(run)
+        record = await run_step(run, ask, tell)
+        outcome = await verify_step(run, record)
+        return run.result(record, outcome, await collect_step(run, record))
+
+
+@task(
+    name="reach",
+    retries=len(RETRY_DELAYS_S),
+    retry_delay_seconds=RETRY_DELAYS_S,
+    retry_condition_fn=worth_retrying,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+async def reach_step(server: AgentServer) -> None:
+    """See that the server is there, and one that we speak to."""
+    async with AgentRest(server) as rest:
+        await rest.flavor()
+
+
+@task(
+    name="send-files",
+    retries=len(RETRY_DELAYS_S),
+    retry_delay_seconds=RETRY_DELAYS_S,
+    retry_condition_fn=worth_retrying,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+async def send_step(run: TaskRun) -> None:
+    """Have the files in the workspace."""
+    await run.send_files()
+
+
+@task(
+    name="run",
+    retries=len(RETRY_DELAYS_S),
+    retry_delay_seconds=RETRY_DELAYS_S,
+    retry_condition_fn=worth_retrying,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+async def run_step(run: TaskRun, ask: Ask | None, tell: Tell | None) -> TaskRecord:
+    """Turn by turn until the task is done, or given up; a retry goes on where the last attempt was."""
+    return await run.converse(ask, tell)
+
+
+@task(
+    name="verify",
+    retries=len(RETRY_DELAYS_S),
+    retry_delay_seconds=RETRY_DELAYS_S,
+    retry_condition_fn=worth_retrying,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+async def verify_step(run: TaskRun, record: TaskRecord) -> Outcome:
+    """Look at the proof once more."""
+    return await run.verify(record)
+
+
+@task(
+    name="collect",
+    retries=len(RETRY_DELAYS_S),
+    retry_delay_seconds=RETRY_DELAYS_S,
+    retry_condition_fn=worth_retrying,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+async def collect_step(run: TaskRun, record: TaskRecord) -> Collected:
+    """Bring the files here."""
+    return await run.collect(record)
