@@ -149,7 +149,7 @@ async def download_workspace(
         return found
 
 
-@flow(name="agent-combined", flow_run_name=name_of_task, persist_result=False, validate_parameters=False)
+@flow(name="combined", flow_run_name=name_of_task, persist_result=False, validate_parameters=False)
 async def combined(
     source_session: str,
     prompt: str,

@@ -24,6 +24,7 @@ JOB_FLOWS = (
     *("clean-all", "clean-logs", "clean-audio", "clean-cache", "watch-disk", "heal-disk", "maintain", "migrate"),
     *("run-runbook", "respond-to-incident", "write-postmortem", "deploy-service", "watch-rollout", "analyse-logs"),
     *("detect-drift", "undo-drift", "plan-capacity", "triage-ci", "review-change", "fix-tests"),
+    *("batch-prompts", "fast-response", "agent-task", "download-workspace", "combined", "agent-fleet"),
 )
 """Flows whose deployed runs are jobs, whoever started them."""
 

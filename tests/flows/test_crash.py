@@ -63,9 +63,9 @@ def erase_store() -> None:
         open_store().delete(key)
 
 
-@pytest.mark.parametrize("kill_at", [4, 9, 14])
+@pytest.mark.parametrize("kill_at", [4, 14])
 def test_a_job_killed_at_a_boundary_resumes(prefect_server: str, sentence: Path, kill_at: int) -> None:
-    """Early, in the middle and late; at every boundary it is a soak test."""
+    """Early and late; at every boundary it is a soak test."""
     assert kill_and_resume(sentence, kill_at)
 
 

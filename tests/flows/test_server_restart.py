@@ -111,6 +111,7 @@ async def test_a_run_outlives_its_server(server: KillableServer) -> None:
     await outlive(server, down_s=3, back_before_the_end=False)
 
 
+@pytest.mark.soak
 async def test_a_run_whose_server_is_away_for_too_long_crashes_and_is_run_again(server: KillableServer) -> None:
     async with get_client() as client:
         run_id, process = await begin(client, PREFECT_CLIENT_MAX_RETRIES="1")

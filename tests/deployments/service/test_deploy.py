@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from prefect.client.orchestration import PrefectClient
 
 from deployments.service.definitions import apply_definitions
@@ -21,6 +22,7 @@ def deploy_all(service: Service) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.soak
 async def test_prefect_deploys_them_all_from_the_repository(service: Service, service_client: PrefectClient) -> None:
     run = await asyncio.to_thread(deploy_all, service)
     assert run.returncode == 0, run.stdout + run.stderr
