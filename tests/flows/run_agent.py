@@ -5,25 +5,22 @@ Takes on each line of standard input the parameters of `run_agent`, and under `k
 """
 
 import asyncio
-import json
 import os
 import signal
-import sys
-import tempfile
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from blocks.action import Touched
-from blocks.errors import C500Error
+from blocks.settings import settings
 from flows import run_agent
 from tasks.agents import perform, registry
 from tasks.agents.permission import Permission
 from tasks.agents.pooled_model import PooledModel
 from tasks.agents.result import AgentOptions
 from tasks.agents.tool import Call, Place, Tool
+from tests.fakes.forks import serve
 
 
 class Line(BaseModel):
@@ -94,41 +91,17 @@ def arm(dying: Dying) -> None:
     perform._within_time = dying.around("effect", perform._within_time)
 
 
-def main() -> None:
-    """Run what is asked for until the input ends."""
-    built_in = registry.built_in
-    registry.built_in = lambda *given: {**built_in(*given), APPEND.name: APPEND}
-    for line in sys.stdin:
-        told = Path(tempfile.mkstemp(prefix="agent-", suffix=".json")[1])
-        pid = os.fork()
-        if pid == 0:
-            _run(json.loads(line), told)
-        print(f"pid {pid}", flush=True)
-        _, status = os.waitpid(pid, 0)
-        outcome: dict[str, Any] = json.loads(told.read_text() or "{}")
-        told.unlink()
-        if os.WIFSIGNALED(status):
-            outcome = {"signal": os.WTERMSIG(status)}
-        print(f"ended {json.dumps(outcome)}", flush=True)
-
-
-def _run(asked: dict[str, Any], told: Path) -> None:
-    from blocks.settings import settings
-
+def run(asked: dict[str, Any]) -> dict[str, Any]:
+    """Run an agent."""
     os.environ.update(asked.pop("environment", {}))
     settings.cache_clear()
     if (kill := asked.pop("kill")) is not None:
         arm(Dying(*kill))
-    outcome: dict[str, Any] = {}
-    try:
-        options = AgentOptions(**asked.pop("options"))
-        outcome = {"result": asyncio.run(run_agent(**asked, options=options)).model_dump(mode="json")}
-    except C500Error as error:
-        outcome = {"error": {"code": error.code, "message": error.message}}
-    finally:
-        told.write_text(json.dumps(outcome))
-        os._exit(0 if "result" in outcome else 1)
+    options = AgentOptions(**asked.pop("options"))
+    return {"result": asyncio.run(run_agent(**asked, options=options)).model_dump(mode="json")}
 
 
 if __name__ == "__main__":
-    main()
+    built_in = registry.built_in
+    registry.built_in = lambda *given: {**built_in(*given), APPEND.name: APPEND}
+    serve(run)

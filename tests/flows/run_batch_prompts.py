@@ -9,45 +9,19 @@ import asyncio
 import functools
 import importlib
 import itertools
-import json
 import os
 import signal
-import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
-from blocks.errors import C500Error
 from flows.batch_prompts import batch_prompts
+from tests.fakes.forks import serve
 
 
-def main() -> None:
-    """Run what is asked for until the input ends."""
-    for line in sys.stdin:
-        told = Path(tempfile.mkstemp(prefix="batch-prompts-", suffix=".json")[1])
-        pid = os.fork()
-        if pid == 0:
-            _run(json.loads(line), told)
-        print(f"pid {pid}", flush=True)
-        _, status = os.waitpid(pid, 0)
-        outcome: dict[str, Any] = json.loads(told.read_text() or "{}")
-        told.unlink()
-        if os.WIFSIGNALED(status):
-            outcome = {"signal": os.WTERMSIG(status)}
-        print(f"ended {json.dumps(outcome)}", flush=True)
-
-
-def _run(asked: dict[str, Any], told: Path) -> None:
-    outcome: dict[str, Any] = {}
-    try:
-        if (kill := asked.pop("kill", None)) is not None:
-            _deadly(**kill)
-        outcome = {"report": asyncio.run(batch_prompts(**asked)).model_dump(mode="json")}
-    except C500Error as error:
-        outcome = {"error": {"code": error.code, "message": error.message}}
-    finally:
-        told.write_text(json.dumps(outcome))
-        os._exit(0 if "report" in outcome else 1)
+def run(asked: dict[str, Any]) -> dict[str, Any]:
+    """Run a batch."""
+    if (kill := asked.pop("kill", None)) is not None:
+        _deadly(**kill)
+    return {"report": asyncio.run(batch_prompts(**asked)).model_dump(mode="json")}
 
 
 def _deadly(what: str, when: str, nth: int) -> None:
@@ -71,4 +45,4 @@ def _deadly(what: str, when: str, nth: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(run)

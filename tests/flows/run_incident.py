@@ -5,11 +5,7 @@ has ended: with its status, its error, or the signal that killed it, and how oft
 """
 
 import asyncio
-import json
 import os
-import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import anyio._backends._asyncio  # noqa: F401 - all that is not used here: no fork has to import it
@@ -18,13 +14,13 @@ import prefect.flow_engine  # noqa: F401
 
 import tasks.ops.performer  # noqa: F401
 from blocks import audit  # noqa: F401
-from blocks.errors import C500Error
 from blocks.settings import settings
 from blocks.store.local import LocalFiles
 from flows import operating
 from flows.incident import respond_to_incident
 from tasks.ops.incident import respond
 from tasks.ops.options import OperationsOptions
+from tests.fakes.forks import serve
 from tests.flows.run_migration import Moments
 
 INCIDENTS = "operations/incidents/"
@@ -47,37 +43,16 @@ def arm(moments: Moments) -> None:
     respond.gather = moments.around("gather", respond.gather)  # type: ignore[attr-defined]
 
 
-def main() -> None:
-    """Run what is asked for until the input ends."""
-    for line in sys.stdin:
-        told = Path(tempfile.mkstemp(prefix="incident-", suffix=".json")[1])
-        pid = os.fork()
-        if pid == 0:
-            _run(json.loads(line), told)
-        _, status = os.waitpid(pid, 0)
-        outcome: dict[str, Any] = json.loads(told.read_text() or "{}")
-        told.unlink()
-        if os.WIFSIGNALED(status):
-            outcome = {"signal": os.WTERMSIG(status)}
-        print(f"ended {json.dumps(outcome)}", flush=True)
-
-
-def _run(asked: dict[str, Any], told: Path) -> None:
+def run(asked: dict[str, Any]) -> dict[str, Any]:
+    """Respond to an alert."""
     os.environ |= asked["environment"]
     settings.cache_clear()
     moments = Moments(asked.get("kill"))
     arm(moments)
-    try:
-        options = OperationsOptions(run_id=asked.get("run_id"), attended=False)
-        report = asyncio.run(respond_to_incident(asked["alert"], options=options))
-        outcome: dict[str, Any] = {"status": report.status, "incident": report.incident_id, "moments": moments.seen}
-    except C500Error as error:
-        outcome = {"error": error.code, "message": error.message}
-    except BaseException as error:  # noqa: BLE001 - told to the test
-        outcome = {"error": type(error).__name__, "message": str(error)}
-    told.write_text(json.dumps(outcome))
-    os._exit(0)
+    options = OperationsOptions(run_id=asked.get("run_id"), attended=False)
+    report = asyncio.run(respond_to_incident(asked["alert"], options=options))
+    return {"status": report.status, "incident": report.incident_id, "moments": moments.seen}
 
 
 if __name__ == "__main__":
-    main()
+    serve(run)

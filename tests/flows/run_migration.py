@@ -5,15 +5,11 @@ Takes on each line of standard input the parameters of `migrate`, and under `kil
 """
 
 import asyncio
-import json
 import os
 import signal
-import sys
-import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import anyio._backends._asyncio  # noqa: F401 - all that is not used here: no fork has to import it
@@ -24,7 +20,6 @@ import prefect.flow_engine  # noqa: F401
 import tasks.ops.performer  # noqa: F401
 from blocks import audit  # noqa: F401
 from blocks.approvals import ApprovalRequest, open_approvals
-from blocks.errors import C500Error
 from blocks.hosts.local import LocalHost
 from blocks.settings import settings
 from blocks.store.local import LocalFiles
@@ -32,6 +27,7 @@ from flows.approvals import on_asked
 from flows.migration import migrate
 from tasks.ops.migration import actions, carry_out, kept, locks, places, target  # noqa: F401
 from tasks.ops.options import OperationsOptions
+from tests.fakes.forks import serve
 
 MANIFEST, LOCK = "operations/migrations/", "operations/locks/"
 DURING_S = 0.05
@@ -96,21 +92,6 @@ def arm(moments: Moments) -> None:
     LocalHost.run = moments.during(moments.around("command", LocalHost.run))  # type: ignore[method-assign]
 
 
-def main() -> None:
-    """Run what is asked for until the input ends."""
-    for line in sys.stdin:
-        told = Path(tempfile.mkstemp(prefix="migration-", suffix=".json")[1])
-        pid = os.fork()
-        if pid == 0:
-            _run(json.loads(line), told)
-        _, status = os.waitpid(pid, 0)
-        outcome: dict[str, Any] = json.loads(told.read_text() or "{}")
-        told.unlink()
-        if os.WIFSIGNALED(status):
-            outcome = {"signal": os.WTERMSIG(status)}
-        print(f"ended {json.dumps(outcome)}", flush=True)
-
-
 def agree(request: ApprovalRequest) -> None:
     """Bob agrees to whatever is asked."""
     approvals, now = open_approvals(), datetime.now(UTC)
@@ -118,22 +99,17 @@ def agree(request: ApprovalRequest) -> None:
         approvals.vote(request.approval_id, by="bob", verdict="approve", channel="cli", now=now)
 
 
-def _run(asked: dict[str, Any], told: Path) -> None:
+def run(asked: dict[str, Any]) -> dict[str, Any]:
+    """Carry a migration out, or go on with it."""
     os.environ.update(asked.pop("environment", {}))
     settings.cache_clear()
     moments = Moments(asked.pop("kill", None))
     arm(moments)
     on_asked.set(agree)
-    outcome: dict[str, Any] = {}
-    try:
-        options = OperationsOptions(user="ann", profile="staging")
-        outcome = {"report": asyncio.run(migrate(**asked, options=options)).model_dump(mode="json")}
-    except C500Error as error:
-        outcome = {"error": {"code": error.code, "message": error.message}}
-    finally:
-        told.write_text(json.dumps(outcome | {"moments": moments.seen}))
-        os._exit(0 if "report" in outcome else 1)
+    options = OperationsOptions(user="ann", profile="staging")
+    report = asyncio.run(migrate(**asked, options=options)).model_dump(mode="json")
+    return {"report": report, "moments": moments.seen}
 
 
 if __name__ == "__main__":
-    main()
+    serve(run)

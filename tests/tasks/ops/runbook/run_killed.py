@@ -7,11 +7,8 @@ status and why, or the signal that killed it, as JSON.
 """
 
 import asyncio
-import json
 import os
 import signal
-import sys
-import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +22,7 @@ from blocks.settings import settings
 from blocks.store import open_store
 from tasks.ops.runbook.begin import begin, carried_out, walking
 from tasks.ops.runbook.record import RunbookRun
+from tests.fakes.forks import serve
 from tests.tasks.ops.performers import performer_in
 
 
@@ -95,36 +93,17 @@ async def run(folder: Path) -> RunbookRun:
         return await carried_out(walk)
 
 
-def main() -> None:
-    """Run what is asked for until the input ends."""
-    import celpy.evaluation  # noqa: F401 - so that no fork has to
-
-    for line in sys.stdin:
-        asked: dict[str, Any] = json.loads(line)
-        told = Path(tempfile.mkstemp(prefix="runbook-", suffix=".json")[1])
-        if not (pid := os.fork()):
-            _forked(asked, told)
-        _, status = os.waitpid(pid, 0)
-        outcome = json.loads(told.read_text() or "{}")
-        told.unlink()
-        print(json.dumps({"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else outcome), flush=True)
-
-
-def _forked(asked: dict[str, Any], told: Path) -> None:
+def asked_run(asked: dict[str, Any]) -> dict[str, Any]:
+    """Run what is asked for."""
     os.environ.update(asked["environment"])
     settings.cache_clear()
     if asked["kill"] is not None:
         arm(Dying(*asked["kill"]))
-    outcome: dict[str, Any] = {}
-    try:
-        ended = asyncio.run(run(Path(asked["folder"])))
-        outcome = {"status": ended.status, "why": ended.why}
-    except Exception as error:  # noqa: BLE001 - the parent tells it
-        outcome = {"error": repr(error)}
-    finally:
-        told.write_text(json.dumps(outcome))
-        os._exit(0)
+    ended = asyncio.run(run(Path(asked["folder"])))
+    return {"status": ended.status, "why": ended.why}
 
 
 if __name__ == "__main__":
-    main()
+    import celpy.evaluation  # noqa: F401 - so that no fork has to
+
+    serve(asked_run)

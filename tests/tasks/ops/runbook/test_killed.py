@@ -70,7 +70,8 @@ class Runner:
         asked = {"folder": str(folder), "kill": kill, "environment": environment}
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
+        ended = next(line for line in self._process.stdout if line.startswith("ended "))
+        return json.loads(ended.removeprefix("ended "))
 
 
 @pytest.fixture(scope="module")

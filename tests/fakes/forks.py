@@ -1,0 +1,52 @@
+"""Work asked for line by line, each in a fork that may be killed: what takes long to import is imported once."""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from blocks.errors import C500Error
+
+Asked = dict[str, Any]
+Outcome = dict[str, Any]
+
+
+def serve(work: Callable[[Asked], Outcome], facts: Callable[[], Outcome] = dict) -> None:
+    """Do what is asked for until standard input ends.
+
+    Takes a JSON object on each line. Prints `pid N` when the work begins, and `ended {…}` when it has ended: with what
+    the work gave, with `error` (code and message), or with the `signal` that killed it.
+
+    Args:
+        work: Does it, in the fork.
+        facts: More to tell of the fork at its end, also of one that failed.
+    """
+    for line in sys.stdin:
+        handle, name = tempfile.mkstemp(prefix="fork-", suffix=".json")
+        os.close(handle)
+        told = Path(name)
+        if not (pid := os.fork()):
+            _work(work, facts, json.loads(line), told)
+        print(f"pid {pid}", flush=True)
+        _, status = os.waitpid(pid, 0)
+        outcome: Outcome = json.loads(told.read_text() or "{}")
+        told.unlink()
+        if os.WIFSIGNALED(status):
+            outcome = {"signal": os.WTERMSIG(status)}
+        print(f"ended {json.dumps(outcome)}", flush=True)
+
+
+def _work(work: Callable[[Asked], Outcome], facts: Callable[[], Outcome], asked: Asked, told: Path) -> None:
+    outcome: Outcome = {}
+    try:
+        outcome = work(asked)
+    except C500Error as error:
+        outcome = {"error": {"code": error.code, "message": error.message}}
+    except BaseException as error:  # noqa: BLE001 - told to the test
+        outcome = {"error": {"code": type(error).__name__, "message": str(error)}}
+    finally:
+        told.write_text(json.dumps(outcome | facts()))
+        os._exit(0)
