@@ -3,13 +3,13 @@
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter, model_validator
 
 from blocks.accounts.account import Name, Tier
 from blocks.content import content_hash
-from blocks.errors import C500Error
+from blocks.errors import BadInput, C500Error
 from blocks.faults import Fault, Place, faulty
 from blocks.model import Frozen
 from blocks.rows.prompt import Prompt, prompt_problems
@@ -194,7 +194,7 @@ def read_plan(path: Path, **instead: Any) -> Plan:
 
     Raises:
         NotFound: there is no such file.
-        BadInput: it is no such plan; `details["problems"]` has every fault with its line.
+        BadInput: it is no such plan; `details["problems"]` has every fault with its line. Or there is no such engine.
     """
     path = path.expanduser().absolute()
     read = read_yaml(path, fix=f"correct it; {DOCS} shows its form", field="plan")
@@ -203,6 +203,10 @@ def read_plan(path: Path, **instead: Any) -> Plan:
     given = {name: value for name, value in instead.items() if value is not None}
     if "output" in given:
         given["output"] = str(Path(given["output"]).expanduser().absolute())
+    if given.get("engine", file.engine) not in get_args(EngineName):
+        raise BadInput(
+            f"there is no engine {given['engine']}", fix=f"use one of {', '.join(get_args(EngineName))}", field="engine"
+        )
     file = file.model_copy(update=given)
     return _found(read, file, path.parent)
 

@@ -100,6 +100,12 @@ def test_paths_count_from_the_plan_and_what_is_given_instead_from_here(
     assert (changed.stem, changed.file.engine) == (str(here / "other"), "agent")
 
 
+def test_an_engine_that_there_is_not_is_refused_also_where_it_is_given_instead(folder: Path) -> None:
+    with pytest.raises(BadInput, match="no engine other") as caught:
+        read_plan(plan_file(folder), engine="other")
+    assert caught.value.details["field"] == "engine"
+
+
 def versions(folder: Path, **change: Any) -> dict[str, str]:
     return read_plan(plan_file(folder, **change)).versions
 
