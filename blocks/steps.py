@@ -7,11 +7,11 @@ other (the store's locks).
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypedDict, TypeVar, cast
 
 from prefect import Task, task
 from prefect.cache_policies import CachePolicy
@@ -183,6 +183,14 @@ class ByContent(CachePolicy):
 RETRY_DELAYS_S = [1.0, 5.0]
 
 
+class Retries(TypedDict):
+    """Options of a Prefect task that say when it is tried again."""
+
+    retries: int
+    retry_delay_seconds: list[float]
+    retry_condition_fn: Callable[[Any, TaskRun, State[Any]], Awaitable[bool]]
+
+
 async def worth_retrying(task: Any, run: TaskRun, state: State[Any]) -> bool:
     """Retry only what another attempt may mend: connections and errors marked transient."""
     try:
@@ -195,6 +203,12 @@ async def worth_retrying(task: Any, run: TaskRun, state: State[Any]) -> bool:
         return False
     return False
 
+
+WHERE_WORTH_RETRYING: Retries = {
+    "retries": len(RETRY_DELAYS_S),
+    "retry_delay_seconds": RETRY_DELAYS_S,
+    "retry_condition_fn": worth_retrying,
+}
 
 STORE_RESULTS = StoreResults()
 STORE_LOCKS = StoreLocks()
@@ -228,9 +242,7 @@ def step(
             persist_result=True,
             result_serializer="json",
             timeout_seconds=timeout_s,
-            retries=len(RETRY_DELAYS_S),
-            retry_delay_seconds=RETRY_DELAYS_S,
-            retry_condition_fn=worth_retrying,
+            **WHERE_WORTH_RETRYING,
             tags=list(tags),
         )(_timed(name, function))
         # Set afterwards: the constructor insists on a block saved in a server, which the store is not.

@@ -10,7 +10,7 @@ from blocks.errors import BadInput
 from blocks.job import Job, JobPlan
 from blocks.progress import in_thread
 from blocks.settings import settings
-from blocks.steps import RETRY_DELAYS_S, worth_retrying
+from blocks.steps import WHERE_WORTH_RETRYING
 from blocks.store import open_store
 from blocks.store.files import FileRef
 from tasks.audio.fetch import fetch
@@ -19,12 +19,7 @@ from tasks.audio.probe import probe
 BYTES_PER_MB = 1_000_000
 
 
-@task(
-    name="ingest",
-    retries=len(RETRY_DELAYS_S),
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=worth_retrying,
-)
+@task(name="ingest", **WHERE_WORTH_RETRYING)
 async def ingest_step(source: str, plan: JobPlan) -> tuple[Job, AudioInfo]:
     """Copy the recording to `jobs/<job_id>/source.*` if it is one; says what it is.
 

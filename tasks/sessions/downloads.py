@@ -19,7 +19,7 @@ from blocks.iiagent.server import AgentServer
 from blocks.iiagent.state import find_session, read_state
 from blocks.model import Frozen
 from blocks.progress import in_thread
-from blocks.steps import RETRY_DELAYS_S, worth_retrying
+from blocks.steps import WHERE_WORTH_RETRYING
 from tasks.sessions.collect import collect, kept_in
 from tasks.sessions.result import Collected
 from tasks.sessions.task import FIX, SentFile, sent_file
@@ -47,11 +47,9 @@ class SessionFiles(Frozen):
 
 @task(
     name="download",
-    retries=len(RETRY_DELAYS_S),
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=worth_retrying,
     cache_policy=NO_CACHE,
     persist_result=False,
+    **WHERE_WORTH_RETRYING,
 )
 async def download_step(
     server: AgentServer,

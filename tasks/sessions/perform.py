@@ -14,7 +14,7 @@ from blocks.iiagent.session import AgentSession, open_session
 from blocks.iiagent.state import find_session, read_state, sessions_folder
 from blocks.iiagent.upload import upload
 from blocks.progress import in_thread
-from blocks.steps import RETRY_DELAYS_S, worth_retrying
+from blocks.steps import WHERE_WORTH_RETRYING
 from blocks.store.scratch import locked
 from tasks.sessions.books import note_session
 from tasks.sessions.collect import collect
@@ -169,11 +169,9 @@ async def perform_steps(
 
 @task(
     name="reach",
-    retries=len(RETRY_DELAYS_S),
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=worth_retrying,
     cache_policy=NO_CACHE,
     persist_result=False,
+    **WHERE_WORTH_RETRYING,
 )
 async def reach_step(server: AgentServer) -> None:
     """See that the server is there, and one that we speak to."""
@@ -183,11 +181,9 @@ async def reach_step(server: AgentServer) -> None:
 
 @task(
     name="send-files",
-    retries=len(RETRY_DELAYS_S),
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=worth_retrying,
     cache_policy=NO_CACHE,
     persist_result=False,
+    **WHERE_WORTH_RETRYING,
 )
 async def send_step(run: TaskRun) -> None:
     """Have the files in the workspace."""
@@ -196,11 +192,9 @@ async def send_step(run: TaskRun) -> None:
 
 @task(
     name="run",
-    retries=len(RETRY_DELAYS_S),
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=worth_retrying,
     cache_policy=NO_CACHE,
     persist_result=False,
+    **WHERE_WORTH_RETRYING,
 )
 async def run_step(run: TaskRun, ask: Ask | None, tell: Tell | None) -> TaskRecord:
     """Turn by turn until the task is done, or given up; a retry goes on where the last attempt was."""
@@ -209,11 +203,9 @@ async def run_step(run: TaskRun, ask: Ask | None, tell: Tell | None) -> TaskReco
 
 @task(
     name="verify",
-    retries=len(RETRY_DELAYS_S),
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=worth_retrying,
     cache_policy=NO_CACHE,
     persist_result=False,
+    **WHERE_WORTH_RETRYING,
 )
 async def verify_step(run: TaskRun, record: TaskRecord) -> Outcome:
     """Look at the proof once more."""
@@ -222,11 +214,9 @@ async def verify_step(run: TaskRun, record: TaskRecord) -> Outcome:
 
 @task(
     name="collect",
-    retries=len(RETRY_DELAYS_S),
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=worth_retrying,
     cache_policy=NO_CACHE,
     persist_result=False,
+    **WHERE_WORTH_RETRYING,
 )
 async def collect_step(run: TaskRun, record: TaskRecord) -> Collected:
     """Bring the files here."""
