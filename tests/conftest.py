@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Have the garbage collector leave out what stays until the end: a twentieth of the time of all tests."""
+    """Have the garbage collector leave out what stays until the end."""
     gc.collect()
     gc.freeze()
 

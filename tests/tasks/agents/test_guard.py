@@ -88,7 +88,7 @@ async def test_a_stop_cancels_the_call_of_a_tool_and_those_beside_it(lab: Lab) -
         try:
             if len(begun) == 2:
                 lab.switches.set(STOP)
-            await asyncio.sleep(3600)
+            await asyncio.Event().wait()
         finally:
             ends.append(name)
 
