@@ -42,7 +42,7 @@ W = TypeVar("W", bound=Worded)
 
 
 async def worded(performer: "Performer", report: W, text: str, task: str = TASK) -> W:
-    """A report with a model's summary; as it is where no model is asked, or its answer cannot be used.
+    """A report with a model's summary; as it is in a dry run, and where no model is asked or its answer cannot be used.
 
     Args:
         performer: Of the run; says whether a model is asked.
@@ -53,7 +53,8 @@ async def worded(performer: "Performer", report: W, text: str, task: str = TASK)
     Raises:
         Stopped: a switch stopped the run.
     """
-    async with model_for(performer.user, performer.flow, performer.redactor, wanted=performer.ask_model) as model:
+    wanted = performer.ask_model and not performer.dry_run  # words of a dry run are not worth their price
+    async with model_for(performer.user, performer.flow, performer.redactor, wanted=wanted) as model:
         answer = await model.ask(task, text[:MATERIAL_CHARS], Summary)
     if answer is None:
         return report

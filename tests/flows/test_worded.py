@@ -54,12 +54,16 @@ async def test_drift_capacity_and_maintenance(prefect_api: str, tmp_path: Path) 
     assert SHOWN in summary_text(maintenance) and not maintenance.ok
 
 
-async def test_without_news_or_when_told_not_to_no_model_is_asked(prefect_api: str, tmp_path: Path, log: Path) -> None:
+async def test_without_news_in_a_dry_run_or_when_told_not_to_no_model_is_asked(
+    prefect_api: str, tmp_path: Path, log: Path
+) -> None:
     todo = tmp_path / "todo.yaml"
     todo.write_text("tasks:\n  - {name: well, kind: command, argv: ['true']}\n")
     with agent_model(settings().accounts_file, SAYS) as models:
         assert (await maintain(str(todo), OPTIONS)).summary == ""
         report = await analyse_logs([str(log)], None, OPTIONS.model_copy(update={"ask_model": False}))
+        assert report.written_by == "rules" and report.summary
+        report = await analyse_logs([str(log)], None, OPTIONS.model_copy(update={"dry_run": True}))
         assert report.written_by == "rules" and report.summary
         assert models.script.asked == []
 
