@@ -92,6 +92,7 @@ function jobItem({ id, name }) {
 export function forgetAll() {
   statuses.clear();
   close();
+  drawList();
 }
 
 /** Show no job. */
