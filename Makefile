@@ -15,7 +15,7 @@ $(VENV)/base.stamp: pyproject.toml requirements.lock
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/base.stamp
-	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[dev,s3,redis,postgres]'
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[dev,quality,s3,redis,postgres]'
 	touch $@
 
 $(VENV)/torch.stamp: $(VENV)/dev.stamp tests/torch-packages tests/torch-requirements.txt
