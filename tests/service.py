@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from deployments.server import migrated_template
 from tests.processes import free_port, stop, until_ready
 
 ROOT = Path(__file__).parent.parent
@@ -53,6 +55,13 @@ class Service:
         )
 
 
+def _put_tables(database: Path) -> None:
+    """Save the server that it makes them itself, which takes it longer than all else."""
+    if not database.exists() and migrated_template().exists():
+        database.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+        shutil.copyfile(migrated_template(), database)
+
+
 @contextmanager
 def start_service(folder: Path, *options: str, **environment: str) -> Iterator[Service]:
     """Run `c500 up` with its store and its secrets in the folder, and wait until it says that it runs."""
@@ -67,6 +76,7 @@ def start_service(folder: Path, *options: str, **environment: str) -> Iterator[S
         "PREFECT_SERVER_API_PORT": str(api_port),
         "API_PORT": str(port),
     } | environment
+    _put_tables(folder / "service" / "prefect" / "prefect.db")
     screen = folder / "screen.log"
     with screen.open("wb") as output:
         process = subprocess.Popen(
