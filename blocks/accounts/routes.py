@@ -146,10 +146,23 @@ def candidates(routes: Sequence[Route], accounts: Accounts, request: ChatRequest
             taken |= {route.key for route in groups[-1]}
     groups = [group for group in groups if group]
     if not groups:
-        named = f"model {request.model!r}" if request.model else "such a tier"
-        known = ", ".join(sorted({route.name for route in allowed})) or "none"
-        raise Unsupported(f"no account has {named}", fix=f"known are: {known}", field="model")
+        raise _nobody(request, allowed)
     return groups
+
+
+def _nobody(request: ChatRequest, allowed: Iterable[Route]) -> Unsupported:
+    """That no route has the model, or is good enough for the tier."""
+    if request.model is not None:
+        known = ", ".join(sorted({route.name for route in allowed})) or "none"
+        return Unsupported(f"no account has model {request.model!r}", fix=f"known are: {known}", field="model")
+    tiers = {f"{route.name} ({', '.join(route.model.tiers) or 'no tier'})" for route in allowed}
+    asked = f"tier {request.tier} or a higher one" if request.tier else "the tier that routing.rules give"
+    return Unsupported(
+        f"no account has a model of {asked}",
+        fix=f"name the tier among `tiers` of a model in accounts.yaml, or ask for a model; they are: "
+        f"{', '.join(sorted(tiers)) or 'none'}",
+        field="tier",
+    )
 
 
 def check_choice(

@@ -224,7 +224,7 @@ class Course:
         running = self._running
         found = await self._wait_for(running)
         self._catch_up(running, found.events)
-        if isinstance(found.end, AgentResponse):
+        if isinstance(found.end, AgentResponse) and found.end.ends_run:  # and not only a compaction
             self._recovered = True
             return None  # kept with the turn itself, as one that was heard: see `_heard`
         unseen = not found.began and running.begin == running.baseline
@@ -245,7 +245,7 @@ class Course:
         """Count what was stored while nobody listened."""
         if running.begin is None:
             return
-        stored = [one.event for one in events[running.begin :] if not isinstance(one.event, UserMessage)]
+        stored = [one.event for one in events[running.begin :] if _is_counted(one.event)]
         whole = Tally.of(stored)
         if whole.stored >= self._tally.stored:
             for event in stored[self._tally.stored :]:
@@ -288,6 +288,11 @@ class Course:
 def _fault_of(end: Event) -> ServerFault:
     """What the end of a run is that is no response. An interruption that nobody asked for: the server goes down."""
     return fault_of(end.message) if isinstance(end, ServerError) else "server"
+
+
+def _is_counted(event: Event) -> bool:
+    """Whether a stored event is one that a `Tally` counts."""
+    return event.ends_run if isinstance(event, AgentResponse) else not isinstance(event, UserMessage)
 
 
 def _too_large(lost: Lost, frame_bytes: int) -> str:

@@ -4,19 +4,19 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterator
+from hashlib import blake2b
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from blocks.faults import Fault, faulty
-from blocks.iiagent.proof import HOLDS, MOST_FILE_BYTES, Column, FilePath, Proof, fails, same_form, shown, some
+from blocks.iiagent.proof import HOLDS, MOST_FILE_BYTES, Column, FilePath, Proof, Some, fails, same_form, shown, some
 from blocks.iiagent.tree import in_thread
 from blocks.iiagent.workspace import Workspace, read_small
 from blocks.model import Frozen
 
 MOST_ROWS = 2_000_000
 OTHER_DELIMITERS = (";", "\t", "|")
-Lines = list[dict[str, str]]
 
 
 class RowsPerKey(Frozen):
@@ -81,29 +81,37 @@ class CsvShape(Frozen):
 
     def missing_in(self, content: bytes) -> list[str]:
         """What a file of this content lacks, in sentences."""
+        text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="")
+        reader = csv.reader(text, strict=True)
         try:
-            header, lines = _read(content, self.needed)
+            header = _header(reader, self.needed)
+            if absent := [name for name in self.needed if name not in header]:
+                told = f"{some(absent)}{_other_delimiter(header, absent)}"
+                return [f"{self.path} has no column {told}: write it with them."]
+            counts = _Counts(self, header)
+            for cells in _lines(reader, len(header)):
+                counts.take(cells)
         except _Unread as error:
             return [f"{self.path} cannot be read: {error}."]
-        if absent := [name for name in self.needed if name not in header]:
-            return [f"{self.path} has no column {some(absent)}{_other_delimiter(header, absent)}: write it with them."]
-        return [*self._rows(lines), *self._keys(lines), *self._twice(lines), *self._blank(lines)]
+        except UnicodeDecodeError:
+            return [f"{self.path} cannot be read: line {_no_text(content)} is no UTF-8 text, write it as UTF-8."]
+        except csv.Error as error:
+            return [f"{self.path} cannot be read: line {reader.line_num}: {shown(str(error))}, quote it as CSV."]
+        return [*self._rows(counts.rows), *self._keys(counts.keys), *self._twice(counts.twice), *counts.told_blanks()]
 
-    def _rows(self, lines: Lines) -> Iterator[str]:
-        if self.rows is None and not lines and not (self.rows_per_key and self.rows_per_key.keys):
+    def _rows(self, rows: int) -> Iterator[str]:
+        if self.rows is None and not rows and not (self.rows_per_key and self.rows_per_key.keys):
             yield f"{self.path} has no rows: write them."
-        if self.rows is None or len(lines) == self.rows:
+        if self.rows is None or rows == self.rows:
             return
-        if len(lines) < self.rows:
-            yield f"{self.path} has {len(lines)} of {self.rows} rows: add those that are missing, and keep the others."
+        if rows < self.rows:
+            yield f"{self.path} has {rows} of {self.rows} rows: add those that are missing, and keep the others."
         else:
-            yield f"{self.path} has {len(lines)} rows, and must have {self.rows}: remove what is too much."
+            yield f"{self.path} has {rows} rows, and must have {self.rows}: remove what is too much."
 
-    def _keys(self, lines: Lines) -> Iterator[str]:
+    def _keys(self, counts: Counter[str]) -> Iterator[str]:
         if (wanted := self.rows_per_key) is None:
             return
-        column = same_form(wanted.column)
-        counts = Counter(line[column] for line in lines)
         keys = list(dict.fromkeys(map(same_form, wanted.keys))) or list(counts)
         few = [key for key in keys if counts[key] < wanted.rows]
         many = [key for key in keys if counts[key] > wanted.rows]
@@ -116,50 +124,67 @@ class CsvShape(Frozen):
         if wanted.keys and (foreign := counts.keys() - set(keys)):
             yield f"In {self.path}, column {wanted.column} has keys that nobody asked for: {some(sorted(foreign))}."
 
-    def _twice(self, lines: Lines) -> Iterator[str]:
-        if not self.unique:
-            return
-        columns = [same_form(name) for name in self.unique]
-        counts = Counter(tuple(line[name] for name in columns) for line in lines)
-        if twice := [" / ".join(key) for key, count in counts.items() if count > 1]:
+    def _twice(self, twice: Some) -> Iterator[str]:
+        if twice.count:
             yield (
                 f"In {self.path}, {some(self.unique)} must differ in every row, and these are there more than once: "
-                f"{some(twice)}."
+                f"{twice}."
             )
-
-    def _blank(self, lines: Lines) -> Iterator[str]:
-        for name in self.blankless:
-            empty = [str(number) for number, line in enumerate(lines, start=1) if not line[same_form(name)]]
-            if empty:
-                yield f"In {self.path}, column {name} is empty in {len(empty)} rows (row {some(empty)}): fill it."
 
 
 class _Unread(ValueError):
     """Why a file is no CSV file, in words for its author."""
 
 
-def _read(content: bytes, needed: tuple[str, ...]) -> tuple[list[str], Lines]:
-    """The header, and of each row that is not empty the cells of some columns."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise _Unread(f"line {line} is no UTF-8 text, write it as UTF-8") from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        first = next(reader, list[str]())
-        header = [same_form(cell) for cell in first]
-        if not header:
-            raise _Unread("it is empty")
-        if twice := [name for name, count in Counter(header).items() if count > 1 and name in needed]:
-            raise _Unread(f"column {some(twice)} is there twice")
-        places = [(name, header.index(name)) for name in needed if name in header]
-        return header, list(_lines(reader, places, len(header)))
-    except csv.Error as error:
-        raise _Unread(f"line {reader.line_num}: {shown(str(error))}, quote it as CSV") from None
+class _Counts:
+    """What is counted of a table while it is read: agents write millions of rows, and none of them is kept."""
+
+    def __init__(self, shape: CsvShape, header: list[str]) -> None:
+        self.rows, self.twice = 0, Some()
+        self.keys: Counter[str] = Counter()
+        self._path = shape.path
+        self._key = header.index(same_form(shape.rows_per_key.column)) if shape.rows_per_key else None
+        self._unique = [header.index(same_form(name)) for name in shape.unique]
+        self._blanks = [(name, header.index(same_form(name)), Some()) for name in shape.blankless]
+        self._seen: set[bytes] = set()
+        self._doubled: set[bytes] = set()
+
+    def take(self, cells: list[str]) -> None:
+        """Count a row."""
+        self.rows += 1
+        if self._key is not None:
+            self.keys[same_form(cells[self._key])] += 1
+        if self._unique:
+            self._differs([same_form(cells[place]) for place in self._unique])
+        for _, place, empty in self._blanks:
+            if not cells[place].strip():
+                empty.add(str(self.rows))
+
+    def told_blanks(self) -> Iterator[str]:
+        """Which columns have empty cells."""
+        for name, _, empty in self._blanks:
+            if empty.count:
+                yield f"In {self._path}, column {name} is empty in {empty.count} rows (row {empty}): fill it."
+
+    def _differs(self, texts: list[str]) -> None:
+        mark = blake2b(repr(texts).encode(), digest_size=16).digest()  # the texts themselves may be long
+        if mark in self._seen and mark not in self._doubled:
+            self._doubled.add(mark)
+            self.twice.add(" / ".join(texts))
+        self._seen.add(mark)
 
 
-def _lines(reader: Any, places: list[tuple[str, int]], width: int) -> Iterator[dict[str, str]]:
+def _header(reader: Iterator[list[str]], needed: tuple[str, ...]) -> list[str]:
+    header = [same_form(cell) for cell in next(reader, list[str]())]
+    if not header:
+        raise _Unread("it is empty")
+    if twice := [name for name, count in Counter(header).items() if count > 1 and name in needed]:
+        raise _Unread(f"column {some(twice)} is there twice")
+    return header
+
+
+def _lines(reader: Any, width: int) -> Iterator[list[str]]:
+    """The rows that are not empty."""
     count = 0
     for cells in reader:
         if not any(cell.strip() for cell in cells):
@@ -169,7 +194,16 @@ def _lines(reader: Any, places: list[tuple[str, int]], width: int) -> Iterator[d
             raise _Unread(f"it has more than {MOST_ROWS} rows")
         if len(cells) != width:
             raise _Unread(f"line {reader.line_num} has {len(cells)} cells, and the first line {width}")
-        yield {name: same_form(cells[place]) for name, place in places}
+        yield cells
+
+
+def _no_text(content: bytes) -> int:
+    """The first line that is no UTF-8."""
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        return content.count(b"\n", 0, error.start) + 1
+    return 1
 
 
 def _other_delimiter(header: list[str], absent: list[str]) -> str:

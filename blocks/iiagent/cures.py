@@ -91,10 +91,16 @@ class Cures:
         if self._effort.compactions:
             raise Failed("context", message)
         self._effort.compactions += 1
+        await self._keep(over=False)  # until it is said to be over: whoever loses the socket meanwhile has to wait
         await link.send("query", {"text": "/compact", "resume": True, "files": []})
-        while True:
+        event = await link.event(self._watch)
+        while not isinstance(event, AgentResponse | StreamComplete | AgentResponseInterrupted | ServerError):
             event = await link.event(self._watch)
-            if isinstance(event, AgentResponse | StreamComplete | AgentResponseInterrupted):
-                return
-            if isinstance(event, ServerError):
-                raise Failed("context", f"{message}; and /compact failed: {event.message}")
+        await self._keep(over=True)
+        if isinstance(event, ServerError):
+            raise Failed("context", f"{message}; and /compact failed: {event.message}")
+
+    async def _keep(self, *, over: bool) -> None:
+        """Note whether the server may still be at something of this turn."""
+        if (running := self._wire.state.running) is not None:
+            await self._wire.save(running=running.model_copy(update={"over": over}))

@@ -140,6 +140,7 @@ class Downloaded:
         """Write the manifest of a download that came to its end."""
         self._write(complete=True)
         self._tree.sweep(PARTS)
+        self._tree.remove_folder(PARTS)
 
     def _write(self, *, complete: bool) -> None:
         manifest = Manifest(

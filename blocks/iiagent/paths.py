@@ -67,11 +67,6 @@ def session_id(text: str) -> str:
     return text.lower()
 
 
-def safe_relative(name: str, roots: Sequence[str] = ()) -> str:
-    """The path below a folder, in NFC, that a name means; see `placed`."""
-    return placed(name, roots).local
-
-
 def placed(name: str, roots: Sequence[str] = (), *, field: str = "name") -> Placed:
     """Where a file is that somebody names who may wish us ill.
 

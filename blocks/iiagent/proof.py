@@ -41,11 +41,32 @@ def shown(text: str, most_chars: int = 80) -> str:
     return cut(plain(text), most_chars)
 
 
+class Some:
+    """Names within a sentence: the first of them, and how many more there are.
+
+    Attributes:
+        count: How many there are.
+    """
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.count, self._first = 0, list[str]()
+        for name in names:
+            self.add(name)
+
+    def add(self, name: str) -> None:
+        """Take another one."""
+        self.count += 1
+        if len(self._first) < MOST_NAMED:
+            self._first.append(shown(name))
+
+    def __str__(self) -> str:
+        told = ", ".join(self._first)
+        return f"{told} and {self.count - MOST_NAMED} more" if self.count > MOST_NAMED else told
+
+
 def some(names: Iterable[str]) -> str:
-    """Names within a sentence: the first of them, and how many more there are."""
-    all_names = list(names)
-    told = ", ".join(shown(name) for name in all_names[:MOST_NAMED])
-    return f"{told} and {len(all_names) - MOST_NAMED} more" if len(all_names) > MOST_NAMED else told
+    """Names within a sentence; see `Some`."""
+    return str(Some(names))
 
 
 def same_form(text: str) -> str:

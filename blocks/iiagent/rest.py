@@ -1,4 +1,4 @@
-"""REST of an II-Agent server: stored events, sessions, files of the workspace, uploads; and which generation it is."""
+"""REST of an II-Agent server: stored events, files of the workspace, uploads; and which generation it is."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ from blocks.errors import (
 from blocks.iiagent.json_text import read_json
 from blocks.iiagent.paths import placed, session_id
 from blocks.iiagent.server import AgentServer
-from blocks.iiagent.stored import RemoteFile, StoredEvent, StoredSession, Uploaded
+from blocks.iiagent.stored import RemoteFile, StoredEvent, Uploaded
 from blocks.pinned_http import trusted_certificates
 from blocks.plain_text import decoded, plain
 from blocks.progress import in_thread
@@ -124,11 +124,6 @@ class AgentRest:
         read = partial(_read_json, TypeAdapter(list[StoredEvent]), content, "events")
         return await in_thread(read) if len(content) > LARGE else read()
 
-    async def sessions(self, device_id: str) -> list[StoredSession]:
-        """The sessions of a device that an agent was made in, newest first."""
-        content = await self._content("GET", f"/api/sessions/{quote(device_id, safe='')}")
-        return _read_json(TypeAdapter(list[StoredSession]), content, "sessions")
-
     async def upload(
         self, session: str, name: str, content: bytes, media_type: str = "application/octet-stream"
     ) -> Uploaded:
@@ -150,22 +145,6 @@ class AgentRest:
             if response.status_code == 404:
                 return None
             return _file(path, self._good(response))
-
-    async def get(self, session: str, path: str, *, most_bytes: int) -> bytes:
-        """A small file of the workspace.
-
-        Raises:
-            NotFound: there is none.
-            TooLarge: it has more bytes.
-        """
-        content = bytearray()
-        async with self.stream(session, path) as body:
-            async for piece in body.chunks():
-                content += piece
-                if len(content) > most_bytes:
-                    told = f"{path} has more than {most_bytes} bytes"
-                    raise TooLarge(told, fix="download the session's files", field="path")
-        return bytes(content)
 
     @asynccontextmanager
     async def stream(self, session: str, path: str, *, etag: str | None = None) -> AsyncGenerator[RemoteBody]:
@@ -291,6 +270,4 @@ def _file(path: str, response: "httpx.Response") -> RemoteFile:
         path=path,
         size_bytes=int(size) if size.isascii() and size.isdigit() and response.status_code != 304 else None,
         etag=given.get("etag"),
-        modified=given.get("last-modified"),
-        media_type=given.get("content-type"),
     )

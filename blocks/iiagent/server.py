@@ -29,7 +29,7 @@ def _is_address(url: str) -> str:
         raise ValueError("no user or password belongs here; name where they are in `headers`, as Authorization: env:X")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.port == 0:
         raise ValueError("here belongs an address, as http://127.0.0.1:8000")
-    return url.rstrip("/")
+    return f"{parts.scheme}{url[len(parts.scheme) :]}".rstrip("/")  # in small letters, as what is asked of it expects
 
 
 Address = Annotated[str, AfterValidator(_is_address)]

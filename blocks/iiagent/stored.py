@@ -38,24 +38,6 @@ class StoredEvent(_Told):
         return {**row, "event": parse_event(row.get("event_payload")), "workspace_dir": row.get("workspace_dir") or ""}
 
 
-class StoredSession(_Told):
-    """A session of a device.
-
-    Attributes:
-        id: Its id.
-        workspace_dir: Its workspace on the server.
-        created_at: When it was made.
-        device_id: Whose it is.
-        name: Beginning of its first prompt.
-    """
-
-    id: str
-    workspace_dir: str = ""
-    created_at: str | None = None
-    device_id: str | None = None
-    name: str | None = None
-
-
 class Uploaded(_Told):
     """A file that the server took.
 
@@ -80,15 +62,11 @@ class RemoteFile(_Told):
         path: Below the workspace.
         size_bytes: Its size, if the server tells it.
         etag: Changes with its content.
-        modified: When it was changed.
-        media_type: What the server takes it for.
     """
 
     path: str
     size_bytes: int | None = None
     etag: str | None = None
-    modified: str | None = None
-    media_type: str | None = None
 
 
 def for_query(path: str) -> str:

@@ -8,9 +8,6 @@ from blocks.iiagent.events import Frame
 TOO_LARGE = 1009
 """Close code: a frame was larger than one of the two takes."""
 
-RESTARTS = 1012
-"""Close code: the server goes down, and comes back."""
-
 
 class Received(NamedTuple):
     """A frame.

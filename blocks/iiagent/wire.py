@@ -12,6 +12,7 @@ import structlog
 
 from blocks.errors import EngineFailed
 from blocks.iiagent.archive import Archive, Source, told
+from blocks.iiagent.books import note_session
 from blocks.iiagent.events import ENDS, Event, FileEdit, Frame, ToolCall, UnknownEvent
 from blocks.iiagent.link import Link, Overdue
 from blocks.iiagent.pace import Pace
@@ -112,6 +113,7 @@ class Wire:
         await self.link.init(self.server, self.state.model_key)
         self._initialized = self.fresh = True
         if self.state.status == "NEW":
+            await in_thread(lambda: note_session(self.server.name, self.session_id))
             await self.save(status="READY")
 
     def forget_agent(self) -> None:

@@ -1,7 +1,7 @@
 """The files of one session's workspace, over HTTP or in a folder that is mounted here; read only."""
 
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +9,7 @@ from typing import Protocol
 from blocks.errors import EngineFailed, NotFound, TooLarge
 from blocks.iiagent.paths import session_id
 from blocks.iiagent.rest import AgentRest
+from blocks.iiagent.server import AgentServer
 from blocks.iiagent.tree import PIECE_BYTES, Blocked, Facts, Tree, in_thread, open_tree
 
 MOST_LISTED = 20_000
@@ -119,8 +120,7 @@ class ServerWorkspace:
         """Ask once for what cannot be there: a web interface answers every path with its page, and proves nothing."""
         if self._honest:
             return
-        found = await self._rest.head(self.session_id, f"{uuid.uuid4().hex}.none")
-        if found is not None and (found.media_type or "").startswith("text/html"):
+        if await self._rest.head(self.session_id, f"{uuid.uuid4().hex}.none") is not None:
             raise EngineFailed(
                 f"the agent server {self._rest.server.name} answers for files that there are not",
                 fix="set base_url to the server itself, and not to its web interface",
@@ -183,3 +183,21 @@ class _Read:
 
     def pieces(self) -> AsyncIterator[bytes]:
         return self._pieces
+
+
+def workspace_of(
+    server: AgentServer, rest: AgentRest, session_id: str, named: Iterable[str] = (), *, root: str = ""
+) -> Workspace:
+    """The files of a session: on a mount where the server has one, else over HTTP.
+
+    Args:
+        server: Where.
+        rest: Its interface, open.
+        session_id: Whose files.
+        named: Files that are known of, as the server named them; over HTTP there is no other way to know of any.
+        root: The workspace's own path, as the server tells it.
+    """
+    roots = (root,) if root else ()
+    if server.workspace_mount is not None:
+        return MountedWorkspace(server.workspace_mount, session_id, roots=roots)
+    return ServerWorkspace(rest, session_id, tuple(named), roots=roots)

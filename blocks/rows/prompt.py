@@ -78,8 +78,13 @@ class Prompt:
             raise BadInput(f"the prompt {problems[0]}", fix="see docs/swarm.md", field="prompt", problems=problems)
         self._template = _environment().from_string(template)
 
-    def render(self, row: Row, number: int) -> str:
+    def render(self, row: Row, number: int, columns: Iterable[str] | None = None) -> str:
         """The prompt for a row.
+
+        Args:
+            row: Its values.
+            number: Its number.
+            columns: What is told of a name that is not there; by default those of `row`.
 
         Raises:
             BadInput: it names a column that the row does not have, or a filter does not take the row's value.
@@ -89,7 +94,7 @@ class Prompt:
         try:
             return "".join(self._pieces(row)).strip()
         except UndefinedError as error:
-            known = ", ".join(list(row)[:20]) or "none"
+            known = ", ".join(list(row if columns is None else columns)[:20]) or "none"
             raise _wrong(number, f"{error.message}; its columns are {known}") from None
         except (TemplateError, ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
             raise _wrong(number, f"{type(error).__name__}: {error}") from None
@@ -161,12 +166,19 @@ def _environment() -> Any:
             return super().getattr(obj, attribute)
 
     # Texts are prompts and no HTML.
-    rows = Rows(undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True)
+    rows = Rows(
+        undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True, finalize=_nothing_for_none
+    )
     for name in FILTERS:
         rows.filters[_original(name)] = rows.filters[name]
         rows.filters[name] = _counted(name)
     rows.filters["join"] = _counted_join()
     return rows
+
+
+def _nothing_for_none(value: Any) -> Any:
+    """An empty cell of XLSX and a null of JSON say nothing, as an empty one of CSV does; Jinja would write «None»."""
+    return "" if value is None else value
 
 
 def _original(name: str) -> str:

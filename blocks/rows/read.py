@@ -33,8 +33,8 @@ def read_rows(source: Source) -> Iterator[Row]:
     if not path.is_file():
         raise NotFound(f"there is no file {path}", fix="check the path", field="source")
     try:
-        for row in reader(path):
-            yield {name: plain(value) for name, value in row.items()}
+        for number, row in enumerate(reader(path), start=1):
+            yield _listed(row, number)
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror or error}", fix="check it", field="source") from error
 
@@ -103,7 +103,10 @@ def _listed(row: Any, number: int) -> Row:
         return {TEXT: whole(row)}
     if not isinstance(row, Mapping):
         fault(number, f"it is {type(row).__name__}, and no object with columns")
-    return plain(row)
+    try:
+        return plain(row)
+    except ValueError as error:
+        fault(number, str(error))
 
 
 def _is_utf8(texts: Sequence[str]) -> bool:

@@ -8,6 +8,9 @@ from typing import Any, NoReturn, cast
 
 from blocks.errors import BadInput
 
+MOST_DEEP = 64
+"""Lists and mappings within each other."""
+
 Row = dict[str, Any]
 """Values by column: what JSON can hold."""
 
@@ -24,8 +27,14 @@ def named(cells: Sequence[Any]) -> list[str]:
     return names
 
 
-def plain(value: Any) -> Any:
-    """A value as JSON can hold it: dates as ISO 8601, bytes as base64, what is no number as None."""
+def plain(value: Any, deep: int = 0) -> Any:
+    """A value as JSON can hold it: dates as ISO 8601, bytes as base64, what is no number as None.
+
+    Raises:
+        ValueError: it is nested deeper than `MOST_DEEP`; what works on rows goes down as deep as they do.
+    """
+    if deep > MOST_DEEP:
+        raise ValueError("it is nested too deep")
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):
@@ -34,9 +43,9 @@ def plain(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         fields = cast(Mapping[Any, Any], value)
-        return {whole(str(name)): plain(item) for name, item in fields.items()}
+        return {whole(str(name)): plain(item, deep + 1) for name, item in fields.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in cast(Sequence[Any], value)]
+        return [plain(item, deep + 1) for item in cast(Sequence[Any], value)]
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, timedelta):

@@ -34,11 +34,12 @@ def made_of(model: type[M], fields: Mapping[str, Any], *, fix: str, options: Map
         return model(**fields)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
+        told = fault["msg"].removeprefix("Value error, ")
         if not fault["loc"]:
-            raise BadInput(fault["msg"], fix=fix) from None
+            raise BadInput(told, fix=fix) from None
         name = str(fault["loc"][0])
         option = f"--{(options or {}).get(name, name).replace('_', '-')}"
-        raise BadInput(f"{option} is {fault['input']!r:.100}: {fault['msg']}", fix=fix, field=option) from None
+        raise BadInput(f"{option} is {fault['input']!r:.100}: {told}", fix=fix, field=option) from None
 
 
 def text_or_stdin(text: str) -> str:

@@ -207,7 +207,7 @@ def fleet(
     from tasks.sessions.fleet_report import fleet_markdown
 
     _show(report, fleet_markdown(report), as_json=as_json)
-    if not dry_run and report.failed > allow_failures * report.plan.jobs:
+    if not dry_run and not report.is_within(allow_failures):
         raise typer.Exit(1)
 
 
@@ -236,8 +236,8 @@ def list_servers(
     """List the servers of AGENT_SERVERS_FILE: whether each is there, what it can carry. Exit 1 where one is not."""
     import asyncio
 
+    from blocks.iiagent.books import recycled as begin_anew
     from blocks.iiagent.server import servers
-    from tasks.sessions.books import recycled as begin_anew
     from tasks.sessions.shown import servers_markdown, servers_shown
 
     known = servers()

@@ -14,7 +14,7 @@ from blocks.iiagent.session import AgentSession, open_session, sessions_folder
 from blocks.iiagent.state import read_state
 from blocks.iiagent.turn import Turn
 from blocks.iiagent.upload import upload
-from blocks.iiagent.workspace import MountedWorkspace, ServerWorkspace, Workspace, read_small
+from blocks.iiagent.workspace import read_small, workspace_of
 from blocks.progress import in_thread
 from blocks.rows.read import DELIMITERS
 from tasks.batch_prompts.cells import safe_cell
@@ -108,8 +108,9 @@ class AgentEngine:
         columns = ",".join(_columns(self._plan))
         form = FORM.format(given=Path(sent.path).name, wanted=wanted, columns=columns, count=chunk.units)
         turn = await session.turn(f"{prompt}\n\n{form}", files=(sent.path,), key=key)
-        self._ended[session.session_id] = ended + (key in session.state.turns)
         rows, problems = await _found(session, wanted)
+        # Only now: where the table could not be read, the same turn is looked at again, and not another one asked for.
+        self._ended[session.session_id] = ended + (key in session.state.turns)
         if not rows:
             _check(turn)
         return Answered(
@@ -142,20 +143,14 @@ def _check(turn: Turn) -> None:
 
 async def _found(session: AgentSession, name: str) -> tuple[list[Cells], tuple[str, ...]]:
     """The rows of the table that the agent wrote, and what is wrong with it."""
+    files = workspace_of(session.server, session.rest, session.session_id, root=session.workspace)
     try:
-        content = await read_small(_workspace(session), name, most_bytes=MOST_BYTES)
+        content = await read_small(files, name, most_bytes=MOST_BYTES)
     except NotFound:
         return [], (f"there is no file {name}",)
     except (TooLarge, EngineFailed) as error:
         return [], (error.message,)
     return read_table(content, name)
-
-
-def _workspace(session: AgentSession) -> Workspace:
-    roots = (session.workspace,) if session.workspace else ()
-    if session.server.workspace_mount is not None:
-        return MountedWorkspace(session.server.workspace_mount, session.session_id, roots=roots)
-    return ServerWorkspace(session.rest, session.session_id, roots=roots)
 
 
 def read_table(content: bytes, name: str) -> tuple[list[Cells], tuple[str, ...]]:

@@ -87,7 +87,7 @@ def check_template(plan: Plan, item: Item) -> None:
 def _rendered(plan: Plan, group: str, items: Sequence[Item]) -> str:
     rows = [{plan.file.row_column: item.number, **item.row} for item in items]
     values = {"rows": rows, "group": group, "per_row": len(plan.per_row.units), "columns": list(plan.file.columns)}
-    return plan.prompts[group].render(values, items[0].number)
+    return plan.prompts[group].render(values, items[0].number, columns=rows[0])
 
 
 def wanted_of(keys: Keys, chunk: Chunk, row_column: str) -> str:

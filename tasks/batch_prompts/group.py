@@ -8,6 +8,7 @@ from typing import Any, cast
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from blocks.agent_metrics import RowCount
 from blocks.board import Board
 from blocks.progress import PUBLISH_EVERY_S, in_thread, progress, repeated
 from tasks.batch_prompts.run import BatchRun, NotNow
@@ -80,10 +81,12 @@ async def attended(run: BatchRun) -> AsyncGenerator[None]:
     from prefect.context import FlowRunContext
 
     board = Board(f"batch-prompts-{run.plan.plan_id}-progress", "how far it is") if FlowRunContext.get() else None
+    rows = RowCount("batch_prompts")
     async with progress("batch-prompts") as on_progress:
 
         async def attend() -> None:
             run.watch()
+            await in_thread(rows.tell, run.tally.answered, run.tally.given_up)
             on_progress(run.tally.share)
             if board is not None:
                 await board.show([_told(run)])

@@ -98,6 +98,7 @@ class Ledger:
                 change.execute("INSERT OR IGNORE INTO facts VALUES ('form', ?)", (FORM,))
             [form] = self._database.execute("SELECT value FROM facts WHERE name = 'form'").fetchone()
         if form != FORM:
+            self._database.close()
             raise BadInput(f"{path} is of another form: {form}", fix="name another output", field="output")
 
     def close(self) -> None:
@@ -127,6 +128,13 @@ class Ledger:
         among = "SELECT number, key FROM source WHERE grp = ? ORDER BY number LIMIT ?"
         sql = f"SELECT number FROM ({among}) LEFT JOIN rows USING (key) WHERE {OPEN} ORDER BY number"  # noqa: S608
         return [number for (number,) in self._read(sql, (group, -1 if most is None else most))]
+
+    def begun(self, group: str) -> set[int]:
+        """Numbers of the rows of a group that were asked before."""
+        return {
+            number
+            for (number,) in self._read("SELECT number FROM source JOIN rows USING (key) WHERE grp = ?", (group,))
+        }
 
     def items(self, numbers: Sequence[int]) -> list[Item]:
         """Rows of the table."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from blocks.errors import StoreFailed
 from tasks.batch_prompts.cells import LONGEST_XLSX, safe_cell
+from tasks.batch_prompts.crossing import Outgoing
 from tasks.batch_prompts.ledger import Ledger
 from tasks.batch_prompts.plan import Plan
 
@@ -33,8 +34,17 @@ def kept(plan: Plan) -> list[str]:
     return list(dict.fromkeys((plan.file.group_column, *plan.file.keep)))
 
 
-def lines(plan: Plan, ledger: Ledger) -> Iterator[Line]:
-    """The output rows, in the order of the table and of the keys; those of rows that are not done are left out."""
+def lines(plan: Plan, ledger: Ledger, outgoing: Outgoing | None = None) -> Iterator[Line]:
+    """The output rows, in the order of the table and of the keys; those of rows that are not done are left out.
+
+    Args:
+        plan: What was asked.
+        ledger: The answers.
+        outgoing: Holds them against their contract as they pass.
+
+    Raises:
+        ContractBroken: the ledger holds what the plan does not allow.
+    """
     columns = list(plan.file.columns)
     for item in ledger.every():
         answers = ledger.answers(item)
@@ -42,18 +52,24 @@ def lines(plan: Plan, ledger: Ledger) -> Iterator[Line]:
             continue
         row = {**item.row, plan.file.group_column: item.group}  # as the plan writes it
         before = [item.number, *(row.get(name) for name in kept(plan))]
-        for unit, cells, _ in answers:
-            yield [*before, *unit, *(cells[name] for name in columns)]
+        found = [(unit, [cells.get(name) for name in columns]) for unit, cells, _ in answers]
+        if outgoing is not None:
+            outgoing.add(*((item.number, plan.per_row.place[unit], item.group, cells) for unit, cells in found))
+        for unit, cells in found:
+            yield [*before, *unit, *cells]
+    if outgoing is not None:
+        outgoing.end()
 
 
 def write_output(plan: Plan, ledger: Ledger) -> int:
     """Write both files, and the dead letters where there are any; returns how many output rows there are. Blocks.
 
     Raises:
+        ContractBroken: the ledger holds what the plan does not allow; the files stay as they were.
         StoreFailed: a file cannot be written.
     """
     with replacing(plan.place(".csv")) as fresh:
-        written = write_csv(fresh, header(plan), lines(plan, ledger))
+        written = write_csv(fresh, header(plan), lines(plan, ledger, Outgoing(plan)))
     with replacing(plan.place(".xlsx")) as fresh:
         write_xlsx(fresh, header(plan), lines(plan, ledger))
     _write_dead(plan, ledger)
@@ -141,8 +157,9 @@ def replacing(path: Path) -> Generator[Path]:
         yield fresh
         fresh.replace(path)
     except (OSError, zipfile.LargeZipFile) as error:
-        fresh.unlink(missing_ok=True)
         told = getattr(error, "strerror", None) or error
         raise StoreFailed(
             f"{path} cannot be written: {told}", fix="make room or correct the permissions, and run it again"
         ) from error
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """Rows that no prompt got answered, put before people; what they approve goes into the output as theirs."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -7,7 +8,7 @@ from blocks.errors import C500Error, NotFound
 from blocks.reviews import Proposal, Review, Reviews
 from tasks.batch_prompts.chunk import Chunk, column_lines
 from tasks.batch_prompts.coverage import Coverage
-from tasks.batch_prompts.ledger import Failed, Ledger, Spent
+from tasks.batch_prompts.ledger import Failed, Ledger, Spent, Status
 from tasks.batch_prompts.plan import Plan
 
 KIND = "batch-row"
@@ -31,7 +32,8 @@ def take_from_people(plan: Plan, ledger: Ledger, reviews: Reviews) -> int:
     """Take over what people answered since; returns how many rows are answered by it. Blocks.
 
     What they gave is held against the plan as a model's answer is; where it does not fit, the row stays failed with
-    that reason, and they are asked again. What they rejected, or left until its time was over, is not asked again.
+    that reason, and they are asked again. What they rejected is not asked again, and what they left until its time was
+    over only by `ask_again`.
     """
     taken = 0
     for failed in ledger.failed():
@@ -44,20 +46,27 @@ def take_from_people(plan: Plan, ledger: Ledger, reviews: Reviews) -> int:
             continue
         if review.state in ("approved", "edited"):
             taken += _take(plan, ledger, reviews, failed, review)
+        elif review.answer is not None and review.answer.by == PROPOSER:  # `ask_again` was killed before it said so
+            ledger.mark(failed.item, review=None, status="partial")
         elif review.answer is not None:
+            status: Status = "rejected" if review.state == "rejected" else "review"
             reason = f"{review.state}: {review.answer.reason}"
-            ledger.mark(failed.item, review=failed.review, status="rejected", reason=reason)
+            ledger.mark(failed.item, review=failed.review, status=status, reason=reason)
     return taken
 
 
 def ask_again(ledger: Ledger, reviews: Reviews | None) -> int:
-    """Have rows that failed asked again; what people were asked about them is withdrawn. Returns how many. Blocks."""
-    rows = ledger.failed()
-    for failed in rows:
-        if reviews is not None and failed.review is not None:
-            _withdraw(reviews, failed.review)
+    """Have rows that failed asked again; what people were asked about them is withdrawn. Returns how many. Blocks.
+
+    What they have approved meanwhile is left for `take_from_people`.
+    """
+    asked = 0
+    for failed in ledger.failed():
+        if reviews is not None and failed.review is not None and not _withdrawn(reviews, failed.review):
+            continue
         ledger.mark(failed.item, review=None, status="partial")
-    return len(rows)
+        asked += 1
+    return asked
 
 
 def _take(plan: Plan, ledger: Ledger, reviews: Reviews, failed: Failed, review: Review) -> bool:
@@ -106,8 +115,11 @@ def _proposal(plan: Plan, ledger: Ledger, failed: Failed) -> Proposal:
     )
 
 
-def _withdraw(reviews: Reviews, review_id: str) -> None:
-    try:
+def _withdrawn(reviews: Reviews, review_id: str) -> bool:
+    """Withdraw what people were asked; False where they have approved it."""
+    with suppress(C500Error):  # somebody has answered it, or it is gone
         reviews.reject(review_id, by=PROPOSER, reason="the row is asked again", now=datetime.now(UTC))
-    except C500Error:
-        return  # somebody has answered it, or it is gone
+    try:
+        return reviews.read(review_id).state not in ("approved", "edited")
+    except NotFound:
+        return True

@@ -215,11 +215,14 @@ def _read_back(plan: Plan, rows: int) -> dict[str, Counter[str]]:
     places = {tuple(str(safe_cell(value)) for value in unit): at for unit, at in plan.per_row.place.items()}
     safe = {safe_cell(group): group for group in plan.templates}
     csv.field_size_limit(2 * LONGEST_ROW_BYTES)  # what a row can hold, and what makes it safe
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    # It may have been saved by a spreadsheet since, in another form.
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         lines = csv.reader(file)
         if next(lines, None) != [safe_cell(name) for name in names]:
             return found  # of an earlier plan, before a dry run
         for line in lines:
+            if len(line) != len(names):
+                continue
             number, unit = whole_number(line[0]), places.get(tuple(line[at] for at in own))
             group = safe.get(line[of_group])
             if group is None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -148,14 +148,14 @@ class BatchRun:
             C500Error: the ledger cannot be written.
         """
         later: list[NotNow] = []
-        size = self.plan.file.chunk_size
+        cut = _cut(numbers, await in_thread(self.ledger.begun, group), self.plan.file.chunk_size)
         async with asyncio.TaskGroup() as chunks:
-            for first in range(0, len(numbers), size):
+            for some in cut:
                 await self._slots.acquire()
                 if self.halted is not None:
                     self._slots.release()
                     break
-                begun = chunks.create_task(self._in_slot(group, numbers[first : first + size], later))
+                begun = chunks.create_task(self._in_slot(group, some, later))
                 self._begun.add(begun)
                 begun.add_done_callback(self._ended)
         if later and self.halted is None:
@@ -245,3 +245,12 @@ class BatchRun:
             raise BadInput(reason, fix="see c500 accounts check")
         await in_thread(self.ledger.give_up, chunk.items[0], reason)
         self.tally.given_up += 1
+
+
+def _cut(numbers: Sequence[int], begun: Container[int], size: int) -> list[list[int]]:
+    """Rows in chunks, those that were asked before apart from the others.
+
+    What a chunk has left over would else move all that follow, and an agent's session is found again by its rows.
+    """
+    parts = ([one for one in numbers if one not in begun], [one for one in numbers if one in begun])
+    return [part[first : first + size] for part in parts for first in range(0, len(part), size)]

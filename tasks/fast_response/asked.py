@@ -98,7 +98,7 @@ class LoadOptions(FastOptions):
         if self.concurrency is not None and self.concurrency > self.max_num_seqs:
             raise ValueError(
                 f"{self.concurrency} callers of a server that works on {self.max_num_seqs} at once only wait for each "
-                "other; measure its queue with rate_per_s"
+                "other; measure its queue by a rate, in an open loop"
             )
         for goal in self.goals:
             if self.requests < (needed := least_samples(goal.percent)):

@@ -12,10 +12,9 @@ from blocks.iiagent.rest import AgentRest
 from blocks.iiagent.server import AgentServer
 from blocks.iiagent.state import sessions_folder
 from blocks.iiagent.tree import PIECE_BYTES, open_tree
-from blocks.iiagent.workspace import Workspace, read_small
+from blocks.iiagent.workspace import Workspace, read_small, workspace_of
 from blocks.progress import in_thread
 from blocks.store import open_store
-from tasks.sessions.proving import workspace_of
 from tasks.sessions.result import Collected
 
 PREFIX = "sessions"

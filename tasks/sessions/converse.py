@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from blocks.iiagent.session import AgentSession
-from blocks.iiagent.workspace import Workspace
+from blocks.iiagent.workspace import Workspace, workspace_of
 from blocks.progress import in_thread
 from tasks.sessions.allowance import calls_left, next_move, wall_left_s
 from tasks.sessions.outcome import Outcome, outcome_of
-from tasks.sessions.proving import fingerprint, known_names, proven, workspace_of
+from tasks.sessions.proving import fingerprint, known_names, proven
 from tasks.sessions.record import Step, StepKind, TaskRecord, read_record, write_record
 from tasks.sessions.task import AgentTask
 from tasks.sessions.watch import Watch
@@ -69,32 +69,26 @@ class Conversation:
         if left or record.key in state.turns:
             # The turn has its text already, and keeps it.
             await self._step("continue" if record.steps else "goal", self._task.prompt)
-        elif record.last is not None and self._begins_again():
-            if running is None and await self._is_done():
-                await self._keep(
-                    steps=(*record.steps[:-1], record.last.model_copy(update={"outcome": Outcome(kind="done")})),
-                    stopped_by="",
-                )
-                return
-            await self._keep(since=len(record.steps), stopped_by="")
+        elif record.last is not None and self._begins_again(record.last.outcome):
+            outcome = record.last.outcome if running else await self._outcome_now(record, record.last)
+            steps = (*record.steps[:-1], record.last.model_copy(update={"outcome": outcome}))
+            await self._keep(steps=steps, since=record.since if outcome.kind == "done" else len(steps), stopped_by="")
 
-    def _begins_again(self) -> bool:
+    def _begins_again(self, outcome: Outcome) -> bool:
         """An error or an interruption is no verdict: whoever calls again wants the task to go on."""
-        last = self._record.last
-        if last is None or last.outcome.kind == "done":
-            return False
         return self._task.again or (
-            last.outcome.kind in ("error", "interrupted")
-            and self._record.stopped_by not in ("wall_clock", "tool_calls")
+            outcome.kind in ("error", "interrupted") and self._record.stopped_by not in ("wall_clock", "tool_calls")
         )
 
-    async def _is_done(self) -> bool:
-        last = self._record.last
-        if last is None or not self._task.checks or not self._record.worked:
-            return False
-        workspace = self._workspace(await self._names(self._record))
-        found = await proven(self._task, workspace, last.turn.answer)
-        return found is not None and found.holds
+    async def _outcome_now(self, record: TaskRecord, last: Step) -> Outcome:
+        """What the last turn came to by its files, and the task's checks, as they are now."""
+        names = await self._names(record)
+        found = await proven(self._task, self._workspace(names), last.turn.answer) if record.worked else None
+        if found is None:
+            return last.outcome
+        if found.holds:
+            return Outcome(kind="done")
+        return Outcome(kind="incomplete", missing=found.missing) if last.outcome.kind == "done" else last.outcome
 
     async def _next(self) -> StepKind | None:
         can_answer = self._task.answer is not None or self._ask is not None

@@ -22,7 +22,6 @@ from tasks.sessions.task import ROOM_BYTES, AgentTask, Allowance, SentFile, sent
 FIX = "correct it; docs/sessions.md shows the form of jobs"
 FIELD = "jobs"
 MOST_JOBS = 10_000
-MOST_LINE_BYTES = 16 << 20
 
 JobName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
 

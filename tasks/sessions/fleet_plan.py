@@ -10,9 +10,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from blocks.errors import BadInput, LimitReached
 from blocks.faults import faults_of
+from blocks.iiagent.books import hint
 from blocks.iiagent.server import AgentServer
 from blocks.model import Frozen
-from tasks.sessions.books import hint
 from tasks.sessions.fleet_jobs import ReadyJob
 
 EXECUTOR_MOST = 32
@@ -141,10 +141,11 @@ def plan_of(jobs: Sequence[ReadyJob], servers: Sequence[AgentServer], options: F
 
     Args:
         jobs: What there is to do.
-        servers: Where.
+        servers: Where; one that no job may run on carries nothing of it.
         options: How.
     """
-    shares = tuple(share_of(server, options) for server in servers)
+    only_on = {job.job.server for job in jobs}
+    shares = tuple(share_of(server, options) for server in servers if None in only_on or server.name in only_on)
     # Of several servers the tightest limit of each counts; which one that is, is told.
     told = "; ".join(f"{share.server}: {share.limits[0].name}, {share.limits[0].how}" for share in shares)
     only = shares[0].limits[0].name if len(shares) == 1 else "the servers"

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from blocks.errors import C500Error
+from blocks.iiagent.books import hint
 from blocks.markdown import code
 from blocks.model import Frozen
 from blocks.plain_text import cut, plain
-from tasks.sessions.books import hint
 from tasks.sessions.fleet_books import JobResult
 from tasks.sessions.fleet_jobs import ReadyJob
 from tasks.sessions.fleet_plan import FleetPlan
@@ -80,9 +80,13 @@ class FleetReport(Frozen):
     seconds: float = 0.0
     folder: str = ""
 
+    def is_within(self, allow_failures: float) -> bool:
+        """Whether no larger share of the jobs failed than may."""
+        return self.failed <= allow_failures * self.plan.jobs + 1e-9  # 0.29 × 100 is less than 29
+
     def check(self, allow_failures: float) -> "FleetReport":
         """The report itself. Raises `FleetFailed` where a larger share of the jobs failed than may."""
-        if self.failed <= allow_failures * self.plan.jobs:
+        if self.is_within(allow_failures):
             return self
         raise FleetFailed(
             f"{self.failed} of {self.plan.jobs} jobs failed, and {allow_failures:.0%} may",
@@ -127,7 +131,7 @@ def plan_markdown(plan: FleetPlan) -> str:
         [
             "# Plan of a fleet",
             "",
-            f"- {plan.jobs} jobs, {asked} sessions at once asked for, **{plan.slots} at once**",
+            f"- {plan.jobs} jobs; sessions at once: **{plan.slots}** (asked for: {asked})",
             f"- **{plan.binding.name}** binds: {plan.binding.sessions} ({plan.binding.how})",
             "",
             "| limit | sessions | how |",
@@ -182,7 +186,7 @@ def progress_rows(run: FleetRun) -> list[dict[str, str]]:
 
 
 def _row(line: JobLine) -> str:
-    session = f"[{line.session_id[:8]}]({line.ui_url})" if line.ui_url else code(line.session_id[:8] or "-")
+    session = f"[{line.session_id}]({line.ui_url})" if line.ui_url else code(line.session_id or "-")
     told = code(cut(plain(line.told), 200).replace("|", "¦"))
     return f"| {code(line.name)} | {told} | {line.server} | {session} | {line.files} | {line.seconds:.1f} |"
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -106,7 +105,9 @@ class FleetRun:
 
     def __post_init__(self) -> None:
         shares = {share.server: share.sessions for share in self.plan.servers}
-        self.places = {server.name: Place(server, shares[server.name]) for server in self.servers}
+        self.places = {
+            server.name: Place(server, shares[server.name]) for server in self.servers if server.name in shares
+        }
 
     async def work(self, jobs: Sequence[ReadyJob]) -> None:
         """Do the jobs, or as many as can be done.
@@ -211,10 +212,6 @@ class FleetRun:
             waiting.insert(0, one)  # `_give_up` takes it out where no other server is left
         if self.on_end is not None:
             await self.on_end(self)
-
-    def by_server(self) -> Counter[str]:
-        """Jobs that ended, by server."""
-        return Counter({name: place.ended for name, place in self.places.items()})
 
 
 @task(name="fleet-job", task_run_name="{job_name}", cache_policy=NO_CACHE, persist_result=False)

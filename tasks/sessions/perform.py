@@ -11,17 +11,17 @@ from blocks.errors import Conflict
 from blocks.iiagent.rest import AgentRest
 from blocks.iiagent.server import AgentServer
 from blocks.iiagent.session import AgentSession, open_session
-from blocks.iiagent.state import find_session, read_state, sessions_folder
+from blocks.iiagent.state import find_session, sessions_folder
 from blocks.iiagent.upload import upload
+from blocks.iiagent.workspace import workspace_of
 from blocks.progress import in_thread
 from blocks.steps import WHERE_WORTH_RETRYING
 from blocks.store.scratch import locked
-from tasks.sessions.books import note_session
 from tasks.sessions.collect import collect
 from tasks.sessions.converse import Ask, Conversation, Tell
 from tasks.sessions.outcome import Outcome
 from tasks.sessions.patience import patiently
-from tasks.sessions.proving import declared, known_names, proven, workspace_of
+from tasks.sessions.proving import declared, known_names, proven
 from tasks.sessions.record import Step, TaskRecord
 from tasks.sessions.result import AgentResult, Collected, counters_of
 from tasks.sessions.task import AgentTask, check_for
@@ -120,15 +120,12 @@ async def opened(task: AgentTask, server: AgentServer) -> AsyncGenerator[TaskRun
     """
     check_for(task, server)
     folder = await in_thread(folder_of, task)
-    known = await in_thread(read_state, folder)
     watch = Watch()
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with locked(folder.with_name(f"{folder.name}.lock"), wait=False) as alone:
         if not alone:
             raise Conflict(f"another process is at the task {task.task_id}", fix="wait until it has ended")
         async with open_session(server, folder, session_id=task.session_id, on_event=watch) as session:
-            if known is None and task.session_id is None:
-                await in_thread(note_session, server.name, session.session_id)
             yield TaskRun(task, session, watch)
 
 

@@ -8,31 +8,12 @@ from blocks.iiagent.files_exist import WILD, FilesExist
 from blocks.iiagent.named import names_in
 from blocks.iiagent.paths import UnsafeName, placed
 from blocks.iiagent.rest import AgentRest
-from blocks.iiagent.server import AgentServer
-from blocks.iiagent.workspace import MountedWorkspace, ServerWorkspace, Workspace
+from blocks.iiagent.workspace import Workspace
 from tasks.sessions.record import TaskRecord
 from tasks.sessions.task import AgentTask
 
 MOST_LOOKED_AT = 200
 """Files of which a fingerprint is made, the latest."""
-
-
-def workspace_of(
-    server: AgentServer, rest: AgentRest, session_id: str, named: Iterable[str] = (), *, root: str = ""
-) -> Workspace:
-    """The files of a session: on a mount where the server has one, else over HTTP.
-
-    Args:
-        server: Where.
-        rest: Its interface, open.
-        session_id: Whose files.
-        named: Files that are known of, as the server named them; over HTTP there is no other way to know of any.
-        root: The workspace's own path, as the server tells it.
-    """
-    roots = (root,) if root else ()
-    if server.workspace_mount is not None:
-        return MountedWorkspace(server.workspace_mount, session_id, roots=roots)
-    return ServerWorkspace(rest, session_id, tuple(named), roots=roots)
 
 
 async def proven(task: AgentTask, workspace: Workspace, answer: str) -> Proven | None:

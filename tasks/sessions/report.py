@@ -97,6 +97,10 @@ def _ending(result: AgentResult) -> Iterable[str]:
         yield f"- {plain(outcome.error.kind)}: {code(cut(plain(outcome.error.message), 1000))}; {outcome.error.fix}"
     if outcome.question:
         yield f"- the agent asks: {code(cut(plain(outcome.question), 1000))}"
+        if outcome.kind == "needs_input":
+            yield "- the same again with `--answer` goes on with it"
+    if result.stopped_by or outcome.kind == "incomplete":  # also one that was done, and whose checks hold no more
+        yield "- the same again with `--again` gives it a new allowance"
     if outcome.missing:
         yield "- missing:"
         yield from (f"  - {code(cut(plain(line.removeprefix('- ')), 500))}" for line in outcome.missing.splitlines())

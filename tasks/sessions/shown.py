@@ -9,6 +9,7 @@ from typing import Any
 
 from blocks.errors import C500Error, NotFound, StoreFailed
 from blocks.iiagent.archive import read_archive, told
+from blocks.iiagent.books import hint, sessions_of
 from blocks.iiagent.events import parse_event
 from blocks.iiagent.rest import AgentRest
 from blocks.iiagent.server import AgentServer, servers
@@ -16,7 +17,6 @@ from blocks.iiagent.state import FILE, SessionState, find_session, read_state, s
 from blocks.markdown import code
 from blocks.model import Frozen
 from blocks.plain_text import cut, plain
-from tasks.sessions.books import hint, sessions_of
 from tasks.sessions.fleet_plan import FleetOptions, share_of
 from tasks.sessions.record import TaskRecord, records_in
 
@@ -125,8 +125,7 @@ def session_markdown(one: ShownSession, updated: str) -> str:
             "",
             f"## Task {record.task_id}",
             "",
-            "| turn | prompt | outcome | calls | seconds |",
-            "|---|---|---|---|---|",
+            *TURNS,
         ]
         lines += [
             f"| {number} | {step.kind} | {code(cut(plain(step.outcome.told), 200).replace('|', '¦'))} "
@@ -200,7 +199,13 @@ def _shown(
 
 def _latest(folder: Path, count: int) -> Iterable[str]:
     lines: deque[dict[str, Any]] = deque(read_archive(folder), maxlen=count)
-    return [f"{line['at']} {line['from']} {told(parse_event(line['frame']))}" for line in lines]
+    return [f"{line['at']} {line['from']} {_told(line)}" for line in lines]
+
+
+def _told(line: dict[str, Any]) -> str:
+    """A frame in a line; one that was sent is no event, and yet no unknown one."""
+    event = told(parse_event(line["frame"]))
+    return event.removeprefix("unknown ") if line["from"] == "sent" else event
 
 
 def _urls() -> dict[str, AgentServer]:

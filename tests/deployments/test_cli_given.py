@@ -41,7 +41,7 @@ class Asked(Frozen):
 def test_a_wrong_option_is_named_as_it_was_given(fields: dict[str, Any], field: str | None, says: str) -> None:
     with pytest.raises(BadInput) as wrong:
         made_of(Asked, fields, fix="give another", options={"deadline_s": "deadline"})
-    assert says in wrong.value.message
+    assert wrong.value.message.startswith(says)
     assert len(wrong.value.message) < 250
     assert wrong.value.details.get("field") == field
     assert made_of(Asked, {"at_once": 2}, fix="").at_once == 2

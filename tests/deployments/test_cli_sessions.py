@@ -60,6 +60,9 @@ def test_the_demos_fleet_is_done_and_shown(servers: Path, scripted: str, prefect
     shown = told("show", listed[0]["session_id"], "--events", "5")
     assert [step["outcome"]["kind"] for task in shown["tasks"] for step in task["steps"]] == ["done"]
     assert len(shown["events"]) == 5
+    everything = told("show", listed[0]["session_id"], "--events", "99")["events"]
+    assert [event.split()[-1] for event in everything if " sent " in event] == ["init_agent", "query"]
+    assert not [event for event in everything if "sent unknown" in event]
     [server] = told("servers")
     assert (server["is_there"], server["opened"], server["sessions"]) == (True, 2, 4)
     assert told("servers", "--recycled", "local")[0]["opened"] == 0

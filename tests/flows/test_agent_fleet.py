@@ -125,6 +125,13 @@ async def test_jobs_that_fail_by_themselves_blame_no_server_and_the_next_call_do
         assert len(fake.runs) > runs
 
 
+async def test_jobs_of_one_server_are_done_beside_others_that_nobody_needs(serve: Serve) -> None:
+    async with iiagent_server("happy") as used, iiagent_server("happy") as idle:
+        serve(used.url, idle.url)
+        report = await agent_fleet(jobs(2, server="s0"), start_every_s=0)
+        assert (report.done, len(used.runs), len(idle.runs)) == (2, 2, 0)
+
+
 async def test_sessions_of_a_server_begin_one_after_another(prefect_api: str) -> None:
     slept: list[float] = []
 

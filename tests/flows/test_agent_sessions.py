@@ -57,7 +57,7 @@ async def test_a_task_ends_with_its_files_and_a_page_that_never_shows_them(serve
         result = await agent_task(GOAL, [str(given)], ROWS, into=str(tmp_path / "files"))
         told = await page(f"agent-task-{result.task_id}")
         turns = await page(f"agent-task-{result.task_id}-turns")
-        assert [run.files for run in fake.runs] == [["uploaded_files/given.csv"]] or fake.runs[0].files
+        assert [run.files for run in fake.runs] == [["./uploaded_files/given.csv"]]
     assert result.done
     assert result.ui_url == f"{fake.url}/ui/?id={result.session_id}"
     assert result.files is not None
@@ -209,7 +209,7 @@ async def test_killed_in_any_turn_the_same_call_completes_once(serve: Serve, tmp
 async def test_every_scenario_ends_in_its_outcome(scenario: str, serve: Serve, tmp_path: Path) -> None:
     comes, given = OUTCOMES[scenario], tmp_path / "given.csv"
     given.write_text("a,b\n1,2\n")
-    async with iiagent_server(scenario, serves_anything=None) as fake:
+    async with iiagent_server(scenario) as fake:
         serve(fake.url, sandbox="docker" if scenario == "docker_mode" else "local")
         result = await agent_task(GOAL, [str(given)], comes.checks, answer="In English.", into=str(tmp_path / "files"))
         assert (result.outcome.kind, result.stopped_by) == (comes.outcome, comes.stopped_by), result

@@ -160,6 +160,16 @@ async def test_an_unknown_model_or_label_is_named(simulate, open_pool: OpenPool)
         await pool.complete(asked(), Caller(labels=("nowhere",)))
 
 
+async def test_a_tier_that_no_model_is_of_is_named_with_the_tiers_that_there_are(simulate, open_pool: OpenPool) -> None:
+    models = {"small": Model(tiers=("simple",)), "plain": Model(tiers=())}
+    pool = await open_pool(simulate([account("one", models=models)]))
+    with pytest.raises(Unsupported, match="tier complex or a higher one") as error:
+        await pool.complete(asked(model=None, tier="complex"))
+    assert "small (simple)" in error.value.fix
+    assert "plain (no tier)" in error.value.fix
+    assert error.value.details["field"] == "tier"
+
+
 async def test_the_tier_chooses_the_model(simulate, open_pool: OpenPool) -> None:
     rules = (TierRule(tier="critical", pattern="contract"), TierRule(tier="simple", max_prompt_tokens=100))
     pool = await open_pool(simulate([account("one")]), routing=Routing(rules=rules))

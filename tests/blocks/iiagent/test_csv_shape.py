@@ -1,5 +1,6 @@
 """Tables have their shape, or an agent is told which rows, keys and columns are missing."""
 
+import tracemalloc
 import unicodedata
 from typing import Any
 
@@ -114,3 +115,22 @@ def test_long_lists_of_what_is_missing_are_cut() -> None:
     check = CsvShape.model_validate({"kind": "csv_shape", "path": "a.csv", "rows_per_key": per_key})
     (told,) = check.missing_in(b"row_id\n")
     assert told.endswith("key-19 and 9980 more.")
+
+
+def test_a_table_is_counted_row_by_row_and_not_held_in_memory() -> None:
+    content = table([(str(number), f"t{number}", "xin chào") for number in range(50_000)]).encode()
+    check = CsvShape.model_validate(ROWS | {"rows": 50_000, "no_blanks": True})
+    tracemalloc.start()
+    try:
+        assert check.missing_in(content) == []
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < len(content)
+
+
+def test_what_is_there_twice_is_named_once_each_in_the_order_of_its_second_row() -> None:
+    rows = [("1", "a,b", "x"), ("1,a", "b", "x"), *[("2", "c", "x")] * 3, ("1", "a,b", "x")]
+    check = CsvShape.model_validate(ROWS | {"unique": ["row_id", "topic"]})
+    (told,) = check.missing_in(table(rows).encode())
+    assert told.endswith("there more than once: 2 / c, 1 / a,b.")

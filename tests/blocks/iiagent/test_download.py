@@ -54,6 +54,7 @@ async def test_files_come_whole_with_a_manifest(tmp_path: Path) -> None:
     assert (record.size_bytes, record.sha256) == (4, hashlib.sha256(b"a,b\n").hexdigest())
     assert record.etag
     assert done.refused == ()
+    assert {one.name for one in (tmp_path / "into").iterdir()} == {"files", "manifest.json"}
 
 
 async def test_a_second_download_fetches_only_what_changed(tmp_path: Path) -> None:
@@ -235,7 +236,7 @@ async def test_a_lost_connection_ends_it_and_the_next_one_goes_on(tmp_path: Path
         done = await download(workspace, tmp_path)
     assert done.fetched == ("a", "b", "c")
     assert manifest_of(tmp_path).complete
-    assert list((tmp_path / ".parts").iterdir()) == []
+    assert not (tmp_path / ".parts").exists()
 
 
 def test_a_download_that_is_killed_anywhere_leaves_whole_files_and_goes_on(tmp_path: Path) -> None:
@@ -269,8 +270,9 @@ async def test_a_manifest_that_names_other_places_is_refused(tmp_path: Path) -> 
             await download(at.mounted(), tmp_path)
 
 
-async def test_a_web_interface_is_not_taken_for_the_files(tmp_path: Path) -> None:
-    page = PlainTextResponse("<html>", media_type="text/html")
+@pytest.mark.parametrize("media_type", ["text/html", "application/json", "text/csv"])
+async def test_what_answers_every_path_is_not_taken_for_the_files(media_type: str, tmp_path: Path) -> None:
+    page = PlainTextResponse("a,b", media_type=media_type)
     with serve(page) as url:
         server = AgentServer.model_validate({"name": "ui", "base_url": url, "model_keys": ["m"]})
         async with AgentRest(server) as rest:

@@ -14,7 +14,7 @@ from blocks.iiagent.session import Pace
 from blocks.iiagent.turn import Turn
 from tests.blocks.iiagent.opened import session_at
 from tests.fakes.iiagent import FakeServer, iiagent_server
-from tests.fakes.iiagent.steps import Call, Done, Drop, Say, Step, Wait, Write
+from tests.fakes.iiagent.steps import Call, Done, Drop, Fail, Say, Step, Wait, Write
 
 TASK = "Write output.csv."
 WORK: list[Step] = [Call("shell_exec", {"command": "ls"}), Write("output.csv", "id\n1\n"), Say("done"), Done()]
@@ -67,6 +67,16 @@ async def test_cut_again_and_again_it_goes_on() -> None:
         done_once(fake)
         assert [run.resume for run in fake.runs] == [False, True, True, True]
         assert all(run.text.endswith(TASK) for run in fake.runs)
+
+
+async def test_a_socket_lost_while_the_conversation_is_compacted_has_that_over_before_anybody_comes_back() -> None:
+    script = [[Call("a"), Fail(400, "maximum context length is 128000 tokens")], WORK]
+    async with iiagent_server(script, lost_compactions=3) as fake:
+        turn = await one_turn(fake, {"idle_window_s": 30})
+        assert (turn.check().ended, turn.reconnects, turn.compactions) == ("response", 1, 1)
+        assert (turn.tool_calls["a"], turn.recovered) == (1, False)
+        done_once(fake)
+        assert fake.runs[1].resume and fake.runs[1].text != TASK
 
 
 async def test_sockets_lost_too_often_are_the_end() -> None:

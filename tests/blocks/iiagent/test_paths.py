@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks.errors import BadInput
-from blocks.iiagent.paths import Claims, UnsafeName, placed, safe_relative, session_id, upload_name
+from blocks.iiagent.paths import Claims, UnsafeName, placed, session_id, upload_name
 from blocks.iiagent.tree import open_tree
 
 ROOT = "/srv/workspace/6f1c2a34-0000-4000-8000-1234567890ab"
@@ -33,7 +33,7 @@ NAMES = st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=12).map("".joi
     ],
 )
 def test_a_name_within_the_workspace_becomes_a_path_below_the_folder(name: str, local: str) -> None:
-    assert safe_relative(name, [ROOT]) == local
+    assert placed(name, [ROOT]).local == local
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_name_within_the_workspace_becomes_a_path_below_the_folder(name: str, 
 )
 def test_a_name_that_leads_elsewhere_or_is_not_kept_everywhere_is_refused(name: str, reason: str) -> None:
     with pytest.raises(UnsafeName) as refused:
-        safe_relative(name, [ROOT])
+        placed(name, [ROOT])
     assert refused.value.details == {"field": "name", "reason": reason}
     assert refused.value.fix
     assert refused.value.message.isprintable()
@@ -92,21 +92,21 @@ def test_the_servers_spelling_is_kept_beside_ours() -> None:
 @given(NAMES)
 def test_no_name_leaves_the_folder(name: str) -> None:
     try:
-        local = safe_relative(name, [ROOT])
+        local = placed(name, [ROOT]).local
     except UnsafeName:
         return
     parts = local.split("/")
     assert all(part not in ("", ".", "..") and part == part.strip() for part in parts)
     assert (Path(ROOT) / local).is_relative_to(ROOT)
     assert unicodedata.is_normalized("NFC", local)
-    assert safe_relative(local) == local
+    assert placed(local).local == local
     assert placed(placed(name, [ROOT]).remote) == placed(name, [ROOT])
 
 
 @given(NAMES)
 def test_what_is_accepted_is_written_exactly_there(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     try:
-        local = safe_relative(name)
+        local = placed(name).local
     except UnsafeName:
         return
     root = tmp_path_factory.mktemp("root")
@@ -122,7 +122,7 @@ def test_what_an_upload_is_called_is_one_safe_name(name: str) -> None:
     except UnsafeName:
         return
     assert "/" not in sent
-    assert safe_relative(sent) == sent
+    assert placed(sent).local == sent
 
 
 @pytest.mark.parametrize(

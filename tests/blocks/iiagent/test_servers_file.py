@@ -56,6 +56,11 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, line: str, told: st
     assert caught.value.details["line"] in (1, 2)
 
 
+def test_an_address_is_understood_however_its_scheme_is_written() -> None:
+    server = AgentServer.model_validate({"name": "one", "base_url": "HTTPS://Host:8000/at/", "model_keys": ["a"]})
+    assert (server.base_url, server.socket_url) == ("https://Host:8000/at", "wss://Host:8000/at/ws")
+
+
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no file"):
         read_servers(tmp_path / "none.yaml")

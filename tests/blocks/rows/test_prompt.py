@@ -6,6 +6,7 @@ import pytest
 
 from blocks.errors import BadInput
 from blocks.rows.prompt import LONGEST_PROMPT, Prompt
+from blocks.rows.row import Row
 
 ROW = {"text": "Good", "Review text": "Bad", "items": [{"n": 1}, {"n": 2}], "who": {"name": "Mai"}}
 ROW |= {"pairs": [["a", 1], ["b", 2]], "tags": ["b", "a", "b"]}
@@ -31,6 +32,12 @@ ROW |= {"pairs": [["a", 1], ["b", 2]], "tags": ["b", "a", "b"]}
 )
 def test_values_are_put_in(template: str, prompt: str) -> None:
     assert Prompt(template).render(ROW, 1) == prompt
+
+
+def test_an_empty_cell_of_whatever_table_puts_nothing_in() -> None:
+    row: Row = {"a": None, "rows": [{"b": None}]}
+    assert Prompt("[{{ a }}{% for one in rows %}{{ one.b }}{{ one['b'] }}{% endfor %}]").render(row, 1) == "[]"
+    assert Prompt("{{ a | tojson }} {% if a is none %}none{% endif %}").render(row, 1) == "null none"
 
 
 def test_a_column_named_like_a_method_is_its_value() -> None:

@@ -106,6 +106,7 @@ def test_a_wrong_csv_is_told(content: bytes, message: str, tmp_path: Path) -> No
         (b'{"a":1}\n[1]\n', "row 2: it is list"),
         (b'{"a":1}\n\n"\xff"\n', "row 2 is not UTF-8"),
         (b"[" * 100_000 + b"\n", "row 1: it is no JSON"),
+        (b'{"a":1}\n{"a":' + b"[" * 500 + b"]" * 500 + b"}\n", "row 2: it is nested too deep"),
         (b'{"a":"' + b"x" * (17 * 2**20) + b'"}\n', "row 1: it is over"),
     ],
 )

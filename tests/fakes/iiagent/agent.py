@@ -87,6 +87,10 @@ class Agent:
         self.cancelled = False
         self.task = self.server.spawn(self._until_cancelled())
 
+    def start_compacting(self, polls: int) -> None:
+        """Begin a compaction that is over when the events of the session were looked at so often."""
+        self.task = self.server.spawn(self._compact(polls))
+
     def cancel(self) -> None:
         """Stop before the next turn."""
         self.cancelled = True
@@ -194,6 +198,12 @@ class Agent:
             self.history.append({"role": "assistant", "text": text})
             await self.emit("agent_response_interrupted", {"text": text})
             raise Ending("interrupted")
+
+    async def _compact(self, polls: int) -> None:
+        with self.server.at_work(self.session.id):
+            await Wait(f"compact-{self.session.id}", polls=polls).play(self)
+            self.compact()
+            await self.emit("agent_response", {})
 
     async def _until_cancelled(self) -> None:
         with self.server.at_work(self.session.id):

@@ -201,6 +201,10 @@ class Connection:
 
     async def _command(self, text: str) -> None:
         name = text[1:].split(maxsplit=1)[0] if text[1:].split() else ""
+        if name == "compact" and self.agent is not None and self.server.knobs.lost_compactions:
+            self.agent.start_compacting(self.server.knobs.lost_compactions)
+            self.cut()
+            return
         if name == "compact" and self.agent is not None:
             self.agent.compact()
             summary = {"type": "compact", "message": "Conversation was compacted", "summary": "…"}

@@ -17,11 +17,13 @@ class Knobs:
         flavor: Generation: ws, old (v0.2) or socketio.
         late_polls: A run whose connection is gone stands at its next turn until the events of its session were looked
             at so often, or a second agent starts beside it.
+        lost_compactions: The connection is lost as /compact begins, which ends when the events of its session were
+            looked at so often, or a second agent starts beside it.
         refuses_sessions: Every session_uuid is taken for a malformed one.
         busy: The first agent of a session has work that only a cancellation ends.
         name_taken: Somebody put a file of the same name there before each upload.
         lost_replies: So many uploads are stored, and their answers lost.
-        serves_anything: Content of every path below /workspace that is no file.
+        serves_anything: Content of every path below /workspace that is no file, but for names ending in `.none`.
     """
 
     models: tuple[str, ...] | None = None
@@ -31,6 +33,7 @@ class Knobs:
     turn_s: float = 0.0
     flavor: str = "ws"
     late_polls: int = 0
+    lost_compactions: int = 0
     refuses_sessions: bool = False
     busy: bool = False
     name_taken: bool = False

@@ -127,13 +127,14 @@ class Rest:
         root = self.server.sessions.workspaces
         self.server.downloads.append(asked)
         served = self.server.knobs.serves_anything
-        if served is not None and not (root / asked).is_file():
+        # Not of such an ending: it is what a client asks for to see whether the server makes its files up.
+        if served is not None and not asked.endswith(".none") and not (root / asked).is_file():
             return web.Response(body=served)
         path = _found(root, asked)
         if path is None:
             return _error(404, "Not Found")
-        after = self.server.breaks.download_cut()
-        if after is None or request.method != "GET":
+        after = self.server.breaks.download_cut() if request.method == "GET" else None
+        if after is None:
             return web.FileResponse(path)
         return await _cut_short(request, path, after)
 

@@ -8,14 +8,15 @@ import pytest
 import yaml
 
 from blocks.errors import BadInput, NotAllowed, NotFound
+from blocks.iiagent.books import sessions_of
 from blocks.settings import settings
 from tasks.batch_prompts.agent import AgentEngine, read_table
-from tasks.batch_prompts.ledger import open_ledger
+from tasks.batch_prompts.ledger import Spent, open_ledger
 from tasks.batch_prompts.output import write_output
 from tasks.batch_prompts.plan import read_plan
 from tasks.batch_prompts.probe import probe
 from tasks.batch_prompts.report import BatchPromptsReport, report_of
-from tasks.batch_prompts.run import BatchRun
+from tasks.batch_prompts.run import BatchRun, NotNow
 from tasks.batch_prompts.survey import survey
 from tests.blocks.iiagent.opened import QUICK
 from tests.fakes.iiagent.agent import Run
@@ -85,6 +86,7 @@ async def test_each_chunk_is_a_session_and_every_row_is_answered_once(
     assert report.is_complete
     assert_each_row_once(tmp_path / "out.csv", range(1, 13))
     assert len(report.by_account) == 4  # 6 rows of each group in chunks of 5
+    assert sessions_of("fake0") + sessions_of("fake1") == 4
     assert all(group.unpriced for group in report.groups if group.rows)
 
 
@@ -142,6 +144,40 @@ async def test_a_turn_that_ended_before_the_process_did_is_not_run_again(
     assert runs == [0]
 
 
+async def test_rows_that_another_chunk_left_over_move_no_chunk_whose_turn_had_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = texts(10)
+    table(tmp_path, said, GROUPS[:1])
+    plan = read_plan(plan_file(tmp_path), engine="agent")
+    runs: list[str] = []
+
+    def steps(run: Run) -> Iterable[Step]:
+        runs.append(run.session.id)
+        return answering(run)
+
+    async with iiagent_server(steps) as fake:
+        point_to(tmp_path, monkeypatch, fake.url)
+        with open_ledger(plan) as ledger:
+            survey(plan, ledger)
+            found = {
+                number: {
+                    (topic, step): cells(number, topic, step, said[number - 1])
+                    for topic, step in units("all")[number // 5 :]  # all but one of row 5
+                }
+                for number in range(1, 6)
+            }
+            assert len(ledger.save(ledger.items([1, 2, 3, 4, 5]), found, Spent())) == 4
+            batch = BatchRun(plan, AgentEngine(plan), ledger)
+            with monkeypatch.context() as dying:
+                dying.setattr(ledger, "save", died)
+                with pytest.raises(BaseExceptionGroup):
+                    await batch.work(GROUPS[0], [6, 7, 8, 9, 10])
+        report, _ = await run(tmp_path)
+    assert report.is_complete
+    assert len(runs) == 2  # the chunk of before, found again, and one for what row 5 lacks
+
+
 async def test_an_agent_that_makes_the_same_mistake_is_asked_each_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +194,24 @@ async def test_an_agent_that_makes_the_same_mistake_is_asked_each_time(
         report, _ = await run(tmp_path)
     assert report.is_complete
     assert (len(asked), report.questions) == (3, 3)
+
+
+async def test_a_table_that_could_not_be_read_at_once_is_read_later_and_not_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table(tmp_path, texts(5), GROUPS[:1])
+    plan = read_plan(plan_file(tmp_path), engine="agent")
+    async with iiagent_server(answering) as fake:
+        point_to(tmp_path, monkeypatch, fake.url)
+        with open_ledger(plan) as ledger:
+            survey(plan, ledger)
+            batch = BatchRun(plan, AgentEngine(plan), ledger)
+            fake.breaks.cut_download_after(10)
+            with pytest.raises(NotNow):
+                await batch.work(GROUPS[0], ledger.due(GROUPS[0]))
+            await batch.work(GROUPS[0], ledger.due(GROUPS[0]))
+            assert (ledger.due(GROUPS[0]), batch.tally.answered) == ([], 5)
+        assert len(fake.runs) == 1
 
 
 async def test_a_probe_asks_an_agent_twice_and_the_run_asks_for_itself(

@@ -1,7 +1,7 @@
 """Rows that nothing helped go before people, and what they say about them counts as a model's answer does."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 from blocks.reviews import Reviews, open_reviews
 from tasks.batch_prompts.keys import Unit
 from tasks.batch_prompts.ledger import Ledger, Spent, open_ledger
-from tasks.batch_prompts.people import ask_again, put_before_people, take_from_people
+from tasks.batch_prompts.people import STANDS_DAYS, ask_again, put_before_people, take_from_people
 from tasks.batch_prompts.plan import Plan, read_plan
 from tasks.batch_prompts.survey import survey
 from tests.flows.batch_prompting import GROUPS, plan_file, table, texts
@@ -118,6 +118,41 @@ def test_asking_again_withdraws_what_people_were_asked(plan: Plan, ledger: Ledge
     assert reviews.pending() == ()
     assert ledger.due(GROUPS[0]) == [1, 2]
     assert len(ledger.wanted(ledger.items([1])[0])) == 3
+
+
+def test_what_they_have_answered_meanwhile_is_taken_and_not_asked_again(
+    plan: Plan, ledger: Ledger, reviews: Reviews
+) -> None:
+    [review] = reviews.pending()
+    answer(reviews, {"answers": [{**one, **filled()} for one in review.proposal.content["answers"]]})
+    assert ask_again(ledger, reviews) == 0
+    assert ledger.due(GROUPS[0]) == [2]
+    assert take_from_people(plan, ledger, reviews) == 1
+
+
+def test_a_process_that_dies_while_it_withdraws_has_the_row_asked_again_all_the_same(
+    plan: Plan, ledger: Ledger, reviews: Reviews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def died(*_: object, **__: object) -> None:
+        raise RuntimeError("the process ends here")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(ledger, "mark", died)
+        with pytest.raises(RuntimeError):
+            ask_again(ledger, reviews)
+    assert take_from_people(plan, ledger, reviews) == 0
+    assert ledger.due(GROUPS[0]) == [1, 2]
+
+
+def test_what_they_left_until_its_time_was_over_is_asked_again_only_on_demand(
+    plan: Plan, ledger: Ledger, reviews: Reviews
+) -> None:
+    assert len(reviews.sweep(now() + timedelta(days=STANDS_DAYS + 1))) == 1
+    assert take_from_people(plan, ledger, reviews) == 0
+    assert put_before_people(plan, ledger, reviews) == 0
+    assert ledger.due(GROUPS[0]) == [2]
+    assert ask_again(ledger, reviews) == 1
+    assert ledger.due(GROUPS[0]) == [1, 2]
 
 
 def test_a_proposal_that_is_gone_is_made_again(plan: Plan, ledger: Ledger, reviews: Reviews) -> None:

@@ -3,11 +3,12 @@
 import pytest
 
 from blocks.errors import BadInput, LimitReached
+from blocks.iiagent.books import RECYCLE_AFTER, note_session, recycled
 from blocks.iiagent.server import AgentServer
 from tasks.sessions import fleet_plan
-from tasks.sessions.books import RECYCLE_AFTER, note_session, recycled
 from tasks.sessions.fleet_jobs import ready_jobs
 from tasks.sessions.fleet_plan import FleetPlan, options_of, plan_of
+from tasks.sessions.fleet_report import FleetFailed, FleetReport
 from tests.blocks.iiagent.opened import server_at
 
 
@@ -47,6 +48,14 @@ def test_servers_add_up_each_with_its_own_limit() -> None:
     assert {share.server: share.sessions for share in plan.servers} == {"fake": 3, "other": 4}
 
 
+def test_a_server_that_no_job_may_run_on_carries_nothing() -> None:
+    servers = (server(max_sessions=3), server(name="other"))
+    only = ready_jobs([{"name": f"j{at}", "prompt": "x", "server": "fake"} for at in range(9)], servers)
+    plan = plan_of(only, servers, options_of())
+    assert (plan.slots, plan.binding.name) == (3, "max_sessions of fake")
+    assert [share.server for share in plan.servers] == ["fake"]
+
+
 def test_no_more_slots_than_jobs() -> None:
     assert planned(jobs=2).slots == 2
 
@@ -65,6 +74,17 @@ def test_open_files_are_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert plan.binding.sessions == (256 - 150 - fleet_plan.FILES_KEPT) // fleet_plan.FILES_PER_SESSION
     with pytest.raises(LimitReached, match="open files"):
         plan.check()
+
+
+@pytest.mark.parametrize(("failed", "share", "may"), [(29, 0.29, True), (30, 0.29, False), (0, 0, True), (1, 0, False)])
+def test_so_many_jobs_may_fail_as_the_share_says(failed: int, share: float, may: bool) -> None:
+    report = FleetReport(fleet_id="f", plan=planned(), failed=failed)
+    assert report.is_within(share) is may
+    if may:
+        assert report.check(share) is report
+    else:
+        with pytest.raises(FleetFailed):
+            report.check(share)
 
 
 @pytest.mark.parametrize("options", [{"n": 0}, {"duty": 0}, {"allow_failures": 2}, {"start_every_s": -1}])

@@ -29,7 +29,7 @@ async def test_every_scenario_ends_in_its_outcome(scenario: str, tmp_path: Path)
     comes, given = OUTCOMES[scenario], tmp_path / "given.csv"
     given.write_text("a,b\n1,2\n")
     sandbox = "docker" if scenario == "docker_mode" else "local"
-    async with iiagent_server(scenario, serves_anything=None) as fake:
+    async with iiagent_server(scenario) as fake:
         result = await performed(
             fake.url, sandbox=sandbox, checks=comes.checks, files=[str(given)], answer="In English."
         )
@@ -43,8 +43,7 @@ async def test_every_scenario_ends_in_its_outcome(scenario: str, tmp_path: Path)
 
 async def test_names_that_lead_out_of_the_workspace_are_told_and_never_written(tmp_path: Path) -> None:
     before = set(tmp_path.iterdir())
-    # One that gave out a file for every name would be refused as no agent server at all.
-    async with iiagent_server("hostile_paths", serves_anything=None) as fake:
+    async with iiagent_server("hostile_paths") as fake:
         result = await performed(fake.url)
     assert result.done
     assert result.files is not None
