@@ -15,6 +15,7 @@ from .cleanup import clean_all, clean_audio, clean_cache, clean_logs, watch_disk
 from .disk import heal_disk
 from .dispatch import dispatch_request
 from .drift import detect_drift, undo_drift
+from .evaluation import evaluate
 from .fast_response import fast_response, fast_response_load
 from .fixing_tests import fix_tests
 from .incident import respond_to_incident, write_postmortem
@@ -45,6 +46,7 @@ __all__ = [
     "detect_drift",
     "dispatch_request",
     "download_workspace",
+    "evaluate",
     "fast_response",
     "fast_response_load",
     "fix_tests",

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from deployments.docs import ROOT
 from deployments.server import TUNING, temporary_server
-from tests.bench.word_errors import word_error_rate, words
+from tasks.evaluation.normalise import plain_words
+from tasks.evaluation.words import word_error_rate
 
 NAME = "wer"
 UNIT = "points"
@@ -101,7 +102,7 @@ async def _compare(samples: list[tuple[str, Path, str]]) -> float:
             bare = _bare(audio)
         ours = word_error_rate(reference, Transcript.model_validate_json(stored).text)
         theirs = word_error_rate(reference, bare)
-        count = len(words(reference))
+        count = len(plain_words(reference).split())
         print(f"{name:14} {count:4} words  ours {ours:6.1%}  bare engine {theirs:6.1%}")
         ours_wrong, theirs_wrong, total = ours_wrong + ours * count, theirs_wrong + theirs * count, total + count
     print(f"{'all':14} {total:4.0f} words  ours {ours_wrong / total:6.1%}  bare engine {theirs_wrong / total:6.1%}")

@@ -1,0 +1,1 @@
+"""How good an output is, in figures: recordings and texts whose right answer people have written down."""
