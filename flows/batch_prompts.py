@@ -11,6 +11,7 @@ from prefect.runtime import flow_run
 
 from blocks.errors import BadInput, C500Error
 from blocks.progress import in_thread, only_informing
+from blocks.redact import default_redactor
 from flows.names import name_of_source
 from flows.running import job_run
 from tasks.batch_prompts.report import BatchPromptsReport
@@ -58,6 +59,7 @@ async def batch_prompts(
 
     Raises:
         BadInput, NotFound, Unsupported: something about the plan or the table; nothing was spent.
+        ContractBroken: rows were dropped, doubled or written otherwise than the plan allows.
         Conflict: another run writes to this output.
         BudgetExceeded, LimitReached, EngineUnavailable, TimedOut: no row can be answered any more; what is done is
             kept, and the same call goes on with it.
@@ -91,6 +93,7 @@ async def _performed(
     retry: bool,
 ) -> BatchPromptsReport:
     """Do what is to be done, and report it, also when it cannot be done to the end."""
+    from tasks.batch_prompts.crossing import check_coverage
     from tasks.batch_prompts.estimate import estimate
     from tasks.batch_prompts.group import work_in_groups
     from tasks.batch_prompts.people import ask_again, put_before_people, take_from_people
@@ -111,9 +114,11 @@ async def _performed(
     report = await write_output_step(plan, ledger, run.tally)
     more: dict[str, Any] = {"from_people": taken, "agreement": agreement, "pilot": pilot}
     if pilot is not None and pool is not None:
-        more["estimate"] = await in_thread(estimate, plan, ledger, pool, run.tally)
+        more["estimate"] = await estimate(plan, ledger, pool, run.tally)
     if run.halted is None:
-        return await _shown(plan, report.model_copy(update=more))
+        shown = await _shown(plan, report.model_copy(update=more))
+        await in_thread(check_coverage, shown.groups, plan)
+        return shown
     report = await _shown(plan, report.model_copy(update={**more, "halted": run.halted.message}))
     raise _halted(run.halted, report) from run.halted
 
@@ -124,7 +129,7 @@ async def _rehearsed(plan: "Plan", ledger: "Ledger", pool: "Pool | None") -> Bat
     from tasks.batch_prompts.run import Tally
 
     report = await in_thread(report_of, plan, ledger, Tally())
-    expected = await in_thread(estimate, plan, ledger, pool) if pool is not None else None
+    expected = await estimate(plan, ledger, pool) if pool is not None else None
     return report.model_copy(update={"dry_run": True, "estimate": expected})
 
 
@@ -169,5 +174,6 @@ async def _shown(plan: "Plan", report: BatchPromptsReport) -> BatchPromptsReport
 
     await in_thread(keep, plan, report)
     async with only_informing("report"):
-        await acreate_markdown_artifact(key=f"batch-prompts-{plan.plan_id}", markdown=report_markdown(report))
+        page = default_redactor().text(report_markdown(report))
+        await acreate_markdown_artifact(key=f"batch-prompts-{plan.plan_id}", markdown=page)
     return report

@@ -11,11 +11,13 @@ from blocks.accounts.booked import booked
 from blocks.accounts.open import open_pool
 from blocks.accounts.pool import Pool
 from blocks.accounts.routes import check_choice
+from blocks.contracts.broken import ContractBroken
 from blocks.progress import only_informing
 from flows.names import name_of_source
 from flows.running import job_run
 from flows.spread import end_shards, work_in_workers
 from tasks.swarm.attend import attended
+from tasks.swarm.crossing import look_over
 from tasks.swarm.estimate import ASSUMED_LATENCY_S, estimate_step
 from tasks.swarm.halted import halted
 from tasks.swarm.job import SwarmJob, swarm_job
@@ -88,6 +90,7 @@ async def swarm(
 
     Raises:
         BadInput, NotFound, Unsupported: something about the source, the prompt or the options; nothing was spent.
+        ContractBroken: the output answers a row twice, or a row was dropped, doubled or written wrongly.
         Conflict: another run writes to this output, or it holds answers to another question.
         BudgetExceeded, LimitReached, EngineUnavailable, TimedOut: no row can be answered any more; what is done is
             kept, and the same call goes on with it.
@@ -144,7 +147,7 @@ async def perform(job: SwarmJob, pool: Pool) -> SwarmReport:
         await end_shards(job)
         collect_parts(job, ledger)
         survey = await survey_step(job, ledger)
-        expected = await estimate_step(job, pool, survey)
+        expected, before = await estimate_step(job, pool, survey), ledger.sizes
         run = SwarmRun(job.after(time.monotonic() - began), pool, ledger, survey, traffic=pool.traffic)
         async with attended(run):
             if job.workers:
@@ -152,8 +155,10 @@ async def perform(job: SwarmJob, pool: Pool) -> SwarmReport:
             else:
                 size = shard_rows(survey.due, expected.rate_per_s, job.concurrency, job.shard_size)
                 await work_in_shards(run, size)
+        await look_over(run, before)
         report = report_of(run, expected).model_copy(update={"booked": await booked(pool.books, job.job_name)})
-    await write_table_step(job)
+    if not isinstance(run.halted, ContractBroken):  # whose rows no table should have
+        await write_table_step(job)
     if run.halted is not None:
         await show(report)
         raise halted(run.halted, report) from run.halted

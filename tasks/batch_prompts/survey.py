@@ -7,6 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from blocks.progress import in_thread
 from tasks.batch_prompts.chunk import check_template
+from tasks.batch_prompts.crossing import counted_in
 from tasks.batch_prompts.ledger import Ledger
 from tasks.batch_prompts.plan import Plan
 from tasks.batch_prompts.source import Item, read_items
@@ -23,8 +24,9 @@ def survey(plan: Plan, ledger: Ledger) -> None:
 
     Raises:
         BadInput: a row cannot be read, or lacks a column that its template names; the ledger is left as it was.
+        ContractBroken: reading it lost or doubled a row; the ledger is left as it was.
     """
-    ledger.load(_checked(plan), plan.templates)
+    ledger.load(counted_in(_checked(plan)), plan.templates)
 
 
 def _checked(plan: Plan) -> Iterator[Item]:

@@ -82,11 +82,18 @@ def _expected(report: BatchPromptsReport) -> list[str]:
         return []
     cost = "at unknown cost" if one.cost_usd is None else f"${one.cost_usd:.4f}{'' if one.measured else ' at most'}"
     how = "as the pilot went" if one.measured else "by the prompts and the longest answers allowed"
-    return [
+    lines = [
         f"## What is left\n\n- {one.rows:,} rows, about {one.questions:,} questions, {how}\n- {cost};"
         f" {one.prompt_tokens:,} tokens to send, {one.output_tokens:,} to be answered\n"
-        f"- about {one.seconds:,.0f} s; {one.binds} binds"
+        f"- about {one.seconds:,.0f} s; {one.binds} binds ({one.permitted:,})"
     ]
+    if one.usd_left is not None:
+        enough = {True: "enough", False: "**NOT enough** for what this may cost", None: "and an unknown cost"}
+        lines.append(f"- ${one.usd_left:.4f} of the budget left: {enough[one.budget_suffices]}")
+    if not one.longest_fits:
+        told = "fits **NO** model, or no account's limit of tokens; make `chunk_size` or the template smaller"
+        lines.append(f"- the longest prompt has about {one.longest_tokens:,} tokens and {told}")
+    return ["\n".join(lines)]
 
 
 def _agreed(report: BatchPromptsReport) -> list[str]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from blocks.agent_metrics import RowCount
 from blocks.board import Board
 from blocks.errors import StoreFailed
 from blocks.progress import PUBLISH_EVERY_S, progress, repeated
@@ -15,7 +16,7 @@ from tasks.swarm.tally import watcher
 @asynccontextmanager
 async def attended(run: SwarmRun) -> AsyncGenerator[None]:
     """Sync the output and show the progress while the block runs, and once more at its end."""
-    board = _board(run)
+    board, rows = _board(run), RowCount("swarm")
     async with progress("swarm") as on_progress:
 
         async def attend() -> None:
@@ -24,6 +25,8 @@ async def attended(run: SwarmRun) -> AsyncGenerator[None]:
             except StoreFailed as error:
                 run.halt(error)
             run.watch()
+            if run.job.part is None:  # the rows of a part are counted by the run that it is a part of
+                await asyncio.to_thread(rows.tell, run.tally.answered, run.tally.failed)
             on_progress(run.tally.share)
             if watch := watcher.get():
                 watch(run.tally)

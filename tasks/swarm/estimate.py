@@ -8,13 +8,13 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from blocks.accounts.account import USD_UNIT, Model
+from blocks.accounts.capacity import Bound, Capacity, bounds_of, capacities, fits
 from blocks.accounts.chat import Caller
 from blocks.accounts.pool import Pool
 from blocks.accounts.routes import Route
 from blocks.accounts.tokens import BYTES_PER_TOKEN, prompt_tokens
 from blocks.model import Frozen
 from blocks.progress import in_thread
-from tasks.swarm.capacity import Capacity, capacities
 from tasks.swarm.job import SwarmJob
 from tasks.swarm.lately import lately
 from tasks.swarm.survey import Survey
@@ -22,24 +22,8 @@ from tasks.swarm.survey import Survey
 ASSUMED_LATENCY_S = 2.0
 """Where the books know no call of the model; the estimate says so."""
 
-MINUTE_S, DAY_S = 60.0, 86_400.0
-
 SHARE_STEPS = 20
 """To a millionth of the rows."""
-
-
-class Bound(Frozen):
-    """A limit, and how long the swarm takes if there were only this one.
-
-    Attributes:
-        limit: `rpm`, `tpm`, `rpd`, `tpd` or `concurrency`.
-        permitted: The most in its window, of all accounts together.
-        seconds: How long.
-    """
-
-    limit: str
-    permitted: int
-    seconds: float
 
 
 class Estimate(Frozen):
@@ -113,10 +97,13 @@ async def estimate(job: SwarmJob, pool: Pool, survey: Survey) -> Estimate:
     likely = known and min(known.output_tokens, most) * due
     latency_s = known.latency_s if known else ASSUMED_LATENCY_S
     used, held = prompts + (most * due if likely is None else ceil(likely)), prompts + most * due
-    bounds = _bounds(job, found, due, used, held, latency_s)
+    bounding = partial(bounds_of, concurrency=job.concurrency, latency_s=latency_s)
+    bounds = bounding(found, calls=due, used=used, held=held)
 
     def is_done(stage: Capacity, share: float) -> bool:
-        tightest = _bounds(job, stage, ceil(share * due), ceil(share * used), ceil(share * held), latency_s)[0]
+        tightest = bounding(
+            stage, calls=ceil(share * due), used=ceil(share * used), held=ceil(share * held)
+        )[0]
         return tightest.seconds <= bounds[0].seconds
 
     shares = [_share(partial(is_done, stage)) for stage in stages]
@@ -131,7 +118,7 @@ async def estimate(job: SwarmJob, pool: Pool, survey: Survey) -> Estimate:
         prompt_tokens=prompts,
         counted=counted,
         longest_tokens=longest,
-        longest_fits=any(_fits(job, route, longest) for route in routes),
+        longest_fits=any(fits(route, longest, job.max_output_tokens) for route in routes),
         output_tokens_most=most * due,
         output_tokens_likely=None if likely is None else ceil(likely),
         cost_usd_most=at_most,
@@ -149,31 +136,6 @@ async def estimate(job: SwarmJob, pool: Pool, survey: Survey) -> Estimate:
 async def estimate_step(job: SwarmJob, pool: Pool, survey: Survey) -> Estimate:
     """See `estimate`."""
     return await estimate(job, pool, survey)
-
-
-def _bounds(job: SwarmJob, found: Capacity, rows: int, used: int, held: int, latency_s: float) -> tuple[Bound, ...]:
-    """How long each limit makes it take, the longest first.
-
-    Args:
-        job: The job.
-        found: What the limits allow.
-        rows: How many there are.
-        used: Tokens of all calls.
-        held: What the limiter holds for them while they run: every answer as long as it may be.
-        latency_s: Of a call.
-    """
-    at_once = min(job.concurrency, found.most.get("concurrency", job.concurrency))
-    bounds = [Bound(limit="concurrency", permitted=at_once, seconds=rows * latency_s / at_once)]
-    for name, amount, reserved in (("rpm", rows, rows), ("tpm", used, held)):
-        if name in found.most:
-            # In the window for a minute after the call, and before that while it runs; one window is there at once.
-            seconds = (MINUTE_S * amount + latency_s * reserved) / max(1, found.most[name]) - MINUTE_S
-            bounds.append(Bound(limit=name, permitted=found.most[name], seconds=max(0.0, seconds)))
-    for name, amount in (("rpd", rows), ("tpd", used)):
-        if name in found.most:
-            days = ceil(max(0, amount - found.left[name]) / max(1, found.most[name]))
-            bounds.append(Bound(limit=name, permitted=found.most[name], seconds=days * DAY_S))
-    return tuple(sorted(bounds, key=lambda bound: -bound.seconds))
 
 
 def _share(is_done: Callable[[float], bool]) -> float:
@@ -230,14 +192,6 @@ def _prompt_tokens(job: SwarmJob, survey: Survey, model: Model) -> tuple[int, st
     tokens = sum(prompt_tokens(job.request(text or "-"), model) - empty for text in survey.sample)
     share = tokens / max(1, sum(len(text.encode()) for text in survey.sample))
     return ceil(survey.prompt_bytes * share) + frame, f"counted on a sample of {len(survey.sample)}"
-
-
-def _fits(job: SwarmJob, route: Route, prompt: int) -> bool:
-    output = route.output_tokens(job.max_output_tokens, prompt)
-    if output is None:
-        return False
-    windows = [limits[name].amount for limits in route.limits for name in ("tpm", "tpd") if name in limits]
-    return all(prompt + output <= window for window in windows)
 
 
 def _once(names: Iterable[str]) -> tuple[str, ...]:

@@ -35,6 +35,11 @@ class Journal:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             self._size = self._synced = os.fstat(self._file).st_size
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._size
+
     def append(self, record: Record) -> int:
         """Write a line; it outlives this process from now on, and a power cut after the next `sync`.
 
@@ -68,12 +73,13 @@ class Journal:
             os.close(self._file)
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, Record | None]]:
-    """Offset and record of each line, None for what is no whole record; nothing when there is no file."""
+def read_lines(path: Path, since: int = 0) -> Iterator[tuple[int, Record | None]]:
+    """Offset and record of each line from an offset on, None for what is no whole record; nothing without a file."""
     if not path.exists():
         return
-    offset = 0
+    offset = since
     with path.open("rb") as file:
+        file.seek(since)
         for line in iter(partial(file.readline, LONGEST_LINE_BYTES), b""):
             yield offset, _record(line)
             offset += len(line)
@@ -86,18 +92,19 @@ def line_at(path: Path, offset: int) -> Record | None:
         return _record(file.readline(LONGEST_LINE_BYTES))
 
 
-def records(path: Path, *, repair: bool) -> Iterator[tuple[int, Record]]:
+def records(path: Path, *, repair: bool, since: int = 0) -> Iterator[tuple[int, Record]]:
     """Offset and record of each line; a torn end, as a killed process or a power cut leaves it, is passed over.
 
     Args:
         path: The file.
         repair: Whether to cut a torn end off.
+        since: Offset of the first line to read.
 
     Raises:
         BadInput: it was not written by a swarm.
     """
     torn: int | None = None
-    for offset, record in read_lines(path):
+    for offset, record in read_lines(path, since):
         if record is None:
             torn = offset if torn is None else torn
         elif torn is not None:

@@ -9,8 +9,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from blocks.contracts.broken import broken
 from blocks.errors import Conflict
 from blocks.store.scratch import locked
 from tasks.swarm.index import Index, Item
@@ -59,6 +60,13 @@ def parts_of(job: SwarmJob) -> list[Places]:
     return [places_of(part) for part in found]
 
 
+class Sizes(NamedTuple):
+    """Bytes of a ledger's files: what is written from then on lies beyond."""
+
+    answers: int
+    failures: int
+
+
 class Ledger:
     """The rows of a swarm that are done, and the files to which more are added.
 
@@ -75,6 +83,7 @@ class Ledger:
         self.places, self.question = places, question
         self.index = Index()
         self.cost_usd = 0.0
+        self._is_empty = True
         self._journals: tuple[Journal, Journal] | None = None
 
     @property
@@ -92,16 +101,30 @@ class Ledger:
         Raises:
             Conflict: they are answers to another question.
             BadInput: the output was not written by a swarm.
+            ContractBroken: it answers a row twice.
         """
+        is_own, is_first = places == self.places, self._is_empty
+        self._is_empty = False
+        twice: list[str] = []
         for _, record in records(places.answers, repair=repair):
-            self._note(record, ANSWERED)
-        is_own = places == self.places
+            if self._note(record, ANSWERED) == ANSWERED and is_first:
+                twice.append(f"row {record.get('row')}, column key: must be there once only, found {record['key']}")
+        if twice:
+            raise broken(
+                "swarm answers", twice, fix="take one of the two lines out of the file", what=str(places.answers)
+            )
         for offset, record in records(places.failures, repair=repair):
             self._note(record, offset if is_own else FAILED_ELSEWHERE)
 
     def open(self) -> None:
         """Begin to write; the files must have been repaired."""
         self._journals = Journal(self.places.answers), Journal(self.places.failures)
+
+    @property
+    def sizes(self) -> Sizes:
+        """What was written so far."""
+        answers, failures = self._opened
+        return Sizes(answers.size, failures.size)
 
     def state_of(self, item: Item) -> State:
         """What has become of a row."""
@@ -145,7 +168,8 @@ class Ledger:
             raise RuntimeError("the ledger was opened for reading only")
         return self._journals
 
-    def _note(self, record: Record, number: int) -> None:
+    def _note(self, record: Record, number: int) -> int | None:
+        """Enter a line; returns what the index had for its row."""
         key: str = record["key"]
         if not key.startswith(f"{self.question}."):
             raise Conflict(
@@ -160,6 +184,7 @@ class Ledger:
             self.cost_usd += record.get(PAST) or 0.0
         if known != ANSWERED:  # else it is the failure of a row whose answer has its money in `PAST`
             self.cost_usd += record.get("cost_usd") or 0.0
+        return known
 
     def _failure_of(self, key: str) -> Record | None:
         """The last line of a row that has failed."""

@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from blocks.errors import BadInput
 from blocks.progress import in_thread
 from blocks.rows.prompt import Prompt
+from tasks.swarm.counted import counted_in
 from tasks.swarm.index import items
 from tasks.swarm.job import SwarmJob
 from tasks.swarm.ledger import Ledger, State
@@ -31,6 +32,7 @@ class Survey:
         longest_bytes: Of the longest of them.
         sample: The beginnings of some of them, drawn at random.
         sample_bytes: Of each of these, whole.
+        due_rows: A byte for each row of the source: 1 where it is to be done in this run.
     """
 
     rows: int = 0
@@ -40,6 +42,7 @@ class Survey:
     longest_bytes: int = 0
     sample: tuple[str, ...] = field(default=(), repr=False)
     sample_bytes: tuple[int, ...] = field(default=(), repr=False)
+    due_rows: bytes = field(default=b"", repr=False)
 
 
 def survey(job: SwarmJob, ledger: Ledger) -> Survey:
@@ -47,13 +50,16 @@ def survey(job: SwarmJob, ledger: Ledger) -> Survey:
 
     Raises:
         BadInput: a row cannot be read, or lacks a column that the prompt names; or a file has no rows.
+        ContractBroken: reading it lost or doubled a row.
     """
     prompt, chance = Prompt(job.prompt), random.Random(0)  # noqa: S311 - a sample
     wanted = "failed" if job.retry_failed else "new"
+    due_rows = bytearray()
     states, total, longest, sample = Counter[State](), 0, 0, list[tuple[str, int]]()
-    for item in items(job):
+    for item in counted_in(items(job)):
         state = ledger.state_of(item)
         states[state] += 1
+        due_rows.append(state == wanted)
         if state != wanted:
             continue
         text = prompt.render(item.row, item.number)
@@ -77,6 +83,7 @@ def survey(job: SwarmJob, ledger: Ledger) -> Survey:
         longest_bytes=longest,
         sample=tuple(text for text, _ in sample),
         sample_bytes=tuple(size for _, size in sample),
+        due_rows=bytes(due_rows),
     )
 
 

@@ -14,7 +14,7 @@ from blocks.accounts.account import Account
 from blocks.accounts.open import open_pool
 from deployments.simulator.behaviour import Behaviour
 from deployments.simulator.serve import InProcess, simulate
-from tasks.batch_prompts.ledger import open_ledger
+from tasks.batch_prompts.ledger import Spent, open_ledger
 from tasks.batch_prompts.llm import LlmEngine
 from tasks.batch_prompts.output import write_output
 from tasks.batch_prompts.plan import read_plan
@@ -248,3 +248,17 @@ async def test_what_a_model_declines_costs_what_it_said_it_costs(serve: Serve, t
     charged = sum(one["charged"]["cost_units"] for one in sim.books()["accounts"].values()) / 1e9
     assert report.groups[0].cost_usd == pytest.approx(charged)
     assert report.cost_usd == pytest.approx(charged)
+
+
+def test_a_file_that_somebody_saved_otherwise_is_counted_as_far_as_it_can_be_read(tmp_path: Path) -> None:
+    table(tmp_path, texts(2), GROUPS[:1])
+    plan = read_plan(plan_file(tmp_path, per_row={}))
+    with open_ledger(plan) as ledger:
+        survey(plan, ledger)
+        filled = {"finding": "tốt", "mood": "tốt", "score": 1}
+        ledger.save(ledger.items([1, 2]), {1: {(): filled}, 2: {(): filled}}, Spent())
+        write_output(plan, ledger)
+        with (tmp_path / "out.csv").open("ab") as output:
+            output.write(b"\r\n3\r\nna\xefve,x\r\n")
+        [found] = [one for one in coverage_of(plan, ledger) if one.rows]
+    assert (found.written, found.missing, found.duplicates) == (2, 0, 0)

@@ -1,0 +1,1 @@
+"""The pandera models of the contracts. Importing one of these modules loads pandas and pandera."""
