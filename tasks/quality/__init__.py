@@ -1,0 +1,1 @@
+"""Quality of what the jobs made: results of a period, audits, reports."""

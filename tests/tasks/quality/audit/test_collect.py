@@ -1,0 +1,137 @@
+"""What is read of a period, and what is known of its costs."""
+
+import json
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from blocks.accounts.account import USD_UNIT
+from blocks.accounts.books import Books, Entry
+from blocks.content import content_hash
+from blocks.job import JobOptions
+from blocks.language.pool import USER
+from blocks.store import Files, LocalFiles
+from tasks.quality.audit.audit import gather
+from tasks.quality.audit.collect import Collected, collect
+from tasks.quality.audit.costs import booked_usd, dearest_usd
+from tasks.quality.audit.sums import period_row
+from tests.fakes.stored_jobs import ACCOUNTS, DAY, fill
+from tests.tasks.quality.audit.auditing import NOW, day_of, gathered, known
+
+MONDAY = day_of(DAY)
+
+
+def collected(files: LocalFiles, now: datetime = NOW) -> Collected:
+    return collect(files, MONDAY, known(), {"excused"}, now)
+
+
+def begun(files: LocalFiles, job_id: str, hours: float) -> None:
+    files.put_bytes(f"jobs/{job_id}/source.wav", b"a recording")
+    moment = (DAY + timedelta(hours=hours)).timestamp()
+    os.utime(files.root / "jobs" / job_id / "source.wav", (moment, moment))
+
+
+def test_a_job_whose_files_are_damaged_is_told_and_counted(files: LocalFiles) -> None:
+    fill(files, 1, 3)
+    first, second, _ = sorted({key.split("/")[1] for key in files.list("jobs/")})
+    files.put_bytes(f"jobs/{first}/transcript.json", b"{}")
+    files.delete(f"jobs/{second}/speech.json")
+    files.put_bytes("batches/broken/report.json", b"{")
+    found = collected(files)
+    assert [one.key for one in found.unreadable] == [
+        f"jobs/{first}/transcript.json",
+        f"jobs/{second}/speech.json",
+        "batches/broken/report.json",
+    ]
+    assert (len(found.jobs), found.jobs[0].words, found.jobs[1].alignment) == (3, None, None)
+    assert found.jobs[0].rtf is not None
+    assert gathered(files).row.unreadable == 3
+
+
+def test_both_kinds_of_stores_are_read_alike(files: LocalFiles, s3_files: Files) -> None:
+    for store in (files, s3_files):
+        fill(store, 4, 5)
+        store.put_bytes("jobs/0000000000000001/result.json", b"{}")
+    found = [collect(store, MONDAY, known(), (), NOW) for store in (files, s3_files)]
+    assert found[0] == found[1]
+    assert (len(found[0].jobs), found[0].unreadable_count) == (5, 1)
+
+
+def test_a_figure_that_no_job_can_have_is_told(files: LocalFiles) -> None:
+    def surer_than_sure(stored: object) -> None:
+        stored.result["metrics"]["asr_confidence_avg"] = 1.5  # type: ignore[attr-defined]
+
+    fill(files, 1, 4, fault=surer_than_sure, share=0.25)
+    found = collected(files)
+    assert len(found.jobs) == 3
+    assert "confidence" in found.unreadable[0].why
+
+
+def test_jobs_without_a_result_are_lost_unless_there_is_a_reason(files: LocalFiles) -> None:
+    begun(files, "lost", 1)
+    begun(files, "excused", 1)
+    begun(files, "before", -1)
+    begun(files, "after", 25)
+    files.put_bytes("jobs/nothing/audio.wav", b"of a job whose source was cleaned up")
+    assert collected(files).lost == ("lost",)
+    assert collected(files, DAY + timedelta(hours=24)).lost == (), "it may be at work"
+    nobody_asked = gather(files, MONDAY, known(), excused=None, booked_usd=None, now=NOW)
+    assert (nobody_asked.found.lost, nobody_asked.row.lost_jobs) == ((), 0)
+    assert "knows no runs" in nobody_asked.notes[0]
+
+
+def test_a_batch_of_an_older_version_is_whole(files: LocalFiles) -> None:
+    options = JobOptions().model_dump(mode="json")
+    del options["hints"]  # as if they came with this version
+    batch_id = content_hash([options, ["a.wav", "b.wav"]])[:16]
+    items = [{"source": name, "outcome": "failed", "code": "BAD_AUDIO"} for name in ("a.wav", "b.wav")]
+    report = {"batch_id": batch_id, "options": options, "items": items, "finished_at": "2026-03-02T10:00:00Z"}
+    files.put_bytes(f"batches/{batch_id}/report.json", json.dumps(report).encode())
+    [row] = collected(files).batches
+    assert (row.is_whole, row.rows_in, row.rows_out, row.rows_failed, row.rows_lost) == (True, 2, 0, 2, 0)
+
+
+def test_reports_of_rehearsals_and_of_other_days_are_left_out(files: LocalFiles) -> None:
+    for name, facts in {
+        "rehearsed": {"dry_run": True},
+        "later": {"finished_at": "2026-03-03T00:00:00Z"},
+        "short": {"left": 5},
+    }.items():
+        report = {"rows": 10, "out": 3, "failed": 1, "finished_at": "2026-03-02T10:00:00Z"} | facts
+        files.put_bytes(f"batch-prompts/{name}/report.json", json.dumps(report).encode())
+    assert [(row.batch_id, row.kind, row.rows_lost) for row in collected(files).batches] == [
+        ("short", "batch-prompts", 1)
+    ]
+
+
+def test_prices_are_those_of_the_dearest_account(tmp_path: Path) -> None:
+    dear = ACCOUNTS.replace("first", "second").replace("0.4", "0.8").replace("accounts:\n", "")
+    unpriced = "      free: {}\n"
+    (tmp_path / "accounts.yaml").write_text(ACCOUNTS.rstrip() + "\n" + unpriced + dear.lstrip("\n"))
+    assert dearest_usd(tmp_path / "accounts.yaml") == {"small": pytest.approx((0.8e-6, 1.6e-6))}
+    assert dearest_usd(tmp_path / "none.yaml") == {}
+    (tmp_path / "wrong.yaml").write_text("accounts: 1\n")
+    assert dearest_usd(tmp_path / "wrong.yaml") == {}
+
+
+def test_jobs_that_cost_more_than_the_books_hold(files: LocalFiles, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/books/books.db"
+    assert booked_usd(url, MONDAY) is None
+    assert not (tmp_path / "books").exists(), "to look makes no books"
+    (tmp_path / "books").mkdir()
+    fill(files, 1, 50)
+    found = gathered(files).found
+    paid = sum(row.cost_usd or 0 for row in found.jobs)
+    books = Books(url)
+    calls = ((0, USER, paid / 2), (-1, USER, 7.0), (24, USER, 7.0), (1, "somebody", 7.0))
+    for hours, user, usd in calls:
+        at = (DAY + timedelta(hours=hours)).timestamp()
+        units = round(usd * USD_UNIT)
+        books.write(Entry(at=at, account="first", model="small", user=user, outcome="ok", cost_units=units))
+    books.close()
+    booked = booked_usd(url, MONDAY)
+    assert booked == pytest.approx(paid / 2, rel=1e-6)
+    assert period_row(MONDAY, found, (), booked, NOW).cost_over_books == pytest.approx(2.0, rel=1e-6)
+    assert period_row(MONDAY, found, (), 0.0, NOW).cost_over_books is None, "the books of another machine"

@@ -1,0 +1,106 @@
+"""An audit kept: twice, killed, in S3; the site is whole at every moment."""
+
+import asyncio
+import re
+from functools import partial
+from pathlib import PurePosixPath
+
+import pytest
+
+from blocks.errors import NotFound
+from blocks.escalation.channels import Posted
+from blocks.store import Files, LocalFiles
+from tasks.quality.audit.audit import Gathered, judged, report_of
+from tasks.quality.audit.history import read_jobs, read_periods
+from tasks.quality.audit.judged import AuditReport
+from tasks.quality.audit.keep import keep, read_report
+from tests.fakes.stored_jobs import DAY, fill, repeat_phrases
+from tests.tasks.ops.killing import killed_at
+from tests.tasks.quality.audit.auditing import day_of, gathered
+
+pytest.importorskip("great_expectations")
+
+LINK = re.compile(rb'href="([^"#]+)"')
+
+
+class Operators:
+    """Who is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    async def post(self, subject: str, body: str) -> Posted:
+        self.told.append((subject, body))
+        return Posted(channels=1, taken=1)
+
+
+@pytest.fixture
+def bad(files: LocalFiles) -> Gathered:
+    fill(files, 2, 12, fault=repeat_phrases, share=0.5)
+    return gathered(files)
+
+
+def site(files: Files) -> dict[str, bytes]:
+    return {key: files.read_bytes(key) for key in files.list("quality/docs/")}
+
+
+def check_whole(files: Files) -> None:
+    """Every page is whole, and whatever it links to is there."""
+    pages = site(files)
+    for key, content in pages.items():
+        assert content.rstrip().endswith(b"</html>"), key
+        for link in LINK.findall(content):
+            if not link.startswith(b"data:"):
+                target = PurePosixPath(key).parent / link.decode()
+                parts = list[str]()
+                for part in target.parts:
+                    parts = parts[:-1] if part == ".." else [*parts, part]
+                assert "/".join(parts) in pages or parts[-1] == "index.html", (key, link)
+
+
+async def kept(files: Files, found: Gathered, operators: Operators) -> AuditReport:
+    report = report_of(found, judged(found, None), "a-run", dry_run=False)
+    return await keep(files, day_of(DAY), found, report, operators.post)
+
+
+async def test_the_same_audit_again_changes_nothing_and_tells_nobody(files: LocalFiles, bad: Gathered) -> None:
+    operators = Operators()
+    report = await kept(files, bad, operators)
+    before = {key: files.read_bytes(key) for key in files.list("quality/") if not key.startswith("quality/audits")}
+    assert await kept(files, bad, operators) == report.model_copy(update={"posted": ""})
+    assert before == {key: files.read_bytes(key) for key in before}
+    [(subject, body)] = operators.told
+    assert subject.startswith("quality of 2026-03-02 failed: 12 jobs, ")
+    assert "jobs/repeated-phrases" in body
+    assert report.page in body
+    assert report.posted == "given to the operators' channels"
+    check_whole(files)
+    assert read_report(files, "2026-03-02").period == report.period
+
+
+async def test_wherever_it_is_killed_the_site_is_whole(files: LocalFiles, bad: Gathered) -> None:
+    report = report_of(bad, judged(bad, None), "a-run", dry_run=False)
+    operators, moment = Operators(), 1
+    work = partial(keep, files, day_of(DAY), bad, report, operators.post)
+    while await asyncio.to_thread(killed_at, moment, work, (LocalFiles, "put_bytes")):
+        check_whole(files)
+        await work()
+        check_whole(files)
+        assert [row.name for row in read_periods(files)] == ["2026-03-02"]
+        assert len(read_jobs(files, day_of(DAY))[0]) == 12
+        for key in [*files.list("quality/docs/"), *files.list("quality/history/periods/")]:
+            files.delete(key)
+        moment += 1
+    assert moment > 2 * 4, "history, report, period, page, first page"
+
+
+async def test_a_site_in_s3(s3_files: Files, files: LocalFiles, bad: Gathered) -> None:
+    report = await kept(s3_files, bad, Operators())
+    assert report.page.startswith("s3://")
+    assert {key.removeprefix("quality/docs/") for key in site(s3_files)} == {"index.html", "periods/2026-03-02.html"}
+    check_whole(s3_files)
+
+
+def test_a_period_that_was_not_audited_is_told(files: LocalFiles) -> None:
+    with pytest.raises(NotFound, match="was not audited"):
+        read_report(files, "2026-03-02")
