@@ -155,10 +155,14 @@ class EffectLedger:
             _forget(path)
             sync_folder(path.parent)
 
-    def purge(self, older_than_s: float) -> int:
+    def purge(self, older_than_s: float, keep: Callable[[str], bool] = lambda _: False) -> int:
         """Forget effects that ended before so many seconds; those in doubt are kept. How many are forgotten.
 
         An effect that is forgotten would be had again: runs must not be resumed after as long.
+
+        Args:
+            older_than_s: Seconds.
+            keep: Says of which, by their ids, all is kept the same.
 
         Raises:
             StoreFailed: something cannot be read or deleted; all else is forgotten.
@@ -168,7 +172,7 @@ class EffectLedger:
         failed: list[StoreFailed] = []
         for path in tuple(self._files()):
             try:
-                gone += _forgotten(path, before)
+                gone += _forgotten(path, before, keep)
             except StoreFailed as error:
                 failed.append(error)
         for path in self._folder.glob("??/??/.*.json.*"):  # of processes that died as they wrote
@@ -289,11 +293,11 @@ def _write(path: Path, effect: Effect) -> None:
         write_whole(path, json.dumps(effect.model_dump(), default=datetime.isoformat).encode())
 
 
-def _forgotten(path: Path, before: datetime) -> bool:
+def _forgotten(path: Path, before: datetime, keep: Callable[[str], bool]) -> bool:
     """Forget an effect that ended before a time; whether it did."""
     with _lock(path) as mine, _typed(path):
         effect = _read(path) if mine else None
-        if effect is None or effect.ended_at is None or effect.ended_at >= before:
+        if effect is None or effect.ended_at is None or effect.ended_at >= before or keep(effect.effect_id):
             return False
         _forget(path)
         return True

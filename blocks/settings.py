@@ -293,9 +293,40 @@ class Settings(BaseSettings):
         default=HOME / "services.yaml",
         description="services: owners, metrics, logs, repositories; docs/operations/incidents.md",
     )
+    quality_suites_dir: Path | None = Field(
+        default=None, description="folder of your own suites of audits, *.yaml; docs/quality.md"
+    )
+    report_timezone: str = Field(
+        default="", description="time zone of the days of `c500 report`, as Europe/Berlin; empty = TZ, or the machine's"
+    )
     # Clean-up: flows clean-logs, clean-audio, clean-cache, clean-all, watch-disk.
     days_to_keep: float = Field(default=7, ge=0, le=36_500, description="days that log files are kept")
     retention_days: float = Field(default=7, ge=0, le=36_500, description="days that audio of jobs is kept")
+    # Evidence: flow clean-evidence. Off unless set: what proves and explains is kept until somebody decides otherwise.
+    results_days: float | None = Field(
+        default=None, ge=1, le=36_500, description="days that jobs and requests are kept, wholly; empty = for good"
+    )
+    quality_days: float | None = Field(
+        default=None,
+        ge=1,
+        le=36_500,
+        description="days that audits, evaluations and reports are kept; empty = for good",
+    )
+    batch_days: float | None = Field(
+        default=None, ge=1, le=36_500, description="days that reports of batches are kept; empty = for good"
+    )
+    session_days: float | None = Field(
+        default=None, ge=1, le=36_500, description="days that archives of sessions are kept; empty = for good"
+    )
+    ledger_days: float | None = Field(
+        default=None,
+        ge=35,
+        le=36_500,
+        description="days that each call keeps a row in the books, before it is summed up by day; empty = for good",
+    )
+    audit_days: float | None = Field(
+        default=None, ge=1, le=36_500, description="days that the agents' audit goes back at least; empty = for good"
+    )
     disk_threshold: float = Field(
         default=80, gt=0, le=100, description="per cent of a disk in use above which operators are told"
     )
@@ -344,7 +375,7 @@ class Settings(BaseSettings):
         description="connections the gateway holds at once, half of them of one address; needs 3 open files for each",
     )
     warm_modules: str = Field(
-        default="flows",
+        default="flows,blocks.contracts.models",
         pattern=r"^[\w.]+(,[\w.]+)*$",
         description="comma list of modules and packages a warm worker loads before its first run",
     )

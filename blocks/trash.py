@@ -6,7 +6,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from errno import EEXIST, EINVAL, ENOSYS, EXDEV
@@ -129,11 +129,12 @@ class Trash:
                 found += [manifest.trashed] if manifest.state == "kept" and _there(path / CONTENT) else []
         return tuple(sorted(found, key=lambda one: one.at, reverse=True))
 
-    def purge(self, older_than_s: float) -> tuple[Trashed, ...]:
+    def purge(self, older_than_s: float, keep: Callable[[Trashed], bool] = lambda _: False) -> tuple[Trashed, ...]:
         """Delete for good what has been here longer, oldest first.
 
         Args:
             older_than_s: Seconds.
+            keep: Says what stays all the same.
 
         Returns:
             What is gone.
@@ -145,7 +146,7 @@ class Trash:
         gone: list[Trashed] = []
         failed: list[NotAllowed | StoreFailed] = []
         with self._alone():
-            for trashed in self._due(before):
+            for trashed in (one for one in self._due(before) if not keep(one)):
                 try:
                     self._delete(trashed)
                     gone.append(trashed)

@@ -11,7 +11,7 @@ from .batch_prompts import batch_prompts
 from .capacity import plan_capacity
 from .change_review import review_change
 from .ci import triage_ci
-from .cleanup import clean_all, clean_audio, clean_cache, clean_logs, watch_disk
+from .cleanup import clean_all, clean_audio, clean_cache, clean_evidence, clean_logs, watch_disk
 from .disk import heal_disk
 from .dispatch import dispatch_request
 from .drift import detect_drift, undo_drift
@@ -23,7 +23,10 @@ from .log_analysis import analyse_logs
 from .maintenance import maintain
 from .memory import consolidate_memory
 from .migration import migrate
+from .personal_data import erase_data, export_data
+from .quality_audit import audit_quality
 from .recovery import recover_runs, retry_crashed, sweep_uploads
+from .report import report_operations
 from .rollout import watch_rollout
 from .runbook import run_runbook
 from .service_deployment import deploy_service
@@ -35,10 +38,12 @@ __all__ = [
     "agent_task",
     "analyse_logs",
     "anchor_audit",
+    "audit_quality",
     "batch_prompts",
     "clean_all",
     "clean_audio",
     "clean_cache",
+    "clean_evidence",
     "clean_logs",
     "combined",
     "consolidate_memory",
@@ -46,7 +51,9 @@ __all__ = [
     "detect_drift",
     "dispatch_request",
     "download_workspace",
+    "erase_data",
     "evaluate",
+    "export_data",
     "fast_response",
     "fast_response_load",
     "fix_tests",
@@ -58,6 +65,7 @@ __all__ = [
     "process_batch",
     "process_text",
     "recover_runs",
+    "report_operations",
     "respond_to_incident",
     "retry_crashed",
     "review_change",

@@ -16,6 +16,7 @@ from blocks.progress import in_thread, only_informing
 from blocks.settings import settings
 from blocks.store import open_store
 from blocks.store.scratch import locked
+from blocks.subjects.held import ids_held
 from tasks.agents import sweep
 from tasks.agents.disused import Gone, trouble
 
@@ -67,6 +68,7 @@ async def sweep_agents() -> SweepReport:
         SweepIncomplete: something could not be taken away, or looked at; all else was, and the report is in the
             artifact `agents-housekeeping`.
         Conflict: another sweep is at it.
+        StoreFailed: it is not known what is on legal hold; then nothing goes.
     """
     configure_logs()
     home = settings().agents_home.expanduser()
@@ -91,15 +93,16 @@ async def _swept(home: Path, now: datetime) -> SweepReport:
     chosen, files = settings(), open_store()
     kept_s, effects_s = chosen.run_retention_days * DAY_S, chosen.effects_days * DAY_S
     resumable_s = min(kept_s, effects_s)
+    held = await in_thread(ids_held, files)
     gone = {
-        "trash": await _part(sweep.purge_trash, home, chosen.trash_days * DAY_S),
-        "runs retired": await _part(sweep.retire_runs, home, files, resumable_s, effects_s, now),
-        "results": await _part(sweep.remove_folders, home, files, "results"),
-        "decisions": await _part(sweep.remove_folders, home, files, "runs"),
-        "workspaces": await _part(sweep.discard_workspaces, home, files, kept_s, effects_s, now),
-        "effects": await _part(sweep.forget_effects, home, effects_s),
-        "approvals": await _part(sweep.purge_approvals, files, kept_s, now),
-        "reviews": await _part(sweep.purge_reviews, files, kept_s, now),
+        "trash": await _part(sweep.purge_trash, home, chosen.trash_days * DAY_S, held),
+        "runs retired": await _part(sweep.retire_runs, home, files, resumable_s, effects_s, now, held),
+        "results": await _part(sweep.remove_folders, home, files, "results", held),
+        "decisions": await _part(sweep.remove_folders, home, files, "runs", held),
+        "workspaces": await _part(sweep.discard_workspaces, home, files, kept_s, effects_s, now, held),
+        "effects": await _part(sweep.forget_effects, home, effects_s, held),
+        "approvals": await _part(sweep.purge_approvals, files, kept_s, now, held),
+        "reviews": await _part(sweep.purge_reviews, files, kept_s, now, held),
     }
     doubts: tuple[str, ...] = ()
     try:

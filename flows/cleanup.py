@@ -1,4 +1,4 @@
-"""Cleaning up: old logs, audio of jobs that are over, caches; and disks that do not fill."""
+"""Cleaning up: old logs, audio of jobs that are over, caches, evidence by policy; and disks that do not fill."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +14,7 @@ from blocks.store import open_store
 from flows.operating import operating, post, show_markdown
 from tasks.ops.cleanup.clock import Clock, keep_witness, read_witness
 from tasks.ops.cleanup.disk import Disk, disks_of, drop_ballast, keep_ballast
+from tasks.ops.cleanup.evidence import evidence_parts
 from tasks.ops.cleanup.parts import audio_parts, cache_parts, logs_parts
 from tasks.ops.cleanup.plan import CleanupPlan, read_plan, watched
 from tasks.ops.cleanup.report import CleanupReport, Part, disk_lines, report_markdown
@@ -78,9 +79,21 @@ async def clean_cache(options: OperationsOptions = DEFAULTS) -> CleanupReport:
     return await _cleaned("clean-cache", options, cache_parts, trust_clock=True)
 
 
+@flow(name="clean-evidence", persist_result=False, timeout_seconds=LONGEST_S)
+async def clean_evidence(options: OperationsOptions = DEFAULTS, trust_clock: bool = False) -> CleanupReport:
+    """Take away by policy what is kept for good otherwise: jobs, requests, audits of quality, batches, sessions; sum
+    old rows of the ledger up; shorten the agents' audit.
+
+    Each kind has its own setting, as RESULTS_DAYS, and stays where that is empty. What is on legal hold stays.
+
+    Args, returns and errors as `clean_logs`. Raises `StoreFailed` as well where it is not known what is on hold.
+    """
+    return await _cleaned("clean-evidence", options, _evidence, trust_clock=trust_clock)
+
+
 @flow(name="clean-all", persist_result=False, timeout_seconds=LONGEST_S)
 async def clean_all(options: OperationsOptions = DEFAULTS, trust_clock: bool = False) -> CleanupReport:
-    """Clean logs, audio and, unless SKIP_CACHE, the cache, in this order; one that fails stops no other.
+    """Clean logs, audio, evidence and, unless SKIP_CACHE, the cache, in this order; one that fails stops no other.
 
     Args, returns and errors as `clean_logs`.
     """
@@ -169,8 +182,13 @@ async def _audio(cleanup: Cleanup, plan: CleanupPlan, _: "Settings") -> list[Par
     return await audio_parts(cleanup, plan)
 
 
+async def _evidence(cleanup: Cleanup, _: CleanupPlan, chosen: "Settings") -> list[Part]:
+    return await evidence_parts(cleanup, chosen)
+
+
 async def _all(cleanup: Cleanup, plan: CleanupPlan, chosen: "Settings") -> list[Part]:
     parts = [*await logs_parts(cleanup, plan, chosen), *await audio_parts(cleanup, plan)]
+    parts += await evidence_parts(cleanup, chosen)
     if chosen.skip_cache:
         return [*parts, Part(name="cache", place="", why="SKIP_CACHE")]
     return [*parts, *await cache_parts(cleanup, plan, chosen)]

@@ -65,9 +65,11 @@ class Cache:
         """
         return await _tried(self._similar, scope, vector, least, ttl_s)
 
-    async def keep(self, key: str, scope: str, vector: "np.ndarray[Any, Any] | None", answer: Answer) -> None:
-        """Keep an answer."""
-        await _tried(self._keep, key, scope, vector, answer)
+    async def keep(
+        self, key: str, scope: str, vector: "np.ndarray[Any, Any] | None", answer: Answer, caller: Caller | None = None
+    ) -> None:
+        """Keep an answer, and for whom it was made."""
+        await _tried(self._keep, key, scope, vector, answer, caller or Caller())
 
     def _exact(self, key: str, ttl_s: float) -> Answer | None:
         from sqlalchemy import select
@@ -99,8 +101,10 @@ class Cache:
         best = int(nearness.argmax())
         return Answer.model_validate_json(rows[best].answer) if nearness[best] >= least else None
 
-    def _keep(self, key: str, scope: str, vector: "np.ndarray[Any, Any] | None", answer: Answer) -> None:
-        from blocks.accounts.schema import CACHE, upsert
+    def _keep(
+        self, key: str, scope: str, vector: "np.ndarray[Any, Any] | None", answer: Answer, caller: Caller
+    ) -> None:
+        from blocks.accounts.schema import CACHE, OWNERS, upsert
 
         row = {
             "scope": scope,
@@ -111,6 +115,9 @@ class Cache:
         with self._books.engine().begin() as connection:
             statement = upsert(connection, CACHE).values(key=key, **row)
             connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_=row))
+            owner = {"user": caller.user, "session": caller.session or "", "job": caller.job or ""}
+            owned = upsert(connection, OWNERS).values(key=key, **owner)
+            connection.execute(owned.on_conflict_do_update(index_elements=["key"], set_=owner))
 
 
 Flight = tuple[str, tuple[str, ...]]
@@ -153,7 +160,7 @@ class Caches:
                 return self._cached(await asyncio.shield(flight), "exact", caller, start)
             except (TimedOut, LimitReached, BudgetExceeded):
                 continue  # the deadline or the budget of who began it: ours may be another
-        flight = asyncio.create_task(self._call(key, scope, vector, call))
+        flight = asyncio.create_task(self._call(key, scope, vector, call, caller))
         self._flights[equal] = flight
         flight.add_done_callback(lambda ended: self._landed(equal, ended))
         # It goes on when who began it goes away: others may wait for it, and it is paid for.
@@ -172,12 +179,17 @@ class Caches:
             flight.exception()  # seen, even if nobody waits any more
 
     async def _call(
-        self, key: str, scope: str, vector: "np.ndarray[Any, Any] | None", call: Callable[[], Awaitable[Answer]]
+        self,
+        key: str,
+        scope: str,
+        vector: "np.ndarray[Any, Any] | None",
+        call: Callable[[], Awaitable[Answer]],
+        caller: Caller,
     ) -> Answer:
         answer = await call()
         # An answer that was cut or refused is no answer to keep.
         if answer.reply.finish_reason in ("stop", "tool_calls"):
-            await self.cache.keep(key, scope, vector, answer)
+            await self.cache.keep(key, scope, vector, answer, caller)
         return answer
 
     def _cached(self, answer: Answer, kind: Literal["exact", "semantic"], caller: Caller, start: float) -> Answer:

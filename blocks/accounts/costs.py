@@ -12,7 +12,7 @@ from blocks.limits.window import phase_of
 from blocks.model import Frozen
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, Engine, Table
+    from sqlalchemy import ColumnElement, Connection, Engine, FromClause
 
 By = Literal["account", "model", "user", "session", "job", "day", "outcome"]
 BY: tuple[By, ...] = get_args(By)
@@ -88,12 +88,13 @@ def sums(engine: "Engine", by: Sequence[By], since: float) -> list[Sum]:
     """
     from sqlalchemy import case, func, select
 
-    from blocks.accounts.schema import CALLS, TOTALS
+    from blocks.accounts.every_call import every_call
+    from blocks.accounts.schema import TOTALS
 
     whole_days = since % DAY_S == 0 and SUMMED_UP.issuperset(by)
-    table = TOTALS if whole_days else CALLS
+    table = TOTALS if whole_days else every_call()
     groups: list[ColumnElement[Any]] = [_column(engine, table, name).label(name) for name in by]
-    calls: Any = TOTALS.c.calls if whole_days else 1
+    calls: Any = table.c.calls
     ok = table.c.outcome == "ok"
     statement = (
         select(
@@ -105,7 +106,7 @@ def sums(engine: "Engine", by: Sequence[By], since: float) -> list[Sum]:
             func.sum(case((ok, table.c.latency_ms), else_=0)),
             func.sum(case((ok, calls), else_=0)),
         )
-        .where(TOTALS.c.day >= day_of(since) if whole_days else CALLS.c.at >= since)
+        .where(table.c.day >= day_of(since) if whole_days else table.c.at >= since)
         .group_by(*groups)
     )
     with engine.connect() as connection:
@@ -120,15 +121,15 @@ def cost_of_job(engine: "Engine", job: str) -> JobCost:
     """What all calls of a job cost, whenever they were made."""
     from sqlalchemy import case, func, select
 
-    from blocks.accounts.schema import CALLS
+    from blocks.accounts.every_call import every_call
 
-    columns = CALLS.c
+    columns = every_call().c
     units = (
         columns.cost_units,
         case((columns.outcome == "ok", columns.cost_units), else_=0),
         case((columns.is_estimate, columns.cost_units), else_=0),
     )
-    summed = [func.coalesce(func.sum(one), 0) for one in (*units, case((columns.is_estimate, 1), else_=0))]
+    summed = [func.coalesce(func.sum(one), 0) for one in (*units, case((columns.is_estimate, columns.calls), else_=0))]
     with engine.connect() as connection:
         *dollars, calls = connection.execute(select(*summed).where(columns.job == job)).one()
     cost_usd, arrived_usd, estimated_usd = (int(one) / USD_UNIT for one in dollars)
@@ -182,14 +183,17 @@ class _Used(NamedTuple):
 
 def _used(connection: "Connection", owner: str, start: float) -> _Used:
     """What an owner of limits used since then: the rest of the first day by its calls, then whole days."""
+    from blocks.accounts.every_call import every_call
     from blocks.accounts.schema import CALLS, TOTALS
 
     if owner.startswith("session/"):
-        return _asked(connection, CALLS, 1, CALLS.c.session == owner.partition("/")[2], CALLS.c.at >= start)
+        every = every_call()
+        return _asked(connection, every, every.c.calls, every.c.session == owner.partition("/")[2], every.c.at >= start)
     if owner.startswith("dispatch/"):
         return _used_of_request(connection, owner, start)
     if owner.startswith("agent/"):
-        return _asked(connection, CALLS, 1, CALLS.c.job == owner.partition("/")[2], CALLS.c.at >= start)
+        every = every_call()
+        return _asked(connection, every, every.c.calls, every.c.job == owner.partition("/")[2], every.c.at >= start)
     midnight = start if start == float("-inf") else -(-start // DAY_S) * DAY_S
     days = () if midnight == float("-inf") else (TOTALS.c.day >= day_of(midnight),)
     whole = _asked(connection, TOTALS, TOTALS.c.calls, _of(TOTALS, owner), *days)
@@ -204,15 +208,16 @@ def _used_of_request(connection: "Connection", owner: str, start: float) -> _Use
 
     Asked anew (`--refresh`) it has a purse under a name of its own, of which the books know nothing.
     """
-    from blocks.accounts.schema import CALLS
+    from blocks.accounts.every_call import every_call
 
     _, dispatch_id, *part = owner.split("/")
     if part not in ([], ["workers"]):
         return _Used(0, 0, 0)
-    return _asked(connection, CALLS, 1, CALLS.c.job == dispatch_id, CALLS.c.at >= start)
+    every = every_call()
+    return _asked(connection, every, every.c.calls, every.c.job == dispatch_id, every.c.at >= start)
 
 
-def _asked(connection: "Connection", table: "Table", calls: Any, *conditions: "ColumnElement[bool]") -> _Used:
+def _asked(connection: "Connection", table: "FromClause", calls: Any, *conditions: "ColumnElement[bool]") -> _Used:
     from sqlalchemy import func, select
 
     statement = select(
@@ -223,7 +228,7 @@ def _asked(connection: "Connection", table: "Table", calls: Any, *conditions: "C
     return _Used(*map(int, connection.execute(statement).one()))
 
 
-def _of(table: "Table", owner: str) -> "ColumnElement[bool]":
+def _of(table: "FromClause", owner: str) -> "ColumnElement[bool]":
     from sqlalchemy import or_, true
 
     kind, _, name = owner.partition("/")
@@ -237,7 +242,7 @@ def _of(table: "Table", owner: str) -> "ColumnElement[bool]":
     return true()
 
 
-def _column(engine: "Engine", table: "Table", name: By) -> "ColumnElement[Any]":
+def _column(engine: "Engine", table: "FromClause", name: By) -> "ColumnElement[Any]":
     from sqlalchemy import func
 
     if name in table.c:
@@ -253,12 +258,13 @@ def _estimated(
     """By group, the calls whose cost is estimated, and that cost in 10^-9 dollars."""
     from sqlalchemy import func, select
 
-    from blocks.accounts.schema import CALLS
+    from blocks.accounts.every_call import every_call
 
-    groups: list[ColumnElement[Any]] = [_column(engine, CALLS, name).label(name) for name in by]
+    every = every_call(estimated=True)
+    groups: list[ColumnElement[Any]] = [_column(engine, every, name).label(name) for name in by]
     wanted = (
-        select(*groups, func.count(), func.sum(CALLS.c.cost_units))
-        .where(CALLS.c.at >= since, CALLS.c.is_estimate)
+        select(*groups, func.sum(every.c.calls), func.sum(every.c.cost_units))
+        .where(every.c.at >= since)
         .group_by(*groups)
     )
     rows = (row for row in connection.execute(wanted) if row[len(by)])

@@ -81,6 +81,38 @@ CACHE = Table(
 )
 """Earlier answers; `vector` is float32."""
 
+OWNERS = Table(
+    "c500_cache_owners",
+    TABLES,
+    Column("key", String, primary_key=True),
+    Column("user", String, nullable=False, index=True),
+    Column("session", String, nullable=False),
+    Column("job", String, nullable=False, index=True),
+)
+"""For whom an answer of the cache was made: its key, a hash, does not tell."""
+
+SUMMED = Table(
+    "c500_summed",
+    TABLES,
+    Column("at", REAL, primary_key=True),
+    Column("account", String, primary_key=True),
+    Column("model", String, primary_key=True),
+    Column("user", String, primary_key=True),
+    Column("session", String, primary_key=True, index=True),
+    Column("job", String, primary_key=True, index=True),
+    Column("outcome", String, primary_key=True),
+    Column("priced", Boolean, primary_key=True),
+    Column("is_estimate", Boolean, primary_key=True),
+    Column("calls", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("cost_units", BigInteger, nullable=False),
+    Column("latency_ms", REAL, nullable=False),
+)
+"""What old calls came to, whose rows went by policy: a row for each day and all that sums are asked by; `at` is the
+day's midnight, UTC."""
+
 Index("c500_calls_session", CALLS.c.session)
 
 ESTIMATED = Index(

@@ -193,7 +193,14 @@ class Approvals:
                 forged.append(approval_id)
         return Swept(denied=tuple(denied), forged=tuple(forged))
 
-    def purge(self, older_than_s: float, now: datetime, *, also: Callable[[str], object] | None = None) -> Purged:
+    def purge(
+        self,
+        older_than_s: float,
+        now: datetime,
+        *,
+        also: Callable[[str], object] | None = None,
+        keep: Callable[[ApprovalRequest], bool] = lambda _: False,
+    ) -> Purged:
         """Delete requests that were decided longer ago; a run that asks again is asked about anew.
 
         Open ones stay, and so do forged and damaged ones: they are evidence.
@@ -202,16 +209,18 @@ class Approvals:
             older_than_s: Seconds.
             now: The time.
             also: Is told of each before it is deleted, to delete what belongs to it.
+            keep: Says which stay all the same.
         """
         before = now - timedelta(seconds=older_than_s)
         gone: list[str] = []
         size_bytes = 0
         for approval_id in tuple(self._records.ids()):
             try:
-                decided = tally(self.read(approval_id))
+                approval = self.read(approval_id)
+                decided = tally(approval)
             except (NotFound, Forged, Damaged):
                 continue
-            if decided is None or decided.at >= before:
+            if decided is None or decided.at >= before or keep(approval.request):
                 continue
             if also is not None:
                 also(approval_id)

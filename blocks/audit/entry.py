@@ -26,6 +26,8 @@ Phase = Literal[
     "policy",
     "notified",
     "recovered",
+    "erased",
+    "shortened",
 ]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 
@@ -42,7 +44,8 @@ class Entry(Frozen):
         agent: The agent's name.
         user: For whom it works.
         session: The conversation the run belongs to.
-        phase: What happened; `recovered` is the log's own: a write that was cut off has been moved aside.
+        phase: What happened. Three are the log's own: `recovered`: a write that was cut off has been moved aside;
+            `erased`: what some records told was erased; `shortened`: the oldest days were taken away.
         tool: The tool's name.
         arguments: Of the call, JSON.
         arguments_hash: Over the exact arguments, which approvals are bound to.

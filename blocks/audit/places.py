@@ -40,7 +40,7 @@ class AuditPlaces:
 
 
 def audit_head(home: Path) -> Head:
-    """The latest record, for the gauge `agent_audit_head_seq`; needs no key and waits for nobody.
+    """The latest record, for the gauge `c500_agent_audit_head_seq`; needs no key and waits for nobody.
 
     Raises:
         StoreFailed: it cannot be read.

@@ -235,7 +235,9 @@ class Reviews:
             self._records.unmark_half_made(review_id)
         return tuple(ended)
 
-    def purge(self, older_than_s: float, now: datetime) -> Purged:
+    def purge(
+        self, older_than_s: float, now: datetime, *, keep: Callable[[Proposal], bool] = lambda _: False
+    ) -> Purged:
         """Delete proposals that were answered longer ago, also those that nobody has carried out.
 
         Pending ones stay, and so do forged and damaged ones: they are evidence.
@@ -243,13 +245,14 @@ class Reviews:
         Args:
             older_than_s: Seconds.
             now: The time.
+            keep: Says which stay all the same.
         """
         before = now - timedelta(seconds=older_than_s)
         gone: list[str] = []
         size_bytes = 0
         for review_id in tuple(self._records.ids()):
             review = next(iter(self._genuine([review_id])), None)
-            if review is None or review.answer is None or review.answer.at >= before:
+            if review is None or review.answer is None or review.answer.at >= before or keep(review.proposal):
                 continue
             # The record goes last: who is killed in between finds it again.
             self._records.unmark(review_id)

@@ -21,7 +21,8 @@ from blocks.settings import HEARTBEAT_S, settings
 
 JOB_FLOWS = (
     *("process-audio", "process-text", "process-batch", "dispatch-request", "swarm", "run-agent", "run-team"),
-    *("clean-all", "clean-logs", "clean-audio", "clean-cache", "watch-disk", "heal-disk", "maintain", "migrate"),
+    *("clean-all", "clean-logs", "clean-audio", "clean-cache", "clean-evidence", "watch-disk", "heal-disk"),
+    *("maintain", "migrate", "audit-quality", "report-operations", "evaluate", "export-data", "erase-data"),
     *("run-runbook", "respond-to-incident", "write-postmortem", "deploy-service", "watch-rollout", "analyse-logs"),
     *("detect-drift", "undo-drift", "plan-capacity", "triage-ci", "review-change", "fix-tests"),
     *("batch-prompts", "fast-response", "agent-task", "download-workspace", "combined", "agent-fleet"),

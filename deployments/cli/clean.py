@@ -44,11 +44,19 @@ def cache(dry_run: DryRun = False, resume: Resume = None, as_json: Json = False)
     _run("clean_cache", dry_run, resume, as_json)
 
 
+@commands.command("evidence")
+def evidence(
+    dry_run: DryRun = False, resume: Resume = None, trust_clock: TrustClock = False, as_json: Json = False
+) -> None:
+    """Jobs, quality, batches, sessions, ledger and audit that are older than RESULTS_DAYS and its like."""
+    _run("clean_evidence", dry_run, resume, as_json, trust_clock=trust_clock)
+
+
 @commands.command("all")
 def clean_all(
     dry_run: DryRun = False, resume: Resume = None, trust_clock: TrustClock = False, as_json: Json = False
 ) -> None:
-    """Logs, audio and, unless SKIP_CACHE, the cache."""
+    """Logs, audio, evidence and, unless SKIP_CACHE, the cache."""
     _run("clean_all", dry_run, resume, as_json, trust_clock=trust_clock)
 
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -66,20 +66,21 @@ def own_folder(home: Path, name: str) -> Path | None:
     return path
 
 
-def remove_folders(home: Path, files: Files, name: str) -> Gone:
+def remove_folders(home: Path, files: Files, name: str, held: Collection[str] = ()) -> Gone:
     """Remove the folders of retired runs.
 
     Args:
         home: AGENTS_HOME, its real path.
         files: The store, which knows the runs.
         name: One of `OF_RUNS`.
+        held: Runs on legal hold, whose folders stay.
 
     Raises:
         NotAllowed: a link lies in the place of the folder of them all.
     """
     if own_folder(home, name) is None:
         return Gone()
-    over, gone = retired_ids(files), Gone()
+    over, gone = retired_ids(files).difference(held), Gone()
     with _opened(home, name) as handle:
         for run_id in sorted(over.intersection(os.listdir(handle))):  # noqa: PTH208 - of an open folder
             try:
@@ -90,7 +91,9 @@ def remove_folders(home: Path, files: Files, name: str) -> Gone:
     return gone
 
 
-def discard_workspaces(home: Path, files: Files, ended_s: float, begun_s: float, now: datetime) -> Gone:
+def discard_workspaces(
+    home: Path, files: Files, ended_s: float, begun_s: float, now: datetime, held: Collection[str] = ()
+) -> Gone:
     """Move the workspaces of runs that ended longer ago into the trash; empty ones are removed.
 
     Left alone are those of conversations, those that a run which is not retired works in, and what no run or team has
@@ -102,6 +105,7 @@ def discard_workspaces(home: Path, files: Files, ended_s: float, begun_s: float,
         ended_s: Seconds since the end.
         begun_s: Seconds since the beginning after which a team's run is over that never ended.
         now: The time.
+        held: Runs on legal hold, whose workspaces stay.
 
     Raises:
         NotAllowed: a link lies in the place of the folder of them all.
@@ -112,7 +116,7 @@ def discard_workspaces(home: Path, files: Files, ended_s: float, begun_s: float,
     gone, due = Gone(), list[str]()
     for name in sorted(path.name for path in root.iterdir() if path.is_dir() and not path.is_symlink()):
         try:
-            due += [name] if _is_over(files, root / name, now, ended_s, begun_s) else []
+            due += [name] if name not in held and _is_over(files, root / name, now, ended_s, begun_s) else []
         except C500Error as error:
             gone += trouble(error)
     if not due:

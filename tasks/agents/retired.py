@@ -1,6 +1,6 @@
 """Runs that cannot be gone on with any more: what they were kept for may be forgotten from then on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +70,9 @@ def open_ids(files: Files) -> list[str]:
     return sorted(every - retired_ids(files))
 
 
-def retire(files: Files, home: Path, ended_s: float, begun_s: float, now: datetime) -> Iterator[str | C500Error]:
+def retire(
+    files: Files, home: Path, ended_s: float, begun_s: float, now: datetime, held: Collection[str] = ()
+) -> Iterator[str | C500Error]:
     """Retire the runs that are old enough; those that a process is at, or was lately, are left alone.
 
     Args:
@@ -79,6 +81,7 @@ def retire(files: Files, home: Path, ended_s: float, begun_s: float, now: dateti
         ended_s: Seconds since its end, and since its last sign of life, after which a run is.
         begun_s: Seconds since its beginning after which one is that never ended, or waits for a person.
         now: The time.
+        held: Runs on legal hold, which are not retired.
 
     Yields:
         The id of each that was retired, or why one could not be looked at.
@@ -94,7 +97,7 @@ def retire(files: Files, home: Path, ended_s: float, begun_s: float, now: dateti
 
     for run_id in open_ids(files):
         try:
-            if is_old(run_id) and _retired(files, run_id, is_old, now):
+            if run_id not in held and is_old(run_id) and _retired(files, run_id, is_old, now):
                 yield run_id
         except C500Error as error:
             yield error

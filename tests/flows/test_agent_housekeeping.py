@@ -16,10 +16,12 @@ from blocks.reviews import Proposal, open_reviews
 from blocks.settings import settings
 from blocks.store import open_store
 from blocks.store.scratch import locked
+from blocks.subjects import Hold, Holds, Subject
 from blocks.trash import Trash
 from blocks.workspace import Workspace
 from flows.agent_housekeeping import ARTIFACT, SHOWN, SweepIncomplete, SweepReport, page, sweep_agents
 from tasks.agents.disused import Gone
+from tasks.agents.retired import retired
 from tests.flows.run_approval import request
 from tests.tasks.agents.left_behind import LeftBehind
 from tests.tasks.agents.test_sweep import happens, killed
@@ -132,3 +134,19 @@ def test_the_page_of_a_sweep_is_short_and_nothing_in_it_breaks_out() -> None:
     assert "| trash | 1 | 1,234 |" in told
     assert "- … 7 more" in told
     assert "- `trash: x # big`" in told
+
+
+async def test_what_is_on_legal_hold_stays(left: LeftBehind) -> None:
+    asked = answered_long_ago()
+    held = Hold(subject=Subject(kind="job", id=OLD), reason="case 7", by="ops", at=datetime.now(UTC))
+    Holds(open_store()).put(held)
+    before = {path for path in left.home.rglob("*") if OLD in str(path)}
+    await sweep_agents()
+    assert retired(open_store(), OLD) is None
+    assert {path for path in left.home.rglob("*") if OLD in str(path)} >= before
+    assert len(list(open_store().list("reviews/records/"))) == 1
+    Holds(open_store()).release(held.subject)
+    await sweep_agents()
+    assert retired(open_store(), OLD) is not None
+    assert not open_store().exists(f"approvals/records/{asked}.json")
+    assert list(open_store().list("reviews/records/")) == []

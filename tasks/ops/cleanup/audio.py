@@ -72,7 +72,7 @@ async def jobs_known(client: PrefectClient, files: Files) -> JobsKnown:
     return JobsKnown(open=await _jobs(client, OPEN), failed=failed)
 
 
-def audio_hold(known: JobsKnown, young_ns: int) -> MakeHold:
+def audio_hold(known: JobsKnown, young_ns: int, held: Collection[str] = ()) -> MakeHold:
     """Keeps the audio of jobs that are not over.
 
     A job is over when its result is there, or a run of it failed, and no run of it is open. Runs of batches do not say
@@ -83,6 +83,7 @@ def audio_hold(known: JobsKnown, young_ns: int) -> MakeHold:
     Args:
         known: What Prefect's server knows.
         young_ns: What was written since then came in lately; nanoseconds since 1970.
+        held: Ids of jobs on legal hold.
     """
 
     def make(folders: list[Folder]) -> Hold:
@@ -97,6 +98,8 @@ def audio_hold(known: JobsKnown, young_ns: int) -> MakeHold:
         def hold(folder: Folder, file: File) -> str | None:
             if len(folder.parts) != 2:
                 return "no job"
+            if folder.parts[1] in held:
+                return "held"
             return _why_kept(folder.parts[1], jobs[folder.parts[1]], known, over, busy)
 
         return hold
