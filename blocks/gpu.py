@@ -13,6 +13,7 @@ from prefect.concurrency.asyncio import concurrency
 from prefect.exceptions import ObjectNotFound
 from pydantic import Field
 
+from blocks.agent_metrics import Change, shared_metrics
 from blocks.errors import OutOfMemory, Unsupported
 from blocks.language.vllm_process import stop_idle_server
 from blocks.progress import in_thread
@@ -146,3 +147,19 @@ def _report(index: int, meter: Meter, before: int, estimate: int, peak: Peak) ->
         return
     use = VramUse(estimate_bytes=estimate, peak_bytes=peak.bytes, residual_bytes=residual)
     log.info("gpu released", gpu=index, **use.model_dump())
+    _count(index, use)
+
+
+def _count(index: int, use: VramUse) -> None:
+    """Count it for Prometheus, which shows whether models leave memory taken."""
+    metrics, gpu = shared_metrics(), {"gpu": str(index)}
+    try:
+        metrics.add(
+            [
+                Change("c500_gpu_loads_total", gpu),
+                Change("c500_gpu_model_peak_bytes", gpu, use.peak_bytes),
+                Change("c500_gpu_residual_bytes", gpu, use.residual_bytes),
+            ]
+        )
+    finally:
+        metrics.close()

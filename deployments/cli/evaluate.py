@@ -42,7 +42,7 @@ def evaluate(
     ] = None,
     decide_by: Annotated[str | None, typer.Option(help="Measure that decides; by default the first there is.")] = None,
     fail_if_worse: Annotated[
-        bool, typer.Option("--fail-if-worse", help="Exit 1 where it is shown to be worse than the baseline.")
+        bool, typer.Option("--fail-if-worse", help="Exit 1 where it is worse than the baseline, or cannot be compared.")
     ] = False,
     normalisation: Annotated[str, typer.Option(help="What is the same word: words, or written.")] = "words",
     collar_s: Annotated[float, typer.Option(help="Seconds at speakers' boundaries that do not count.")] = 0.25,
@@ -78,7 +78,7 @@ def evaluate(
         "hints": hints,
     }
     candidate = _system(given, option, hypotheses, name)
-    baseline = None if against is None else _baseline(against)
+    baseline = _baseline(against, needed=fail_if_worse)
     options = made_of(
         EvaluationOptions,
         {
@@ -100,7 +100,7 @@ def evaluate(
     read_dataset(dataset, options.only)  # what is wrong with it should not wait for a server to start
     report = _run(str(dataset.absolute()), candidate, baseline, options, refresh=refresh, quiet=as_json)
     _show(report, out=out, as_json=as_json)
-    if report.failed or (fail_if_worse and report.is_worse):
+    if report.failed or (fail_if_worse and (report.is_worse or not report.is_decided)):
         raise typer.Exit(1)
 
 
@@ -122,10 +122,13 @@ def _system(given: dict[str, str | None], more: list[str] | None, hypotheses: Pa
     return System(name=name, options=pairs, hypotheses=str(hypotheses.absolute()))
 
 
-def _baseline(against: str) -> "System":
+def _baseline(against: str | None, *, needed: bool) -> "System | None":
+    from blocks.errors import BadInput
     from tasks.evaluation.system import read_system
 
-    return read_system(against)
+    if against is None and needed:
+        raise BadInput("--fail-if-worse has nothing to compare with", fix="name it with --against", field="--against")
+    return None if against is None else read_system(against)
 
 
 def _judge(

@@ -16,11 +16,14 @@ Files = Annotated[list[Path] | None, typer.Option("--file", help="File that the 
 Checks = Annotated[Path | None, typer.Option(help="YAML file of what proves that it is done.")]
 Answer = Annotated[str | None, typer.Option(help="Given to questions of the agent.")]
 Output = Annotated[list[str] | None, typer.Option("--output", help="File to collect besides those named; repeatable.")]
+Unpack = Annotated[bool, typer.Option("--unpack", help="Unpack .zip files among them, too, into `unpacked`.")]
 Into = Annotated[Path | None, typer.Option(help="Folder for the files; by default the store.")]
 Name = Annotated[str, typer.Option(help="Tells it from another task of the same prompt and files.")]
 Again = Annotated[bool, typer.Option("--again", help="What was given up has its allowance once more.")]
 MaxContinues = Annotated[int | None, typer.Option(help="Prompts after the first one; by default 3.")]
-MaxSilent = Annotated[int | None, typer.Option(help="Silent stops in a row with which it ends; by default 2.")]
+MaxSilent = Annotated[
+    int | None, typer.Option(help="Silent stops in a row with which it ends, within --max-continues; by default 2.")
+]
 WallS = Annotated[float | None, typer.Option(help="Seconds of all turns together; by default 14,400.")]
 ToolCalls = Annotated[int | None, typer.Option(help="Calls of tools of all turns together; by default 2,000.")]
 

@@ -1,7 +1,7 @@
 """`c500 session`: tasks for agents on II-Agent servers, one or a fleet of them, and the files of conversations."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -21,13 +21,11 @@ from deployments.cli.session_options import (
     PromptFile,
     Server,
     ToolCalls,
+    Unpack,
     WallS,
     allowance_of,
     prompt_of,
 )
-
-if TYPE_CHECKING:
-    from blocks.iiagent.server import AgentServer
 
 commands = typer.Typer(
     help="Agents on II-Agent servers: tasks, fleets of them, files of conversations.",
@@ -50,6 +48,7 @@ def run(
     output: Output = None,
     manifest: Annotated[str | None, typer.Option(help="A list of files that the agent writes, to collect.")] = None,
     into: Into = None,
+    unpack: Unpack = False,
     name: Name = "",
     max_continues: MaxContinues = None,
     max_silent: MaxSilent = None,
@@ -72,9 +71,10 @@ def run(
         "manifest": manifest,
         "into": None if into is None else str(into.absolute()),
         "name": name,
+        "unpack": unpack,
         "again": again,
     }
-    _look_before_start(server, checks)
+    _look_before_start(server, given)
 
     def start() -> Any:
         from flows.agent_sessions import agent_task
@@ -91,16 +91,18 @@ def download(
     server: Server = None,
     manifest: Annotated[str | None, typer.Option(help="A list of files that the agent wrote.")] = None,
     into: Into = None,
+    unpack: Unpack = False,
     as_json: Json = False,
 ) -> None:
     """Bring all files of one conversation here; no model is used. Exit 1 where there is none."""
-    _look_before_start(server, None)
+    _look_before_start(server, None, conversation=session)
 
     def start() -> Any:
         from flows.agent_sessions import download_workspace
 
         place = None if into is None else str(into.absolute())
-        return download_workspace(session, only or "auto", server=server, manifest=manifest, into=place)
+        names = only or "auto"
+        return download_workspace(session, names, server=server, manifest=manifest, into=place, unpack=unpack)
 
     found = _run(start, quiet=as_json)
     from tasks.sessions.report import download_markdown
@@ -148,7 +150,7 @@ def combined(
         "again": again,
     }
     text = prompt_of(prompt, prompt_file)
-    _look_before_start(server, checks)
+    _look_before_start(server, given | {"prompt": text}, conversation=source)
 
     def start() -> Any:
         from flows.agent_sessions import combined
@@ -249,15 +251,29 @@ def list_servers(
         raise typer.Exit(1)
 
 
-def _look_before_start(server: str | None, checks: Path | None) -> "tuple[AgentServer, ...]":
-    """What is wrong with the files should not wait for Prefect's server to start."""
-    from blocks.iiagent.checks import read_checks
+def _look_before_start(server: str | None, asked: dict[str, Any] | None, *, conversation: str | None = None) -> None:
+    """What is wrong with the task or the files should not wait for Prefect's server to start.
+
+    Args:
+        server: As it was given.
+        asked: Of the task, what the flow is given; None: there is none.
+        conversation: The one that is only read.
+    """
+    from blocks.iiagent.paths import session_id
     from blocks.iiagent.server import servers
+    from tasks.sessions.task import AgentTask, agent_task_of, check_for, checks_of
 
     known = servers()
-    if checks is not None:
-        read_checks(checks)
-    return known.servers if server is None else (known.named(server),)
+    named = None if server is None else known.named(server)
+    if conversation is not None:
+        session_id(conversation)
+    if asked is None:
+        return
+    fields: dict[str, Any] = {name: value for name, value in asked.items() if name in AgentTask.model_fields}
+    fields |= {"checks": checks_of(asked["checks"]), "server": server or ""}
+    task = agent_task_of(**fields)
+    if named is not None:
+        check_for(task, named)
 
 
 def _plan_before_start(jobs: Path, names: list[str], options: dict[str, Any]) -> None:

@@ -21,12 +21,11 @@ from deployments.gateway.desk import Desk
 from deployments.gateway.intake.admission import Admission
 from deployments.gateway.intake.quotas import Quotas
 from deployments.gateway.llm import LivePool, NoAccounts
-from deployments.gateway.llm_metrics import LlmMetrics
 from deployments.gateway.load import Load
+from deployments.gateway.metrics.served import ServedMetrics, Service, parts_of
 from deployments.gateway.prefect_api import open_prefect
 from deployments.gateway.routes.health import Probes
 from deployments.gateway.routes.page import HEADERS
-from deployments.gateway.served_agent_metrics import ServedAgentMetrics
 from deployments.gateway.watch import Watcher
 from deployments.gateway.web.auth import OPEN, LiveKeys, Slowdown, authorise, check_routes
 from deployments.gateway.web.openapi import ReferenceDocument, ReferencePage, describe, operation_id
@@ -49,6 +48,7 @@ ROUTES = (
     "health",
     "metrics",
     "page",
+    "quality",
 )
 """Modules of `routes`; each has the list `handlers`."""
 
@@ -71,8 +71,7 @@ def create_app() -> Litestar:
             "load": Provide(provide_load, sync_to_thread=False),
             "probes": Provide(provide_probes, sync_to_thread=False),
             "live_pool": Provide(provide_live_pool, sync_to_thread=False),
-            "llm_metrics": Provide(provide_llm_metrics, sync_to_thread=False),
-            "agent_metrics": Provide(provide_agent_metrics, sync_to_thread=False),
+            "metrics": Provide(provide_metrics, sync_to_thread=False),
             "desk": Provide(provide_desk, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,
@@ -110,19 +109,20 @@ async def connections(app: Litestar) -> AsyncGenerator[None]:
     app.state.quotas = Quotas(app.state.files)
     app.state.slowdown = Slowdown()
     app.state.live_pool = LivePool(settings().accounts_file.expanduser())
-    app.state.llm_metrics = LlmMetrics(app.state.live_pool)
     app.state.desk = Desk(app.state.files)
     async with open_prefect() as client:
         app.state.prefect = client
-        app.state.agent_metrics = ServedAgentMetrics(app.state.desk, client, app.state.live_pool)
         app.state.watcher = Watcher(client)
         app.state.admission = Admission(client)
         app.state.load = Load(client)
+        service = Service(app.state.files, client, app.state.load, app.state.live_pool, app.state.desk)
+        app.state.metrics = ServedMetrics(parts_of(service))
         app.state.probes = Probes(app.state.files, app.state.load, app.state.live_pool)
         # Now, not at the first call: a file that becomes wrong finds the pool open, which then stays as it was.
         with suppress(NoAccounts):
             await app.state.live_pool.pool()
         yield
+        await app.state.metrics.close()
         await app.state.watcher.close()
         await app.state.live_pool.close()
 
@@ -172,14 +172,9 @@ def provide_live_pool(state: State) -> LivePool:
     return state.live_pool
 
 
-def provide_llm_metrics(state: State) -> LlmMetrics:
-    """What is measured of the LLM accounts."""
-    return state.llm_metrics
-
-
-def provide_agent_metrics(state: State) -> ServedAgentMetrics:
-    """What is measured of agents."""
-    return state.agent_metrics
+def provide_metrics(state: State) -> ServedMetrics:
+    """What Prometheus is told."""
+    return state.metrics
 
 
 def provide_desk(state: State) -> Desk:

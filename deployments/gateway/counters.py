@@ -1,40 +1,23 @@
-"""What the gateway counts and measures; `metrics` shows it."""
+"""What the gateway counts and measures itself; `metrics` shows it."""
 
 import time
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
+
+from deployments.gateway.metrics.families import counter, gauge, histogram
 
 REGISTRY = CollectorRegistry()
 
-REQUESTS = Counter("c500_http_requests", "HTTP requests answered.", ["route", "method", "status"], registry=REGISTRY)
-SECONDS = Histogram(
-    "c500_http_request_seconds",
-    "Seconds from the request to the first byte of its answer.",
-    ["route", "method"],
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
-    registry=REGISTRY,
-)
-IN_HAND = Gauge("c500_http_requests_in_hand", "HTTP requests not answered whole yet.", registry=REGISTRY)
-UPLOADED = Counter("c500_upload_bytes", "Bytes of recordings received.", registry=REGISTRY)
-SUBMITTED = Counter("c500_jobs_submitted", "Jobs accepted.", ["flow"], registry=REGISTRY)
-REFUSED = Counter("c500_requests_refused", "Requests refused by a limit or a full queue.", ["code"], registry=REGISTRY)
-AUTH_FAILURES = Counter("c500_auth_failures", "Requests with a wrong API key.", registry=REGISTRY)
-QUEUE = Gauge("c500_queue_depth", "Jobs that wait for a worker.", registry=REGISTRY)
-JOBS = Gauge("c500_jobs", "Jobs that Prefect knows, by the state of their run.", ["state"], registry=REGISTRY)
-WORKERS = Gauge("c500_workers_online", "Workers whose heartbeat is fresh.", registry=REGISTRY)
-PREFECT_UP = Gauge("c500_prefect_up", "Whether the Prefect server answers.", registry=REGISTRY)
-RSS = Gauge("c500_gateway_resident_memory_bytes", "Resident memory of the gateway.", registry=REGISTRY)
-
-LLM_REFUSED = Counter(
-    "c500_llm_refused", "Chat completions this gateway refused by a limit or a budget.", ["code"], registry=REGISTRY
-)
-LLM_WAITED = Histogram(
-    "c500_llm_wait_seconds",
-    "Seconds that chat completions of this gateway waited for limits.",
-    buckets=(0.01, 0.1, 0.5, 1, 5, 10, 30, 60, 300),
-    registry=REGISTRY,
-)
+REQUESTS = counter("c500_http_requests_total", REGISTRY)
+SECONDS = histogram("c500_http_request_seconds", REGISTRY)
+IN_HAND = gauge("c500_http_requests_in_hand", REGISTRY)
+UPLOADED = counter("c500_http_upload_bytes_total", REGISTRY)
+REFUSED = counter("c500_http_refusals_total", REGISTRY)
+AUTH_FAILURES = counter("c500_http_auth_failures_total", REGISTRY)
+SUBMITTED = counter("c500_job_submissions_total", REGISTRY)
+LLM_REFUSED = counter("c500_llm_refusals_total", REGISTRY)
+LLM_WAITED = histogram("c500_llm_wait_seconds", REGISTRY)
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 NO_ROUTE = "none"

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -52,10 +52,15 @@ class Recent(Generic[T]):
 
 @dataclass(frozen=True)
 class QueueState:
-    """What waits, and for whom: jobs waiting, workers with a fresh heartbeat."""
+    """What waits, and for whom: jobs waiting, workers with a fresh heartbeat by the name of their pool."""
 
     depth: int
-    workers: int
+    pools: Mapping[str, int]
+
+    @property
+    def workers(self) -> int:
+        """Workers with a fresh heartbeat."""
+        return sum(self.pools.values())
 
 
 class Load:
@@ -79,13 +84,16 @@ class Load:
         return await self._jobs.get()
 
     async def _read_queue(self) -> QueueState:
-        depth, workers = await asyncio.gather(self._count(*WAITING), self._workers())
-        return QueueState(depth=depth, workers=workers)
+        depth, pools = await asyncio.gather(self._count(*WAITING), self._workers())
+        return QueueState(depth=depth, pools=pools)
 
-    async def _workers(self) -> int:
+    async def _workers(self) -> dict[str, int]:
         pools = await self._prefect.read_work_pools()
         found = await asyncio.gather(*(self._prefect.read_workers_for_work_pool(pool.name) for pool in pools))
-        return sum(worker.status == WorkerStatus.ONLINE for workers in found for worker in workers)
+        return {
+            pool.name: sum(worker.status == WorkerStatus.ONLINE for worker in workers)
+            for pool, workers in zip(pools, found, strict=True)
+        }
 
     async def _count_jobs(self) -> dict[str, int]:
         counts = await asyncio.gather(*(self._count(state) for state in StateType))

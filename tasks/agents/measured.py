@@ -17,30 +17,30 @@ def count_model_call(work: Opened, step: int, response: ModelResponse) -> None:
         "cached": usage.cache_read_tokens,
         "output": usage.output_tokens,
     }
-    changes = [Change("agent_steps_total", {"agent_name": agent})]
+    changes = [Change("c500_agent_steps_total", {"agent_name": agent})]
     changes += [
-        Change("agent_tokens_total", {"agent_name": agent, "model": model, "type": kind}, count)
+        Change("c500_agent_tokens_total", {"agent_name": agent, "model": model, "type": kind}, count)
         for kind, count in tokens.items()
         if count
     ]
     if cost_usd := details.get("cost_usd"):
-        changes.append(Change("agent_api_cost_dollars_total", {"agent_name": agent, "model": model}, cost_usd))
+        changes.append(Change("c500_agent_api_cost_usd_total", {"agent_name": agent, "model": model}, cost_usd))
     if kind := details.get("cached"):
         labels = {"agent_name": agent, "cache_type": str(kind)}
-        changes += [Change("agent_cache_hits_total", labels), Change("agent_cache_lookups_total", labels)]
+        changes += [Change("c500_agent_cache_hits_total", labels), Change("c500_agent_cache_lookups_total", labels)]
     work.count(changes, f"model/{step}")
 
 
 def count_decision(work: Opened, name: str, verdict: str, rule: str) -> None:
     """What a rule or the guard decided; `name` names the decision within the run."""
-    work.count([Change("agent_guard_decisions_total", {"decision": verdict, "rule": rule})], f"decision/{name}")
+    work.count([Change("c500_agent_guard_decisions_total", {"decision": verdict, "rule": rule})], f"decision/{name}")
 
 
 def count_approval(work: Opened, call_id: str, risk: Risk, *, approved: bool, waited_s: float) -> None:
     """A question to a person that was answered, or that nobody answered in time."""
     changes = [
-        Change("agent_approvals_total", {"risk": risk, "decision": "approved" if approved else "denied"}),
-        Change("agent_approval_wait_seconds", {}, waited_s),
+        Change("c500_agent_approvals_total", {"risk": risk, "decision": "approved" if approved else "denied"}),
+        Change("c500_agent_approval_wait_seconds", {}, waited_s),
     ]
     work.count(changes, f"approval/{call_id}")
 
@@ -50,16 +50,17 @@ def count_end(work: Opened, result: AgentResult) -> None:
     agent = {"agent_name": result.agent}
     task = {**agent, "task_type": "goal"}
     outcome = (
-        Change("agent_task_success_total", task)
+        Change("c500_agent_task_success_total", task)
         if result.status == "done"
         else Change(
-            "agent_task_failure_total", {**task, "failure_reason": result.trouble.code if result.trouble else "unknown"}
+            "c500_agent_task_failure_total",
+            {**task, "failure_reason": result.trouble.code if result.trouble else "unknown"},
         )
     )
     changes = [
-        Change("agent_requests_total", {**agent, "status": result.status}),
-        Change("agent_request_duration_seconds", agent, work.guarded.active_s),
-        Change("agent_steps_per_request", agent, result.usage.steps),
+        Change("c500_agent_requests_total", {**agent, "status": result.status}),
+        Change("c500_agent_request_duration_seconds", agent, work.guarded.active_s),
+        Change("c500_agent_steps_per_request", agent, result.usage.steps),
         outcome,
     ]
     work.count(changes, f"end/{result.status}/{result.ended_at:%Y%m%dT%H%M%S}")

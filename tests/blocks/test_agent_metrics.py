@@ -15,9 +15,9 @@ from blocks.agent_metrics.store import LONGEST_LABEL, MOST_SERIES
 from blocks.errors import BadInput, StoreFailed
 
 ROOT = Path(__file__).parents[2]
-STEPS = "agent_steps_total"
-TOKENS = "agent_tokens_total"
-WAIT = "agent_approval_wait_seconds"
+STEPS = "c500_agent_steps_total"
+TOKENS = "c500_agent_tokens_total"
+WAIT = "c500_agent_approval_wait_seconds"
 OPS = {"agent_name": "ops"}
 
 
@@ -52,9 +52,9 @@ def test_a_histogram_counts_up_to_each_bound(metrics: AgentMetrics) -> None:
 def test_a_histogram_agrees_with_its_definition(values: list[float], tmp_path_factory: Any) -> None:
     metrics = AgentMetrics(tmp_path_factory.mktemp("m"))
     for value in values:
-        metrics.observe("agent_request_duration_seconds", OPS, value)
-    [series] = metrics.read()["agent_request_duration_seconds"]
-    bounds = (*METRICS["agent_request_duration_seconds"].buckets, float("inf"))
+        metrics.observe("c500_agent_request_duration_seconds", OPS, value)
+    [series] = metrics.read()["c500_agent_request_duration_seconds"]
+    bounds = (*METRICS["c500_agent_request_duration_seconds"].buckets, float("inf"))
     assert series.buckets == [sum(value <= bound for value in values) for bound in bounds]
     assert series.total == pytest.approx(sum(values))
     metrics.close()
@@ -83,7 +83,7 @@ from pathlib import Path
 from blocks.agent_metrics import AgentMetrics
 metrics = AgentMetrics(Path(sys.argv[1]))
 for number in range(200):
-    metrics.count("agent_steps_total", {"agent_name": "ops"}, once=f"{sys.argv[2]}/{number}")
+    metrics.count("c500_agent_steps_total", {"agent_name": "ops"}, once=f"{sys.argv[2]}/{number}")
     print(number, flush=True)
 """
 
@@ -109,17 +109,17 @@ import os, sys
 from pathlib import Path
 from blocks.agent_metrics import AgentMetrics
 metrics = AgentMetrics(Path({str(tmp_path)!r}))
-metrics.count("agent_steps_total", {{"agent_name": "ops"}})
+metrics.count("c500_agent_steps_total", {{"agent_name": "ops"}})
 children = []
 for _ in range(3):
     child = os.fork()
     if child == 0:
-        metrics.count("agent_steps_total", {{"agent_name": "ops"}})
+        metrics.count("c500_agent_steps_total", {{"agent_name": "ops"}})
         os._exit(0)
     children.append(child)
 for child in children:
     assert os.waitpid(child, 0)[1] == 0
-metrics.count("agent_steps_total", {{"agent_name": "ops"}})
+metrics.count("c500_agent_steps_total", {{"agent_name": "ops"}})
 """
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
     assert AgentMetrics(tmp_path).read()[STEPS] == [Series(("ops",), 5)]
@@ -145,7 +145,7 @@ def test_labels_from_outside_are_short_and_can_be_shown(metrics: AgentMetrics) -
     ("name", "labels", "value"),
     [
         ("agent_unheard_of_total", OPS, 1),
-        ("agent_active_sessions", OPS, 1),
+        ("c500_agent_active_sessions", OPS, 1),
         (STEPS, {}, 1),
         (STEPS, {**OPS, "more": "x"}, 1),
         (STEPS, OPS, -1),
@@ -171,23 +171,23 @@ def test_a_file_that_cannot_be_used_stops_no_run_and_shows(tmp_path: Path) -> No
 
 def test_names_labels_and_buckets_are_those_of_the_book() -> None:
     book = {
-        "agent_requests_total": ("agent_name", "status"),
-        "agent_request_duration_seconds": ("agent_name",),
-        "agent_steps_per_request": ("agent_name",),
-        "agent_tokens_total": ("agent_name", "model", "type"),
-        "agent_api_cost_dollars_total": ("agent_name", "model"),
-        "agent_cache_hits_total": ("agent_name", "cache_type"),
-        "agent_task_success_total": ("agent_name", "task_type"),
-        "agent_task_failure_total": ("agent_name", "task_type", "failure_reason"),
-        "agent_user_feedback_total": ("agent_name", "rating"),
-        "agent_active_sessions": ("agent_name",),
-        "agent_queue_depth": ("agent_name", "priority"),
-        "agent_guard_decisions_total": ("decision", "rule"),
-        "agent_approvals_total": ("risk", "decision"),
+        "c500_agent_requests_total": ("agent_name", "status"),
+        "c500_agent_request_duration_seconds": ("agent_name",),
+        "c500_agent_steps_per_request": ("agent_name",),
+        "c500_agent_tokens_total": ("agent_name", "model", "type"),
+        "c500_agent_api_cost_usd_total": ("agent_name", "model"),
+        "c500_agent_cache_hits_total": ("agent_name", "cache_type"),
+        "c500_agent_task_success_total": ("agent_name", "task_type"),
+        "c500_agent_task_failure_total": ("agent_name", "task_type", "failure_reason"),
+        "c500_agent_user_feedback_total": ("agent_name", "rating"),
+        "c500_agent_active_sessions": ("agent_name",),
+        "c500_agent_queue_depth": ("agent_name", "priority"),
+        "c500_agent_guard_decisions_total": ("decision", "rule"),
+        "c500_agent_approvals_total": ("risk", "decision"),
     }
     assert {name: METRICS[name].labels for name in book} == book
-    assert METRICS["agent_request_duration_seconds"].buckets == (1, 5, 10, 30, 60, 120, 300, 600)
-    assert METRICS["agent_steps_per_request"].buckets == (1, 2, 5, 10, 20, 50, 100)
+    assert METRICS["c500_agent_request_duration_seconds"].buckets == (1, 5, 10, 30, 60, 120, 300, 600)
+    assert METRICS["c500_agent_steps_per_request"].buckets == (1, 2, 5, 10, 20, 50, 100)
 
 
 @pytest.fixture

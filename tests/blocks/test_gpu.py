@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import get_client
 
+from blocks.agent_metrics import FOLDER, AgentMetrics
 from blocks.errors import OutOfMemory, Unsupported
+from blocks.settings import settings
 from blocks.vram import Nvml, VramNeed, gpu_count
 from tests.fakes.gpu import GB, CountingModel, SimulatedGpu, waiting_at
 from tests.processes import eventually
@@ -37,6 +39,16 @@ async def test_the_batch_fills_the_memory(gpu: SimulatedGpu) -> None:
         assert model.items == 4  # 24 - 15 - 0.6 for the context - 4 for the weights
         assert model.process.pid is not None
     assert model.process.pid is None
+
+
+async def test_what_a_model_took_and_left_is_counted(gpu: SimulatedGpu) -> None:
+    model = CountingModel(meter=gpu._simulated)
+    async with gpu.hold(model, model.need):
+        pass
+    counted = AgentMetrics(settings().agents_home / FOLDER).read()
+    assert [(one.labels, one.total) for one in counted["c500_gpu_loads_total"]] == [(("7",), 1)]
+    assert [one.total for one in counted["c500_gpu_residual_bytes"]] == [0]
+    assert counted["c500_gpu_model_peak_bytes"][0].buckets[-1] == 1
 
 
 async def test_the_budget_counts_before_the_memory(gpu: SimulatedGpu) -> None:

@@ -17,6 +17,7 @@ from tests.flows.sessioning import GOAL, write_servers
 from tests.processes import free_port, stop
 
 MAIN = "import deployments.cli.sessions; from deployments.cli import main; main()"
+ABSENT = "01234567-89ab-cdef-0123-456789abcdef"
 DEMO = ROOT / "deployments" / "demo" / "sessions"
 
 
@@ -92,17 +93,31 @@ def test_a_task_is_run_and_its_files_brought_once_more(
         (("run", "--prompt", GOAL, "--server", "nowhere"), "there is no agent server"),
         (("run",), "give either --prompt or --prompt-file"),
         (("run", "--prompt", GOAL, "--checks", "absent.yaml"), "there is no file"),
+        (("run", "--prompt", GOAL, "--file", "absent.csv"), "there is no file"),
+        (("run", "--prompt", "  "), "the prompt is empty"),
+        (("run", "--prompt", GOAL, "--session", "../../etc"), "is no session id"),
+        (("run", "--prompt", GOAL, "--wall-s", "-1"), "allowance.wall_s: it must be more than 0"),
+        (("run", "--prompt", GOAL, "--max-continues", "-1"), "allowance.max_continues: it must be 0 or more"),
+        (("run", "--prompt", GOAL, "--output", "../up.txt"), "outputs.0"),
+        (("download", "nothing"), "is no session id"),
+        (("combined", "nothing", "--prompt", GOAL), "is no session id"),
+        (("combined", ABSENT, "--prompt", " "), "the prompt is empty"),
+        (("combined", ABSENT, "--prompt", GOAL, "--file", "absent.csv"), "there is no file"),
         (("fleet", "jobs.yaml", "-n", "8"), "8 sessions at once are not possible, but 4: calls at once of local binds"),
         (("fleet", "absent.yaml"), "there is no file"),
         (("show", "01234567-89ab-cdef-0123-456789abcdef"), "this machine knows no session"),
     ],
 )
 def test_what_cannot_be_is_refused_before_prefect_starts(
-    arguments: tuple[str, ...], said: str, servers: Path, tmp_path: Path
+    arguments: tuple[str, ...], said: str, servers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def started(*_: object, **__: object) -> None:
+        raise AssertionError("Prefect was started")
+
     write_servers(servers, {"local": "http://127.0.0.1:1"}, cores=2)
     jobs = [{"name": f"j{at}", "prompt": GOAL} for at in range(8)]
     (tmp_path / "jobs.yaml").write_text(json.dumps({"jobs": jobs}))
+    monkeypatch.setattr("deployments.cli.session.run_flow", started)
     result = CliRunner().invoke(app, ["session", *arguments])
     assert result.exit_code == 1
     assert said in str(result.exception)

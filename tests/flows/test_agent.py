@@ -256,11 +256,11 @@ async def test_what_a_run_did_is_counted_once(accounts: Path, workspace: Path) -
     with agent_model(accounts, *turns):
         result = await act(workspace)
     counted = AgentMetrics(settings().agents_home / "metrics").read()
-    assert [one.total for one in counted["agent_steps_total"]] == [3]
-    assert [(one.labels, one.total) for one in counted["agent_requests_total"]] == [(("operator", "done"), 1)]
-    tokens = {one.labels[2]: one.total for one in counted["agent_tokens_total"]}
+    assert [one.total for one in counted["c500_agent_steps_total"]] == [3]
+    assert [(one.labels, one.total) for one in counted["c500_agent_requests_total"]] == [(("operator", "done"), 1)]
+    tokens = {one.labels[2]: one.total for one in counted["c500_agent_tokens_total"]}
     assert tokens["input"] == result.usage.prompt_tokens
-    decided = {one.labels[0]: one.total for one in counted["agent_guard_decisions_total"]}
+    decided = {one.labels[0]: one.total for one in counted["c500_agent_guard_decisions_total"]}
     assert decided == {"allow": 1, "deny": 1}
 
 

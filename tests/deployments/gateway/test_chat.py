@@ -157,7 +157,7 @@ def test_a_limit_that_leaves_no_room_in_time_says_when_to_come_back(service: Ser
         client.chat.completions.create(model="narrow", messages=SAID, extra_body=patience, stream=True)
     assert refused.value.code == "rate_limit_exceeded"
     assert 5 < int(refused.value.response.headers["retry-after"]) <= 61
-    assert told(service, "c500_llm_refused_total", '"rate_limit_exceeded"') == 1
+    assert told(service, "c500_llm_refusals_total", '"rate_limit_exceeded"') == 1
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -63,7 +63,7 @@ def test_without_prefect_it_lives_but_is_not_ready(gateway: Gateway, way: Proxy)
     health = get(gateway, "/health")
     assert (health.status_code, health.json()["status"], health.json()["worker_active"]) == (200, "unhealthy", False)
     assert get(gateway, "/health/live").status_code == 200
-    assert "c500_prefect_up 0.0" in get(gateway, "/metrics").text
+    until(lambda: "c500_prefect_up 0.0" in get(gateway, "/metrics").text)  # a scrape waits for no slow part
     away = get(gateway, "/v1/status/00000000-0000-4000-8000-000000000000", **{"X-API-Key": gateway.secret})
     assert away.status_code == 503
     assert away.json()["error"]["code"] == "PREFECT_UNAVAILABLE"
@@ -76,6 +76,7 @@ def test_without_its_store_it_is_not_ready(gateway: Gateway, store_path: Path) -
     gone = store_path.rename(store_path.with_name("gone"))
     until(lambda: ready(gateway) == 503)
     assert get(gateway, "/health").json()["parts"]["store"]["ok"] is False
+    assert get(gateway, "/metrics").status_code == 200
     shutil.move(gone, store_path)
     until(lambda: ready(gateway) == 200)
 
@@ -114,7 +115,7 @@ def test_requests_are_counted_by_route_not_by_path(gateway: Gateway) -> None:
     assert "/v1/status/3" not in text
     assert families["c500_http_request_seconds"].samples
     assert families["c500_gateway_resident_memory_bytes"].samples[0].value > 1e7
-    assert "c500_queue_depth" in families
+    until(lambda: "c500_job_queue_depth " in get(gateway, "/metrics").text)
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "Via", "X-Real-IP"])

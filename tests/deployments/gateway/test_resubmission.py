@@ -84,7 +84,7 @@ def test_a_partial_result_is_made_again(submitting: Gateway, deployed: str, stor
 
 def counted(client: Any) -> float:
     lines = client.get("/metrics").text.splitlines()
-    return sum(float(line.split()[-1]) for line in lines if line.startswith("c500_jobs_submitted_total{"))
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("c500_job_submissions_total{"))
 
 
 def test_repeats_count_once(submitting: Gateway) -> None:

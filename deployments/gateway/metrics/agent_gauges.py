@@ -21,8 +21,9 @@ from blocks.progress import in_thread
 from blocks.runs.queue import all_runs
 from blocks.runs.record import WAITING
 from blocks.switches import SCOPES, Switches
-from deployments.gateway.agent_metrics import Gauge, Labels
 from deployments.gateway.llm import LivePool, NoAccounts
+from deployments.gateway.metrics.agents import Gauge
+from deployments.gateway.metrics.families import Labels
 from tasks.agents.breaker import Breakers
 
 FLOW = "run-agent"
@@ -74,13 +75,13 @@ def agent_gauges(
         return await budgets_used(live_pool)
 
     return {
-        "agent_active_sessions": at_work,
-        "agent_switches_set": stopped,
-        "agent_breakers_open": held_back,
-        "agent_approvals_waiting": asked,
-        "agent_audit_head_seq": recorded,
-        "agent_queue_depth": queued,
-        "agent_budget_used_ratio": spent,
+        "c500_agent_active_sessions": at_work,
+        "c500_agent_switches_set": stopped,
+        "c500_agent_breakers_open": held_back,
+        "c500_agent_approvals_waiting": asked,
+        "c500_agent_audit_head_seq": recorded,
+        "c500_agent_queue_depth": queued,
+        "c500_agent_budget_used_ratio": spent,
     }
 
 
@@ -94,13 +95,25 @@ async def queue_depth(prefect: PrefectClient) -> Mapping[Labels, float]:
 
 
 async def budgets_used(live_pool: LivePool) -> Mapping[Labels, float]:
-    """How much of the budgets that accounts.yaml names is used and held; nothing where there are no accounts."""
+    """How much of the budgets of accounts.yaml and the API keys is used and held; nothing where there are no accounts.
+
+    Of users the fullest is told, as `user/*/…`: there may be any number of them, and nobody is named.
+    """
     try:
         pool = await live_pool.pool()
     except NoAccounts:
         return {}
-    found = await pool.limiter.standing(budget_limits(pool.accounts))
-    return {(one.key,): (one.settled + one.held) / one.amount if one.amount else 1.0 for one in found}
+    used: dict[Labels, float] = {}
+    for one in await pool.limiter.standing(budget_limits(pool.accounts)):
+        share = (one.settled + one.held) / one.amount if one.amount else 1.0
+        budget = (_of_all_users(one.key),)
+        used[budget] = max(used.get(budget, 0.0), share)
+    return used
+
+
+def _of_all_users(key: str) -> str:
+    owner, _, field = key.rpartition("/")
+    return f"user/*/{field}" if owner.startswith("user/") else key
 
 
 def _agent_and_tool(key: str) -> Labels:
