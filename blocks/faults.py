@@ -48,6 +48,16 @@ WORDS: dict[str, str] = {
 }
 """For pydantic's types of errors; of others pydantic's own message is told. None of these repeats the value."""
 
+JSON_LIST, JSON_OBJECT = "here belongs a list, as [ … ]", 'here belongs an object, as {{"name": … }}'
+JSON_WORDS: dict[str, str] = {
+    "list_type": JSON_LIST,
+    "tuple_type": JSON_LIST,
+    "dict_type": JSON_OBJECT,
+    "model_type": JSON_OBJECT,
+    "string_type": "here belongs a text, in double quotes",
+}
+"""The same where the record was written as JSON."""
+
 FIELD_LIKE = re.compile(r"[A-Za-z_ -]{1,30}|\w{1,12}")
 """Unknown fields whose name is repeated. In `{key:sk-…}`, where a blank is missing, the secret is a name to YAML."""
 
@@ -85,13 +95,15 @@ def faulty(faults: Sequence[Fault]) -> PydanticCustomError:
     return PydanticCustomError("faults", "{what}", {"what": what, "faults": tuple(faults)})
 
 
-def faults_of(error: ValidationError, form: TypeAdapter[Any]) -> list[Fault]:
+def faults_of(error: ValidationError, form: TypeAdapter[Any], *, json: bool = False) -> list[Fault]:
     """Everything that is wrong, without the values: one may be a secret that stands where its name belongs.
 
     Args:
         error: What pydantic says.
         form: What the record was held against.
+        json: Whether it was written as JSON; else as YAML.
     """
+    words = WORDS | JSON_WORDS if json else WORDS
     errors = error.errors(include_url=False, include_input=False)
     places = [one["loc"] for one in errors]
     told = [
@@ -99,12 +111,12 @@ def faults_of(error: ValidationError, form: TypeAdapter[Any]) -> list[Fault]:
         for one in errors
         # A list whose items are wrong is also said to be empty.
         if not any(len(other) > len(one["loc"]) and other[: len(one["loc"])] == one["loc"] for other in places)
-        for fault in _faults(one, form)
+        for fault in _faults(one, form, words)
     ]
     return list(dict.fromkeys(told))
 
 
-def _faults(error: Mapping[str, Any], form: TypeAdapter[Any]) -> Iterator[Fault]:
+def _faults(error: Mapping[str, Any], form: TypeAdapter[Any], words: Mapping[str, str]) -> Iterator[Fault]:
     place, kind, facts = error["loc"], error["type"], error.get("ctx", {})
     if kind == "faults":
         given: Sequence[Fault] = facts["faults"]
@@ -112,7 +124,7 @@ def _faults(error: Mapping[str, Any], form: TypeAdapter[Any]) -> Iterator[Fault]
     elif kind == "extra_forbidden":
         yield _unknown(place, _known(form, place[:-1]))
     else:
-        yield Fault(place, WORDS[kind].format_map(facts) if kind in WORDS else error["msg"])
+        yield Fault(place, words[kind].format_map(facts) if kind in words else error["msg"])
 
 
 def _unknown(place: Place, known: Sequence[str]) -> Fault:

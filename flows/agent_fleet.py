@@ -11,14 +11,15 @@ from prefect.runtime import flow_run
 
 from blocks.board import Board
 from blocks.iiagent.server import AgentServer, servers
-from blocks.progress import in_thread, only_informing, progress
+from blocks.progress import in_thread, notice, only_informing, progress
 from blocks.redact import default_redactor
+from blocks.rows.report import keep_rows
 from flows.names import name_of_source, plain
 from flows.running import job_run
 from tasks.sessions.fleet_books import FleetBooks, JobResult, fleet_id_of, opened_books
 from tasks.sessions.fleet_jobs import ReadyJob, ready_jobs
 from tasks.sessions.fleet_plan import options_of, plan_of
-from tasks.sessions.fleet_report import FleetReport, fleet_markdown, plan_markdown, progress_rows, report_of
+from tasks.sessions.fleet_report import FleetReport, fleet_markdown, plan_markdown, progress_rows, report_of, rows_of
 from tasks.sessions.fleet_run import FleetRun
 
 
@@ -101,9 +102,10 @@ async def agent_fleet(
         with opened_books(fleet_id) as books:
             place = None if into is None else Path(into).expanduser().absolute()
             run = FleetRun(plan, places, options, books, place, again)
-            kept = await in_thread(_kept, books, ready)
+            kept = await in_thread(_kept, books, ready, place)
             await _work(fleet_id, run, [job for job in ready if job.name not in kept])
             report = report_of(fleet_id, run, ready, kept, time.monotonic() - began)
+        await keep_rows(rows_of(report, str(flow_run.id)))
         await _show(f"agent-fleet-{fleet_id}", fleet_markdown(report))
         return report.check(allow_failures)
 
@@ -115,6 +117,7 @@ async def _work(fleet_id: str, run: FleetRun, due: Sequence[ReadyJob]) -> None:
 
         async def on_end(run: FleetRun) -> None:
             on_share(len(run.results) / max(1, len(due)))
+            notice(f"{len(run.results)} of {len(due)} jobs have ended")
             await board.show(progress_rows(run))
 
         run.on_end = on_end
@@ -126,10 +129,10 @@ def _servers(names: Sequence[str]) -> tuple[AgentServer, ...]:
     return tuple(known.named(name) for name in names) or known.servers
 
 
-def _kept(books: FleetBooks, jobs: Sequence[ReadyJob]) -> dict[str, JobResult]:
-    """Jobs that are done."""
-    found = {job.name: books.find(job) for job in jobs}
-    return {name: one for name, one in found.items() if one is not None and one.done}
+def _kept(books: FleetBooks, jobs: Sequence[ReadyJob], into: Path | None) -> dict[str, JobResult]:
+    """Jobs that are done, and whose files are where they are wanted."""
+    found = {job.name: (books.find(job), job.collects(into)) for job in jobs}
+    return {name: one for name, (one, wanted) in found.items() if one and one.done and one.collects == wanted}
 
 
 async def _show(key: str, markdown: str) -> None:

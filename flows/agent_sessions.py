@@ -11,13 +11,15 @@ from prefect.runtime import flow_run
 from blocks.board import Board
 from blocks.progress import in_thread, only_informing
 from blocks.redact import default_redactor
+from blocks.rows.report import keep_rows
+from blocks.timeline import measure
 from flows.names import plain
 from flows.running import job_run
 from tasks.sessions.downloads import SessionFiles, download_step, sent_on
 from tasks.sessions.perform import perform_steps
 from tasks.sessions.record import TaskRecord
 from tasks.sessions.report import download_markdown, progress_rows, result_markdown
-from tasks.sessions.result import AgentResult
+from tasks.sessions.result import AgentResult, rows_of
 from tasks.sessions.task import AgentTask, OnQuestion, agent_task_of, checks_of
 from tasks.sessions.where import server_of, server_with
 
@@ -50,6 +52,7 @@ async def agent_task(
     manifest: str | None = None,
     into: str | None = None,
     download: dict[str, Any] | None = None,
+    unpack: bool = False,
     again: bool = False,
     must_be_done: bool = False,
 ) -> AgentResult:
@@ -73,6 +76,7 @@ async def agent_task(
         manifest: A list of files that the agent writes, to collect.
         into: Folder for its files; None: the store.
         download: What may be collected (`blocks.iiagent.download.DownloadLimits`).
+        unpack: Whether `.zip` files among it are unpacked, too, within `download["unpack"]`.
         again: Whether a task that was given up goes on with a new allowance.
         must_be_done: Whether the run fails where the task is not done.
 
@@ -100,6 +104,7 @@ async def agent_task(
             outputs=outputs,
             manifest=manifest,
             into=into,
+            unpack=unpack,
             again=again,
             **{key: value for key, value in {"allowance": allowance, "download": download}.items() if value},
         )
@@ -116,6 +121,7 @@ async def download_workspace(
     manifest: str | None = None,
     into: str | None = None,
     download: dict[str, Any] | None = None,
+    unpack: bool = False,
 ) -> SessionFiles:
     """Bring all files of one conversation here. No model is used, and the session is not touched.
 
@@ -126,6 +132,8 @@ async def download_workspace(
         manifest: A list of files that the agent wrote.
         into: Folder; None: the store.
         download: What may be brought (`blocks.iiagent.download.DownloadLimits`).
+        unpack: Whether `.zip` files among them are unpacked beside them, within `download["unpack"]`
+            (`blocks.iiagent.unzip.UnzipLimits`).
 
     Returns:
         The files with their hashes, and what is left out, and why.
@@ -137,14 +145,16 @@ async def download_workspace(
     """
     async with job_run(refresh=False):
         chosen = await (server_of(server, session_id) if server else server_with(session_id))
-        found = await download_step(
-            chosen,
-            session_id,
-            None if names == "auto" else tuple(names),
-            manifest=manifest,
-            into=None if into is None else Path(into).expanduser().absolute(),
-            limits=download,
-        )
+        with measure("download"):
+            found = await download_step(
+                chosen,
+                session_id,
+                None if names == "auto" else tuple(names),
+                manifest=manifest,
+                into=None if into is None else Path(into).expanduser().absolute(),
+                limits=download,
+                unpack=unpack,
+            )
         await _show(f"session-files-{found.session_id}", download_markdown(found))
         return found
 
@@ -197,7 +207,8 @@ async def combined(
     async with job_run(refresh=False):
         source = await (server_of(source_server, None) if source_server else server_with(source_session))
         target = await (server_of(server, session_id) if server or session_id else server_of(source.name, None))
-        found = await download_step(source, source_session, None if names == "auto" else tuple(names))
+        with measure("download"):
+            found = await download_step(source, source_session, None if names == "auto" else tuple(names))
         task = await in_thread(
             agent_task_of,
             prompt=prompt,
@@ -229,6 +240,7 @@ async def _performed(task: AgentTask, answer_within_s: float) -> AgentResult:
 
     ask = AskPeople(task.task_id, answer_within_s) if task.on_question == "pause" else None
     result = await perform_steps(task, server, ask=ask, tell=tell)
+    await keep_rows(rows_of(result, str(flow_run.id)))
     await _show(f"agent-task-{task.task_id}", result_markdown(result))
     return result
 

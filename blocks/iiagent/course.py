@@ -1,5 +1,6 @@
 """The course of one turn: ask, listen, and after whatever goes wrong go on, with never two agents in the session."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -82,13 +83,14 @@ class Course:
         link = self._wire.link
         try:
             if link is not None:
-                await link.send("cancel", {})
                 watch = Watch(self._pace.now() + self._limits.cancel_s)
+                async with asyncio.timeout(self._limits.cancel_s):  # who reads nothing takes no frame either
+                    await link.send("cancel", {})
                 end = await link.end_of_run(watch)
                 # One that came to its end all the same is found among the stored events.
                 await self._keep(running.model_copy(update={"over": not isinstance(end, AgentResponse)}))
                 return
-        except (Lost, Overdue):
+        except (Lost, Overdue, TimeoutError):
             pass
         await self._wire.hang_up()
 
@@ -101,7 +103,7 @@ class Course:
             query = next_query(running)
             if running.query:  # by a process that died
                 with suppress(C500Error):
-                    self._catch_up(running, await self._wire.rest.events(self._wire.session_id))
+                    self._catch_up(running, await self._events())
         while query is not None:
             try:
                 await self._ready()
@@ -129,7 +131,7 @@ class Course:
         while True:
             self._nap.check()
             try:
-                await self._wire.connect()
+                await self._nap.during(self._wire.connect())
                 await self._wire.init()
                 if not self._wire.fresh:
                     # Found dead now, it costs nothing; after the query, the wait until no run can have begun.
@@ -178,9 +180,13 @@ class Course:
         if not self._wire.state.sent:
             return 0
         try:
-            return len(await self._wire.rest.events(self._wire.session_id))
+            return len(await self._events())
         except C500Error:
             return None
+
+    async def _events(self) -> Sequence[StoredEvent]:
+        """All that is stored; a server that stands still does not hold up a turn that is called off."""
+        return await self._nap.during(self._wire.rest.events(self._wire.session_id))
 
     async def _heard(self) -> Event:
         """Listen until the run ends."""

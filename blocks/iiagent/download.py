@@ -11,6 +11,7 @@ from blocks.errors import BadInput, EngineFailed, NotFound, TooLarge
 from blocks.iiagent.downloaded import FILES, PARTS, Downloaded, Record, Refusal
 from blocks.iiagent.paths import Claims, Placed, UnsafeName, placed
 from blocks.iiagent.tree import Blocked, Part, Tree, in_thread, open_tree
+from blocks.iiagent.unzip import UnzipLimits
 from blocks.iiagent.workspace import Body, Workspace
 from blocks.model import Frozen
 
@@ -26,11 +27,13 @@ class DownloadLimits(Frozen):
         file_bytes: Of one file.
         total_bytes: Of all files in the folder, those of before too.
         files: So many files.
+        unpack: What archives among them may hold, where they are unpacked.
     """
 
     file_bytes: int = Field(default=256 * MIB, gt=0)
     total_bytes: int = Field(default=2048 * MIB, gt=0)
     files: int = Field(default=2000, gt=0)
+    unpack: UnzipLimits = UnzipLimits()
 
 
 class Download(Frozen):

@@ -5,6 +5,9 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,21 @@ class Nap:
             sleeping.cancel()
             halting.cancel()
         self.check()
+
+    async def during(self, work: Awaitable[T]) -> T:
+        """What the work gives, which may be cancelled; called off, it is not waited for. Raises `Halted`."""
+        working = asyncio.ensure_future(work)
+        halting = asyncio.ensure_future(self._halt.wait())
+        try:
+            await asyncio.wait((working, halting), return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                return working.result()
+        finally:
+            halting.cancel()
+            if not working.done():
+                working.cancel()
+                await asyncio.gather(working, return_exceptions=True)
+        raise Halted
 
     async def backoff(self, tries: int, first_s: float, longest_s: float) -> None:
         """Wait for a random time up to twice that of the last try: full jitter.

@@ -100,6 +100,11 @@ class AgentRest:
         if self._opened is not None:
             await self._opened.aclose()
 
+    def hurry(self, request_s: float) -> None:
+        """From now on wait no longer than this for an answer, and never longer than the server's `request_s`."""
+        if self._opened is not None:
+            self._opened.timeout = min(self.server.limits.request_s, request_s)
+
     async def flavor(self) -> Literal["ws"]:
         """The protocol that the server speaks.
 

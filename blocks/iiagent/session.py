@@ -74,6 +74,11 @@ class AgentSession:
         return self._wire.state.workspace
 
     @property
+    def is_connected(self) -> bool:
+        """Whether it has a connection; without one it waits for its server, or for the end of an earlier run."""
+        return self._wire.link is not None
+
+    @property
     def unfinished(self) -> str | None:
         """The prompt of a turn that a process left unfinished."""
         running = self._wire.state.running
@@ -119,16 +124,21 @@ class AgentSession:
             self._nap = None
             self._idle.set()
 
-    async def cancel(self) -> None:
-        """Call off the turn that goes on, from another task: it ends as interrupted, soon or after `cancel_s`."""
+    async def cancel(self, within_s: float | None = None) -> None:
+        """Call off the turn that goes on, from another task: it ends as interrupted, soon or after `cancel_s`.
+
+        Args:
+            within_s: After so many seconds, where that is less.
+        """
         if self._nap is None:
             return
+        cancel_s = self.server.limits.cancel_s
         self._nap.halt()
-        with suppress(Lost):
-            if self._wire.link is not None:
-                await self._wire.link.send("cancel", {})
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.server.limits.cancel_s):
+            async with asyncio.timeout(cancel_s if within_s is None else min(cancel_s, within_s)):
+                with suppress(Lost):
+                    if self._wire.link is not None:
+                        await self._wire.link.send("cancel", {})
                 await self._idle.wait()
                 return
         if self._wire.link is not None:  # the turn sees it as lost

@@ -46,12 +46,13 @@ async def settled(
 
     Raises:
         Overdue: it goes on, or the server is away for too long.
+        Halted: the turn was called off.
         C500Error: the server refuses to tell.
     """
     seen, changed_at, answered_at, pause_s = -1, pace.now(), pace.now(), limits.poll_s
     while True:
         try:
-            events = await rest.events(session_id)
+            events = await nap.during(rest.events(session_id))
         except (EngineUnavailable, LimitReached) as error:
             if pace.now() - answered_at > limits.away_s:
                 raise Overdue("time", f"the server is away: {error.message}") from error

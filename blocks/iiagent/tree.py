@@ -168,6 +168,12 @@ class Tree:
                 with suppress(OSError):
                     os.unlink(name, dir_fd=folder)
 
+    def remove(self, local: str) -> None:
+        """Remove a file, if there is one, or a link, and not what it leads to."""
+        *above, name = local.split("/")
+        with suppress(NotFound, Blocked), self.folder(above) as folder, suppress(FileNotFoundError), self._told(local):
+            os.unlink(name, dir_fd=folder)
+
     def remove_folder(self, name: str) -> None:
         """Remove an inner folder, if there is nothing in it."""
         with suppress(OSError):

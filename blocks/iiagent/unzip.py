@@ -3,7 +3,8 @@
 import stat
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import IO, Any, cast
@@ -77,18 +78,43 @@ def unzip(archive: Path, into: Path, limits: UnzipLimits | None = None) -> Unzip
         BadInput: it is no archive that can be read, or its members overlap, as those of bombs do.
         NotFound, StoreFailed: it cannot be opened, or its files cannot be written.
     """
-    bounds = limits or UnzipLimits()
-    with (
-        open_tree(archive.parent, field="archive") as beside,
-        beside.read(archive.name) as (stream, facts),
-        _opened(stream, archive.name) as packed,
-    ):
+    with open_tree(archive.parent, field="archive") as beside:
+        return _unzip(beside, archive.name, lambda: open_tree(into, make=True), limits or UnzipLimits())
+
+
+def unzip_within(tree: Tree, archive: str, into: str, limits: UnzipLimits) -> Unzipped:
+    """Unpack an archive of an open folder into an inner folder of it; see `unzip`.
+
+    Args:
+        tree: The folder.
+        archive: Path of the file below it.
+        into: Path of the inner folder; made where there is none.
+        limits: What it may hold.
+
+    Raises:
+        Blocked: something else lies where the inner folder has to be.
+        C500Error: see `unzip`.
+    """
+
+    @contextmanager
+    def inner() -> Generator[Tree]:
+        with tree.folder(into.split("/"), make=True) as folder:
+            yield Tree(folder, f"{tree.name}/{into}")
+
+    return _unzip(tree, archive, inner, limits)
+
+
+def _unzip(
+    beside: Tree, archive: str, inner: Callable[[], AbstractContextManager[Tree]], limits: UnzipLimits
+) -> Unzipped:
+    name = archive.rpartition("/")[2]
+    with beside.read(archive) as (stream, facts), _opened(stream, name) as packed:
         members = packed.infolist()
-        _within(members, facts.size_bytes or 0, bounds)
-        _apart(members, packed.start_dir, archive.name)
-        with open_tree(into, make=True) as tree, tree.alone():
+        _within(members, facts.size_bytes or 0, limits)
+        _apart(members, packed.start_dir, name)
+        with inner() as tree, tree.alone():
             tree.sweep(PARTS)
-            unpacked = _Unpacking(packed, tree, bounds).all(members)
+            unpacked = _Unpacking(packed, tree, limits).all(members)
             tree.remove_folder(PARTS)
             return unpacked
 
@@ -129,6 +155,10 @@ class _Unpacking:
                 self._refuse(name, "blocked", error)
             except _Left as error:
                 self._refuse(name, "refused", error)
+            except TooLarge:  # more came out than was told
+                for local in self._files:
+                    self._tree.remove(local)
+                raise
         return Unzipped(files=tuple(self._files), refused=tuple(self._refused), total_bytes=self._total)
 
     def _one(self, member: ZipInfo, name: str) -> None:

@@ -51,9 +51,7 @@ def xlsx_rows(path: Path) -> Iterator[Row]:
 def _sheet_rows(path: Path, strings: "DiskStrings") -> Iterator[Row]:
     book = _open_book(path, strings)
     try:
-        sheet = book.worksheets[0]
-        sheet.reset_dimensions()  # some writers give the wrong ones, and cells beyond them would be left out
-        lines = sheet.iter_rows(values_only=True)
+        lines = _lines(book, path.name)
         names = named(_without_end(next(lines, ())))
         for number, cells in enumerate((line for line in map(_without_end, lines) if line), start=1):
             if len(cells) > len(names):
@@ -61,6 +59,38 @@ def _sheet_rows(path: Path, strings: "DiskStrings") -> Iterator[Row]:
             yield dict(zip(names, [*cells, *[None] * (len(names) - len(cells))], strict=True))
     finally:
         book.close()
+
+
+def _lines(book: Any, name: str) -> Iterator[tuple[Any, ...]]:
+    """The lines of a workbook's first sheet, as openpyxl's own `iter_rows` gives them, but for empty formulas."""
+    from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG, WorkSheetParser
+
+    class Parser(WorkSheetParser):
+        def parse_cell(self, element: Any) -> Any:
+            # One that was computed to an empty text has the type `str`.
+            if element.find(FORMULA_TAG) is not None and not element.findtext(VALUE_TAG) and element.get("t") != "str":
+                raise _uncomputed(name, element.get("r"), self.row_counter)
+            return super().parse_cell(element)
+
+    sheet = book.worksheets[0]
+    sheet.reset_dimensions()  # some writers give the wrong ones, and cells beyond them would be left out
+    formats = {"date_formats": book._date_formats, "timedelta_formats": book._timedelta_formats}
+    with sheet._get_source() as source:
+        parser: Any = Parser(source, sheet._shared_strings, data_only=True, epoch=book.epoch, **formats)
+        reached = 0
+        for number, cells in parser.parse():
+            yield from (() for _ in range(reached + 1, number))  # rows that the file leaves out
+            if number > reached:
+                reached = number
+                yield sheet._get_row(cells, values_only=True)
+
+
+def _uncomputed(name: str, cell: str | None, row: int) -> BadInput:
+    return BadInput(
+        f"{name}: cell {cell or f'in line {row}'} has a formula and no value, as programs write it that do not compute",
+        fix="open the file in a spreadsheet, save it there, and give that one",
+        field="source",
+    )
 
 
 def _without_end(cells: tuple[Any, ...]) -> list[Any]:

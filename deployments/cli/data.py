@@ -76,6 +76,8 @@ def erase(
         if not as_json:
             typer.echo(f"\nto erase this: c500 data erase --plan {made.plan_id} --yes", err=True)
         return None
+    if job is not None or person is not None:
+        raise BadInput("the plan says whose data it is", fix="give --plan without --job and --person", field="--plan")
     options = begun("erase-data", resume=resume)
 
     def start() -> Any:

@@ -53,6 +53,8 @@ class Turn(Frozen):
 
 
 FORM = TypeAdapter(Turn)
+MOST_TOLD = 10
+"""So many faults are in the message, a line each; `details["problems"]` has all."""
 
 
 def read_turns(given: Given) -> list[Turn]:
@@ -60,23 +62,40 @@ def read_turns(given: Given) -> list[Turn]:
 
     Raises:
         NotFound, Unsupported: there is no such file, or it is no table.
-        BadInput: one is of another form; the error names its row, or there is none.
+        BadInput: some are of another form, or there are none; `details["problems"]` has every fault, with its turn.
     """
-    turns = [_turn(row, number) for number, row in enumerate(read_rows(given), start=1)]
+    turns: list[Turn] = []
+    wrong: list[tuple[int, str]] = []
+    number = 0
+    try:
+        for number, row in enumerate(read_rows(given), start=1):
+            try:
+                turns.append(_turn(row, number))
+            except ValidationError as error:
+                wrong += [(number, f"{fault.where}: {fault.what}") for fault in faults_of(error, FORM, json=True)]
+    except BadInput as error:  # behind this one nothing can be read
+        if not wrong:
+            raise
+        wrong.append((number + 1, error.message))
+    if wrong:
+        raise _wrong(wrong)
     if not turns:
         raise BadInput("there are no turns", fix="give at least one", field="turns")
     return turns
 
 
 def _turn(row: Mapping[str, Any], number: int) -> Turn:
-    try:
-        turn = FORM.validate_python(row)
-    except ValidationError as error:
-        faults = [f"{fault.where}: {fault.what}" for fault in faults_of(error, FORM)]
-        raise BadInput(
-            f"turn {number}: {'; '.join(faults)}",
-            fix='write {"id": …, "intent": …, "history": [{"role": "assistant" or "user", "content": …}]}',
-            field="turns",
-            row=number,
-        ) from None
+    turn = FORM.validate_python(row)
     return turn if turn.id else turn.model_copy(update={"id": str(number)})
+
+
+def _wrong(faults: Sequence[tuple[int, str]]) -> BadInput:
+    problems = [f"turn {number}: {what}" for number, what in faults]
+    more = [f"and {len(problems) - MOST_TOLD} more"] if len(problems) > MOST_TOLD else []
+    return BadInput(
+        "\n".join([*problems[:MOST_TOLD], *more]),
+        fix='write {"id": …, "intent": …, "history": [{"role": "assistant" or "user", "content": …}]}',
+        field="turns",
+        row=faults[0][0],
+        problems=problems,
+    )

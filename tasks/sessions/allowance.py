@@ -56,7 +56,7 @@ def _spent(record: TaskRecord, allowance: Allowance) -> StoppedBy:
         return ""
     if _silent(counted) >= allowance.max_silent:
         return "max_silent"
-    if len({step.fingerprint for step in counted[-UNCHANGED - 1 :]}) == 1 and len(counted) > UNCHANGED:
+    if _unchanged(counted) and not _may_be_silent(counted, allowance):
         return "no_progress"
     # The first prompt is no continue; after a new beginning all are.
     if len(counted) - (record.since == 0) >= allowance.max_continues:
@@ -72,6 +72,16 @@ def wall_left_s(record: TaskRecord, allowance: Allowance) -> float:
 def calls_left(record: TaskRecord, allowance: Allowance) -> int:
     """Calls of tools that its turns may still make."""
     return allowance.tool_calls - sum(all_calls(step.turn) for step in record.counted)
+
+
+def _unchanged(steps: tuple[Step, ...]) -> bool:
+    """Whether the latest prompts changed nothing."""
+    return len(steps) > UNCHANGED and len({step.fingerprint for step in steps[-UNCHANGED - 1 :]}) == 1
+
+
+def _may_be_silent(steps: tuple[Step, ...], allowance: Allowance) -> bool:
+    """Whether more silent stops are allowed than there are, which change nothing by their nature."""
+    return allowance.max_silent > UNCHANGED and 0 < _silent(steps) < allowance.max_silent
 
 
 def _silent(steps: tuple[Step, ...]) -> int:

@@ -1,17 +1,21 @@
 """The files of a session, brought here: into a folder, or through one into the store."""
 
 import mimetypes
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from blocks.errors import BadInput, C500Error, NotFound
 from blocks.iiagent.download import DownloadLimits, download
-from blocks.iiagent.downloaded import FILES, MANIFEST, Manifest, Refusal, read_manifest
+from blocks.iiagent.downloaded import FILES, MANIFEST, MOST_MANIFEST_BYTES, Manifest, Refusal, read_manifest
 from blocks.iiagent.named import MOST_LIST_BYTES, listed, names_in
 from blocks.iiagent.rest import AgentRest
 from blocks.iiagent.server import AgentServer
 from blocks.iiagent.state import sessions_folder
 from blocks.iiagent.tree import PIECE_BYTES, open_tree
+from blocks.iiagent.tree import in_thread as to_the_end
+from blocks.iiagent.unpacked import LIST, Unpacked
+from blocks.iiagent.unpacked import unpack as unpack_all
+from blocks.iiagent.unzip import UnzipLimits
 from blocks.iiagent.workspace import Workspace, read_small, workspace_of
 from blocks.progress import in_thread
 from blocks.store import open_store
@@ -32,6 +36,7 @@ async def collect(
     root: str = "",
     into: Path | None = None,
     limits: DownloadLimits | None = None,
+    unpack: bool = False,
 ) -> Collected:
     """Bring the files of a conversation here. No model has a part in it; what was brought before is not sent again.
 
@@ -45,6 +50,7 @@ async def collect(
         root: The workspace's own path, as the server tells it; empty: as its stored events do.
         into: Folder; None: the store.
         limits: What may be brought.
+        unpack: Whether archives among them are unpacked beside them.
 
     Raises:
         Conflict: another process downloads into the folder.
@@ -65,14 +71,16 @@ async def collect(
     workspace = workspace_of(place, rest, session_id, root=root)
     folder = kept_in(session_id, into)
     brought = await download(workspace, folder, [*more, *named], hashes=hashes, limits=limits)
-    found = await in_thread(_manifest, folder)
-    where = str(folder) if into is not None else await in_thread(_to_store, folder, session_id, found)
+    caps = (limits or DownloadLimits()).unpack if unpack else None
+    found, unpacked = await to_the_end(lambda: _brought(folder, caps))
+    where = str(folder) if into is not None else await in_thread(_to_store, folder, session_id, found, unpacked)
     return Collected(
         place=where,
         files=found.files,
         refused=(*unread, *brought.refused),
         refused_more=brought.refused_more,
         total_bytes=brought.total_bytes,
+        unpacked=unpacked,
     )
 
 
@@ -94,27 +102,33 @@ def _reason(error: C500Error) -> str:
     return "missing" if isinstance(error, NotFound) else "no_list"
 
 
-def _manifest(folder: Path) -> Manifest:
+def _brought(folder: Path, caps: UnzipLimits | None) -> tuple[Manifest, tuple[Unpacked, ...]]:
+    """What a folder has, and its archives unpacked where there are caps for that."""
     with open_tree(folder) as tree:
         found = read_manifest(tree)
-    if found is None:
-        raise NotFound(f"{folder} has no manifest", fix="download again", field="into")
-    return found
+        if found is None:
+            raise NotFound(f"{folder} has no manifest", fix="download again", field="into")
+        if caps is None:
+            return found, ()
+        with tree.alone():
+            return found, unpack_all(tree, found.files, caps)
 
 
-def _to_store(folder: Path, session_id: str, found: Manifest) -> str:
+def _to_store(folder: Path, session_id: str, found: Manifest, unpacked: Sequence[Unpacked]) -> str:
     """Put what was brought into the store, the list last: where it is, all is."""
     store = open_store()
     prefix = f"{PREFIX}/{session_id}"
     with open_tree(folder) as tree:
-        for record in found.files:
-            local = f"{FILES}/{record.name}"
-            kind = mimetypes.guess_type(record.name, strict=False)[0] or "application/octet-stream"
+        within = [f"{one.folder}/{name}" for one in unpacked for name in one.files]
+        for local in [*(f"{FILES}/{record.name}" for record in found.files), *within]:
+            kind = mimetypes.guess_type(local, strict=False)[0] or "application/octet-stream"
             # Through a file of the store's own, which it moves: no link can be slipped in between.
             with tree.read(local) as (stream, _), store.scratch("file") as own:
                 with own.open("wb") as copy:
                     while piece := stream.read(PIECE_BYTES):
                         copy.write(piece)
                 store.put_file(f"{prefix}/{local}", own, kind)
+        if unpacked:
+            store.put_bytes(f"{prefix}/{LIST}", tree.read_bytes(LIST, MOST_MANIFEST_BYTES), "application/json")
         store.put_bytes(f"{prefix}/{MANIFEST}", found.model_dump_json(indent=1).encode(), "application/json")
     return store.uri(f"{prefix}/{MANIFEST}").removesuffix(f"/{MANIFEST}")

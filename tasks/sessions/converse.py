@@ -1,17 +1,27 @@
 """A task, turn by turn: asked, proven, gone on with while that changes anything, and given up in time."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 
+from blocks.errors import EngineUnavailable, LimitReached
 from blocks.iiagent.session import AgentSession
 from blocks.iiagent.workspace import Workspace, workspace_of
-from blocks.progress import in_thread
+from blocks.progress import in_thread, notice
 from tasks.sessions.allowance import calls_left, next_move, wall_left_s
 from tasks.sessions.outcome import Outcome, outcome_of
 from tasks.sessions.proving import fingerprint, known_names, proven
-from tasks.sessions.record import Step, StepKind, TaskRecord, read_record, write_record
+from tasks.sessions.record import Step, StepKind, StoppedBy, TaskRecord, read_record, write_record
 from tasks.sessions.task import AgentTask
-from tasks.sessions.watch import Watch
+from tasks.sessions.watch import HURRY_S, Watch
 from tasks.sessions.words import answer_text, continue_text
+
+TELL_EVERY_S = 20.0
+"""Seconds between two lines about a turn that goes on."""
+
+MOST_TOLD = 300
+WAITS = "; it waits for the server, or for the end of an earlier run"
 
 Ask = Callable[[str, str], Awaitable[str | None]]
 """Puts a question of the agent to people, under a key of its own; None where nobody answered."""
@@ -113,13 +123,43 @@ class Conversation:
         """One turn, and what came of it."""
         record, allowance = self._record, self._task.allowance
         wall_s, calls = wall_left_s(record, allowance), calls_left(record, allowance)
-        async with self._watch.over(self._session, wall_s=wall_s, calls=calls):
+        async with self._telling(), self._watch.over(self._session, wall_s=wall_s, calls=calls):
             turn = await self._session.turn(text, files=self._files if not record.steps else (), key=record.key)
-        step = await self._seen(Step(kind=kind, turn=turn, outcome=Outcome(kind="error", error=turn.error)))
-        stopped_by = self._watch.called_off_for if step.outcome.kind == "interrupted" else ""
+        ended = Step(kind=kind, turn=turn, outcome=Outcome(kind="error", error=turn.error))
+        left_s = self._watch.left_to_look(record.key, wall_s - turn.seconds)
+        self._session.rest.hurry(max(left_s, HURRY_S))
+        stopped_by: StoppedBy = ""
+        try:
+            step = await self._seen(ended)
+        except (EngineUnavailable, LimitReached):
+            if turn.responded and left_s > 0:  # kept with its session: the next try looks at it again
+                raise
+            # One that was called off would be begun again, and what it took forgotten.
+            step = ended.model_copy(update={"outcome": Outcome(kind="interrupted")})
+            stopped_by = "wall_clock" if left_s <= 0 else ""
+        if step.outcome.kind == "interrupted":
+            stopped_by = self._watch.called_off_for or stopped_by
         await self._keep(steps=(*record.steps, step), stopped_by=stopped_by)
+        notice(f"turn {len(record.steps) + 1}: {step.outcome.told[:MOST_TOLD]}, {turn.seconds:.0f} s")
         if self._tell is not None:
             await self._tell(self._record)
+
+    @asynccontextmanager
+    async def _telling(self) -> AsyncGenerator[None]:
+        """Within, who listens is told now and then how far the turn is."""
+        telling = asyncio.create_task(self._tell_on(f"turn {len(self._record.steps) + 1}"))
+        try:
+            yield
+        finally:
+            telling.cancel()
+
+    async def _tell_on(self, turn: str) -> None:
+        began, calls = time.monotonic(), self._watch.calls
+        notice(f"{turn}: begins in the session {self._session.session_id} on {self._session.server.name}")
+        while True:
+            await asyncio.sleep(TELL_EVERY_S)
+            waits = "" if self._session.is_connected else WAITS
+            notice(f"{turn}: {time.monotonic() - began:.0f} s, {self._watch.calls - calls} calls of tools{waits}")
 
     async def _seen(self, step: Step) -> Step:
         """The turn with its outcome. Of one that failed nothing is looked at: its run may still go on."""

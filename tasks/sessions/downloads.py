@@ -59,6 +59,7 @@ async def download_step(
     manifest: str | None = None,
     into: Path | None = None,
     limits: dict[str, Any] | None = None,
+    unpack: bool = False,
 ) -> SessionFiles:
     """Bring the files of a conversation here.
 
@@ -69,12 +70,15 @@ async def download_step(
         manifest: A list of files that the agent wrote.
         into: Folder; None: the store.
         limits: What may be brought.
+        unpack: Whether archives among them are unpacked.
     """
     session = checked_id(session_id)
     caps = limits_of(limits)
     more = () if names is not None else await in_thread(_uploaded, session)
     async with AgentRest(server) as rest:
-        found = await collect(server, rest, session, names=names, more=more, manifest=manifest, into=into, limits=caps)
+        found = await collect(
+            server, rest, session, names=names, more=more, manifest=manifest, into=into, limits=caps, unpack=unpack
+        )
     return SessionFiles(
         session_id=session,
         server=server.name,

@@ -27,6 +27,7 @@ class JobResult(Frozen):
         result: What came of its task; None where that never began, or broke off.
         error: Why it broke off.
         servers_fault: Whether that is likely to go better on another server.
+        collects: What was collected, and whereto; see `ReadyJob.collects`.
     """
 
     name: str
@@ -36,6 +37,7 @@ class JobResult(Frozen):
     result: AgentResult | None = None
     error: str = ""
     servers_fault: bool = False
+    collects: str = ""
 
     @property
     def done(self) -> bool:

@@ -83,6 +83,15 @@ class ReadyJob(Frozen):
         checks = [check.model_dump(mode="json") for check in self.job.checks]
         return content_hash([self.job.name, self.job.prompt, sent, self.job.server, self.job.session_id, checks])[:16]
 
+    def collects(self, into: Path | None) -> str:
+        """What is collected, and whereto: a job that is done has its files brought again where that changes.
+
+        Args:
+            into: Folder of the fleet; None: the store.
+        """
+        job = self.job
+        return content_hash([sorted(job.outputs), job.manifest, None if into is None else str(into)])[:16]
+
     def task_on(self, server: str, into: Path | None, *, again: bool) -> AgentTask:
         """The task that it is on a server."""
         job = self.job
@@ -211,7 +220,7 @@ def _json_lines(path: Path) -> tuple[list[int], list[FleetJob]]:
             jobs.append(JOB.validate_python(told))
             lines.append(number)
         except ValidationError as error:
-            wrong += [(number, f"{fault.where}: {fault.what}") for fault in faults_of(error, JOB)]
+            wrong += [(number, f"{fault.where}: {fault.what}") for fault in faults_of(error, JOB, json=True)]
         except (ValueError, RecursionError):
             wrong.append((number, "it is no JSON"))
     if not jobs and not wrong:

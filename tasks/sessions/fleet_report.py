@@ -1,6 +1,7 @@
 """What came of a fleet, for programs and for people."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from pydantic import Field
 
@@ -9,6 +10,7 @@ from blocks.iiagent.books import hint
 from blocks.markdown import code
 from blocks.model import Frozen
 from blocks.plain_text import cut, plain
+from blocks.rows.report import RowsReport
 from tasks.sessions.fleet_books import JobResult
 from tasks.sessions.fleet_jobs import ReadyJob
 from tasks.sessions.fleet_plan import FleetPlan
@@ -115,6 +117,23 @@ def report_of(
         hints=tuple(told for server in run.servers if (told := hint(server.name))),
         seconds=round(seconds, 3),
         folder=str(run.books.folder),
+    )
+
+
+def rows_of(report: FleetReport, flow_run_id: str) -> RowsReport:
+    """The same in the few figures that the store keeps; nobody knows what jobs on agents' servers cost."""
+    left = report.plan.jobs - len(report.jobs)
+    return RowsReport(
+        kind="fleet",
+        report_id=report.fleet_id,
+        names=(flow_run_id,),
+        rows=report.plan.jobs,
+        out=report.done,
+        failed=len(report.jobs) - report.done,
+        left=left,
+        outcome="complete" if not report.failed else "not complete" if left else "with failures",
+        seconds=report.seconds,
+        finished_at=datetime.now(UTC),
     )
 
 

@@ -24,7 +24,7 @@ from blocks.errors import (
 )
 from blocks.iiagent.faults import ErrorKind
 from blocks.iiagent.server import AgentServer
-from blocks.progress import in_thread
+from blocks.progress import in_thread, notices
 from blocks.runs.record import INTERNAL_ERROR
 from tasks.sessions.fleet_books import FleetBooks, JobResult
 from tasks.sessions.fleet_jobs import ReadyJob
@@ -180,12 +180,19 @@ class FleetRun:
         place.next_start = start + self.options.start_every_s
         if (pause_s := start - self.now()) > 0:
             await self.sleep(pause_s)
+        notices.set(None)  # lines of many jobs at once would tell nobody anything
         return await job_step(one.job.name, partial(self._performed, one, place.server))
 
     async def _performed(self, one: Waiting, server: AgentServer) -> JobResult:
         """A job on a server; what goes wrong is its result, so that the others go on."""
         asked = one.job.task_on(server.name, self.into, again=self.again)
-        ended = JobResult(name=one.job.name, job_id=one.job.job_id, server=server.name, tried=tuple(one.tried))
+        ended = JobResult(
+            name=one.job.name,
+            job_id=one.job.job_id,
+            server=server.name,
+            tried=tuple(one.tried),
+            collects=one.job.collects(self.into),
+        )
         try:
             return ended.model_copy(update={"result": await perform(asked, server)})
         except Stopped:

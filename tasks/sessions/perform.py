@@ -1,13 +1,13 @@
 """A task from its beginning to its files: opened, run, verified, collected; gone on with, and never begun twice."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from blocks.errors import Conflict
+from blocks.errors import Conflict, EngineUnavailable, LimitReached
 from blocks.iiagent.rest import AgentRest
 from blocks.iiagent.server import AgentServer
 from blocks.iiagent.session import AgentSession, open_session
@@ -17,6 +17,7 @@ from blocks.iiagent.workspace import workspace_of
 from blocks.progress import in_thread
 from blocks.steps import WHERE_WORTH_RETRYING
 from blocks.store.scratch import locked
+from blocks.timeline import measure
 from tasks.sessions.collect import collect
 from tasks.sessions.converse import Ask, Conversation, Tell
 from tasks.sessions.outcome import Outcome
@@ -25,7 +26,7 @@ from tasks.sessions.proving import declared, known_names, proven
 from tasks.sessions.record import Step, TaskRecord
 from tasks.sessions.result import AgentResult, Collected, counters_of
 from tasks.sessions.task import AgentTask, check_for
-from tasks.sessions.watch import Watch
+from tasks.sessions.watch import HURRY_S, Watch
 
 
 class TaskRun:
@@ -76,21 +77,27 @@ class TaskRun:
             return last.outcome
         return Outcome(kind="incomplete", missing=found.missing)
 
-    async def collect(self, record: TaskRecord) -> Collected:
-        """Bring its files here. Raises as `collect`."""
+    async def collect(self, record: TaskRecord) -> Collected | None:
+        """Bring its files here; None where its time is used up and the server does not answer. Raises as `collect`."""
+        if record.stopped_by != "wall_clock":
+            return await patiently(lambda: self._collected(record), self.session.server.limits)
+        self.session.rest.hurry(HURRY_S)
+        with suppress(EngineUnavailable, LimitReached):
+            return await self._collected(record)
+        return None
+
+    async def _collected(self, record: TaskRecord) -> Collected:
         session, asked = self.session, self.task
-        return await patiently(
-            lambda: collect(
-                session.server,
-                session.rest,
-                session.session_id,
-                more=[*record.files, *declared(asked)],
-                root=session.workspace,
-                manifest=asked.manifest,
-                into=asked.into,
-                limits=asked.download,
-            ),
-            session.server.limits,
+        return await collect(
+            session.server,
+            session.rest,
+            session.session_id,
+            more=[*record.files, *declared(asked)],
+            root=session.workspace,
+            manifest=asked.manifest,
+            into=asked.into,
+            limits=asked.download,
+            unpack=asked.unpack,
         )
 
     def result(self, record: TaskRecord, outcome: Outcome, files: Collected | None) -> AgentResult:
@@ -119,6 +126,7 @@ async def opened(task: AgentTask, server: AgentServer) -> AsyncGenerator[TaskRun
         C500Error: see `open_session`.
     """
     check_for(task, server)
+    server = _in_time(server, task)
     folder = await in_thread(folder_of, task)
     watch = Watch()
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -127,6 +135,12 @@ async def opened(task: AgentTask, server: AgentServer) -> AsyncGenerator[TaskRun
             raise Conflict(f"another process is at the task {task.task_id}", fix="wait until it has ended")
         async with open_session(server, folder, session_id=task.session_id, on_event=watch) as session:
             yield TaskRun(task, session, watch)
+
+
+def _in_time(server: AgentServer, task: AgentTask) -> AgentServer:
+    """The server, with no request that waits for longer than the whole task may take."""
+    within_s = min(server.limits.request_s, max(HURRY_S, task.allowance.wall_s))
+    return server.model_copy(update={"limits": server.limits.model_copy(update={"request_s": within_s})})
 
 
 def folder_of(task: AgentTask) -> Path:
@@ -156,12 +170,18 @@ async def perform_steps(
         ask: Who answers questions of the agent.
         tell: Is told of each turn.
     """
-    await reach_step(server)
+    with measure("reach"):
+        await reach_step(_in_time(server, task))
     async with opened(task, server) as run:
-        await send_step(run)
-        record = await run_step(run, ask, tell)
-        outcome = await verify_step(run, record)
-        return run.result(record, outcome, await collect_step(run, record))
+        with measure("send files"):
+            await send_step(run)
+        with measure("run"):
+            record = await run_step(run, ask, tell)
+        with measure("verify"):
+            outcome = await verify_step(run, record)
+        with measure("collect"):
+            files = await collect_step(run, record)
+        return run.result(record, outcome, files)
 
 
 @task(
@@ -215,6 +235,6 @@ async def verify_step(run: TaskRun, record: TaskRecord) -> Outcome:
     persist_result=False,
     **WHERE_WORTH_RETRYING,
 )
-async def collect_step(run: TaskRun, record: TaskRecord) -> Collected:
+async def collect_step(run: TaskRun, record: TaskRecord) -> Collected | None:
     """Bring the files here."""
     return await run.collect(record)

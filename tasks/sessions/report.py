@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from blocks.iiagent.unpacked import Unpacked
 from blocks.markdown import code, fenced
 from blocks.plain_text import cut, plain, visible
 from tasks.sessions.downloads import SessionFiles
@@ -10,6 +11,9 @@ from tasks.sessions.result import AgentResult, Collected
 
 MOST_FILES = 100
 MOST_REFUSED = 20
+MOST_MEMBERS = 5
+"""That are left out of an archive."""
+
 MOST_ANSWER_CHARS = 4000
 
 
@@ -37,7 +41,9 @@ def result_markdown(result: AgentResult) -> str:
         lines += ["", "| tool | calls |", "|---|---|", *rows]
     if result.answer:
         lines += ["", "## Answer", "", fenced(cut(visible(result.answer), MOST_ANSWER_CHARS))]
-    if result.files is not None:
+    if result.files is None:
+        lines += ["", "No files were collected: the server does not answer. The same command collects them."]
+    else:
         lines += ["", *collected_lines(result.files)]
     return "\n".join(lines)
 
@@ -59,7 +65,19 @@ def collected_lines(files: Collected) -> list[str]:
         *table,
         *hidden,
         *(["", "Left out:", "", *left, *([f"- and {more} more"] if more else [])] if left else []),
+        *(["", "Archives:", "", *map(_unpacked, files.unpacked[:MOST_FILES])] if files.unpacked else []),
     ]
+
+
+def _unpacked(one: Unpacked) -> str:
+    """An archive, and what was unpacked of it."""
+    name = code(cut(plain(one.archive), 200))
+    if one.failed is not None:
+        return f"- {name}: {plain(one.failed.why)}"
+    left = [f"{code(cut(member.name, 100))} ({plain(member.why)})" for member in one.refused[:MOST_MEMBERS]]
+    more = [f"and {len(one.refused) - len(left)} more"] if len(one.refused) > len(left) else []
+    without = f"; left out: {', '.join([*left, *more])}" if left else ""
+    return f"- {name}: {len(one.files)} files, {one.total_bytes:,} bytes, in {code(plain(one.folder))}{without}"
 
 
 def download_markdown(found: SessionFiles) -> str:

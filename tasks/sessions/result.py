@@ -1,11 +1,14 @@
 """What came of a task, for programs."""
 
 from collections import Counter
+from datetime import UTC, datetime
 
 from pydantic import Field
 
 from blocks.iiagent.downloaded import Record, Refusal
+from blocks.iiagent.unpacked import Unpacked
 from blocks.model import Frozen
+from blocks.rows.report import RowsReport
 from tasks.sessions.outcome import Incomplete, Outcome
 from tasks.sessions.record import StoppedBy, TaskRecord
 
@@ -49,6 +52,7 @@ class Collected(Frozen):
         refused: What is not there, and why.
         refused_more: So many more are not.
         total_bytes: Of the files.
+        unpacked: The archives among them that were asked to be unpacked, into `unpacked`.
     """
 
     place: str
@@ -56,6 +60,7 @@ class Collected(Frozen):
     refused: tuple[Refusal, ...] = ()
     refused_more: int = 0
     total_bytes: int = 0
+    unpacked: tuple[Unpacked, ...] = ()
 
 
 class AgentResult(Frozen):
@@ -108,6 +113,22 @@ class AgentResult(Frozen):
             outcome=self.outcome.kind,
             stopped_by=self.stopped_by,
         )
+
+
+def rows_of(result: AgentResult, flow_run_id: str) -> RowsReport:
+    """The same in the few figures that the store keeps, as a row of its own; nobody knows what it cost."""
+    given_up = f", given up: {result.stopped_by}" if result.stopped_by else ""
+    return RowsReport(
+        kind="agent task",
+        report_id=result.task_id,
+        names=(result.session_id, flow_run_id),
+        rows=1,
+        out=int(result.done),
+        failed=int(not result.done),
+        outcome=f"{result.outcome.kind}{given_up}".replace("_", " "),
+        seconds=result.counters.seconds,
+        finished_at=datetime.now(UTC),
+    )
 
 
 def counters_of(record: TaskRecord) -> Counters:

@@ -76,6 +76,7 @@ class AgentTask(Frozen):
         manifest: A list of files that the agent writes; see `blocks.iiagent.named.listed`.
         into: Absolute path of the folder for its files; None: the store.
         download: What may be collected.
+        unpack: Whether archives among what is collected are unpacked.
         again: Whether a task that was given up has its allowance once more.
     """
 
@@ -92,6 +93,7 @@ class AgentTask(Frozen):
     manifest: FilePath | None = None
     into: Path | None = None
     download: DownloadLimits = DownloadLimits()
+    unpack: bool = False
     again: bool = False
 
     @field_validator("session_id")

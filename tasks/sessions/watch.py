@@ -8,6 +8,9 @@ from blocks.iiagent.events import Event, ToolCall
 from blocks.iiagent.session import AgentSession
 from tasks.sessions.record import StoppedBy
 
+HURRY_S = 8.0
+"""Longest that each of calling off, looking and collecting waits for a server when the task's time is used up."""
+
 
 class Watch:
     """Takes the events of one session.
@@ -20,6 +23,7 @@ class Watch:
     def __init__(self) -> None:
         self.calls = 0
         self.called_off_for: StoppedBy = ""
+        self._look_until: dict[str, float] = {}
         self._session: AgentSession | None = None
         self._calls_left = 0
         self._calling_off: asyncio.Task[None] | None = None
@@ -31,6 +35,11 @@ class Watch:
             self._calls_left -= 1
             if self._calls_left < 0:
                 self._call_off("tool_calls")
+
+    def left_to_look(self, key: str, left_s: float) -> float:
+        """Seconds that a turn which has ended may still be looked at; they count from when this is first asked."""
+        now = asyncio.get_running_loop().time()
+        return self._look_until.setdefault(key, now + left_s) - now
 
     @asynccontextmanager
     async def over(self, session: AgentSession, *, wall_s: float, calls: int) -> AsyncGenerator[None]:
@@ -49,4 +58,5 @@ class Watch:
     def _call_off(self, why: StoppedBy) -> None:
         if self._session is not None and self._calling_off is None:
             self.called_off_for = why
-            self._calling_off = asyncio.create_task(self._session.cancel())
+            within_s = HURRY_S if why == "wall_clock" else None
+            self._calling_off = asyncio.create_task(self._session.cancel(within_s))

@@ -77,7 +77,8 @@ def _count(counts: "Counts", some: list[Fields]) -> None:
     if len(strange):
         columns = {"row": np.unique(strange), "times_in": np.zeros(0, np.int64), "times_out": np.zeros(0, np.int64)}
         columns |= {name: np.full(len(columns["row"]), at) for name, at in (("times_in", 0), ("times_out", 1))}
-        check("crossing", columns, what="rows that the source does not have")
+        names = columns["row"].tolist()
+        check("crossing", columns, what="rows that the source does not have", rows=lambda: names)
     np.add.at(counts, rows, 1)
 
 

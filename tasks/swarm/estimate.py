@@ -101,9 +101,7 @@ async def estimate(job: SwarmJob, pool: Pool, survey: Survey) -> Estimate:
     bounds = bounding(found, calls=due, used=used, held=held)
 
     def is_done(stage: Capacity, share: float) -> bool:
-        tightest = bounding(
-            stage, calls=ceil(share * due), used=ceil(share * used), held=ceil(share * held)
-        )[0]
+        tightest = bounding(stage, calls=ceil(share * due), used=ceil(share * used), held=ceil(share * held))[0]
         return tightest.seconds <= bounds[0].seconds
 
     shares = [_share(partial(is_done, stage)) for stage in stages]

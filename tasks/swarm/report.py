@@ -1,7 +1,11 @@
 """What a swarm has done, for programs and for people."""
 
+from datetime import UTC, datetime
+
 from blocks.accounts.costs import JobCost
+from blocks.contracts.broken import ContractBroken
 from blocks.model import Frozen
+from blocks.rows.report import RowsReport
 from tasks.swarm.estimate import Estimate
 from tasks.swarm.pace import duration, pace
 from tasks.swarm.run import SwarmRun
@@ -105,6 +109,43 @@ def report_of(run: SwarmRun, expected: Estimate) -> SwarmReport:
         ),
         estimate=expected,
     )
+
+
+def rows_of(run: SwarmRun, report: SwarmReport, flow_run_id: str) -> RowsReport:
+    """The same in the few figures that the store keeps.
+
+    Args:
+        run: The run, at its end.
+        report: Its report.
+        flow_run_id: Of Prefect.
+    """
+    survey, halted = run.survey, run.halted
+    others = survey.rows - survey.answered - survey.due  # failed before; where only these are retried, never asked
+    if run.job.retry_failed:
+        failed, left = report.failed + report.left, others  # what was not tried again has failed all the same
+    else:
+        failed, left = report.failed + others, report.left
+    missing = halted.details["count"] if isinstance(halted, ContractBroken) and _is_of_rows(halted) else 0
+    never = min(missing, left)  # those that no line was written for, and that the tally has not counted either
+    return RowsReport(
+        kind="swarm",
+        report_id=report.swarm_id,
+        names=(run.job.job_name, flow_run_id),
+        rows=report.rows,
+        out=max(0, report.found + report.answered - missing + never),
+        failed=failed,
+        left=left - never,
+        missing=missing,
+        outcome="ended early: " + halted.code if halted else "complete" if not failed else "with failures",
+        cost_usd=None if report.unpriced else report.cost_usd,
+        seconds=report.seconds,
+        finished_at=datetime.now(UTC),
+    )
+
+
+def _is_of_rows(error: ContractBroken) -> bool:
+    """Whether rows were dropped or doubled, each a fault."""
+    return error.details.get("contract") == "crossing"
 
 
 def progress_table(run: SwarmRun) -> list[dict[str, str]]:

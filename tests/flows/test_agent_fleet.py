@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from blocks.errors import BadInput, LimitReached
+from blocks.rows.report import RowsReport
+from blocks.store import open_store
 from flows.agent_fleet import agent_fleet
 from tasks.sessions.fleet_books import opened_books
 from tasks.sessions.fleet_jobs import ready_jobs
@@ -18,7 +20,7 @@ from tests.blocks.iiagent.opened import server_at
 from tests.fakes.iiagent import FakeServer, iiagent_server
 from tests.fakes.iiagent.agent import Run
 from tests.fakes.iiagent.scenarios import happy
-from tests.fakes.iiagent.steps import Fail, Step, Stop, Wait
+from tests.fakes.iiagent.steps import Done, Fail, Step, Stop, Wait, Write
 from tests.flows.sessioning import PATIENT, ROWS, runner, write_servers
 from tests.flows.test_agent_sessions import LOOK, page
 from tests.processes import free_port
@@ -67,10 +69,32 @@ async def test_a_fleet_does_every_job_in_its_own_session_with_no_more_sockets_th
         assert set(done_once(fake).values()) == {1}
         told = await page(f"agent-fleet-{report.fleet_id}")
         plan = await page(f"agent-fleet-{report.fleet_id}-plan")
+        kept = RowsReport.model_validate_json(open_store().read_bytes(f"fleets/{report.fleet_id}/report.json"))
+    assert (kept.rows, kept.out, kept.lost, kept.outcome) == (8, 8, 0, "complete")
     assert (report.done, report.failed, report.plan.slots) == (8, 0, 3)
     assert all((tmp_path / "files" / line.name / "files" / "output.csv").is_file() for line in report.jobs)
     assert "8 of 8 jobs done" in told
     assert "max_sessions of s0" in plan
+
+
+async def test_a_job_that_is_done_is_collected_again_where_other_files_or_another_place_are_asked_for(
+    serve: Serve, tmp_path: Path
+) -> None:
+    def made(run: Run) -> list[Step]:
+        return [Write("more.bin", b"more"), Write("output.csv", "id,text\n1,a\n2,b\n3,c\n"), Done()]
+
+    async with iiagent_server(made) as fake:
+        serve(fake.url)
+        first, second = tmp_path / "first", tmp_path / "second"
+        await agent_fleet(jobs(1), name="one", start_every_s=0, into=str(first))
+        assert not (first / "job-0" / "files" / "more.bin").exists()
+        await agent_fleet(jobs(1, outputs=["more.bin"]), name="one", start_every_s=0, into=str(first))
+        assert (first / "job-0" / "files" / "more.bin").read_bytes() == b"more"
+        await agent_fleet(jobs(1, outputs=["more.bin"]), name="one", start_every_s=0, into=str(second))
+        assert (second / "job-0" / "files" / "more.bin").read_bytes() == b"more"
+        asked = len(fake.downloads)
+        await agent_fleet(jobs(1, outputs=["more.bin"]), name="one", start_every_s=0, into=str(second))
+        assert (len(fake.downloads), len(fake.runs)) == (asked, 1)
 
 
 async def test_what_is_impossible_is_refused_before_anything_begins(serve: Serve) -> None:

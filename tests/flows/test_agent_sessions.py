@@ -1,6 +1,8 @@
 """Tasks as flows: each step one of Prefect's, pages that tell, no call done twice, whatever kills its process."""
 
 import asyncio
+import stat
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,10 @@ from flows.agent_sessions import agent_task, combined, download_workspace
 from flows.paused_form import paused_by
 from tasks.sessions import perform
 from tasks.sessions.outcome import Incomplete
+from tests.blocks.iiagent.test_unzip import packed
 from tests.fakes.iiagent import iiagent_server
 from tests.fakes.iiagent.agent import Run
+from tests.fakes.iiagent.hostile import bomb, climbing_zip
 from tests.fakes.iiagent.steps import Append, Call, Done, Say, Step, Wait, Write
 from tests.flows.sessioning import GOAL, PATIENT, ROWS, runner, write_servers
 from tests.processes import free_port
@@ -75,6 +79,9 @@ async def test_a_task_that_is_not_done_fails_its_run_only_on_demand(serve: Serve
         result = await agent_task(GOAL, checks=ROWS)
         assert (result.outcome.kind, result.stopped_by) == ("incomplete", "no_progress")
         assert "output.csv" in result.outcome.missing
+        kept = RowsReport.model_validate_json(open_store().read_bytes(f"agent-tasks/{result.task_id}/report.json"))
+        assert (kept.rows, kept.failed, kept.outcome) == (1, 1, "incomplete, given up: no progress")
+        assert result.session_id in kept.names
         with pytest.raises(Incomplete):
             await agent_task(GOAL, checks=ROWS, must_be_done=True)
         assert len(fake.runs) == 3
@@ -115,6 +122,70 @@ async def test_files_of_a_conversation_are_brought_without_a_model(serve: Serve,
     assert (tmp_path / "brought" / "manifest.json").is_file()
     assert [one.name for one in again.files.refused] == ["absent.csv"]
     assert found.files.files[0].sha256 in told
+
+
+def packing(run: Run) -> list[Step]:
+    """It packs a good archive, one with a link, one whose names lead out, and a bomb."""
+    link = zipfile.ZipInfo("link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return [
+        Write("made/good.zip", packed(("out/báo cáo.md", b"x"))),
+        Write("link.zip", packed((link, b"/etc/passwd"), ("beside.txt", b"y"))),
+        Write("climbing.zip", climbing_zip()),
+        Write("bomb.zip", bomb()),
+        Write("plain.txt", "z"),
+        Write("files.json", '["made/good.zip", "link.zip", "climbing.zip", "bomb.zip"]'),
+        Done(),
+    ]
+
+
+@pytest.mark.parametrize("into", ["brought", None])
+async def test_archives_of_a_conversation_are_unpacked_on_demand(
+    serve: Serve, tmp_path: Path, into: str | None
+) -> None:
+    async with iiagent_server(packing) as fake:
+        serve(fake.url)
+        done = await agent_task("Pack them.", server="fake")
+        assert done.files is not None
+        assert not done.files.unpacked
+        place = None if into is None else str(tmp_path / into)
+        assert not (await download_workspace(done.session_id, manifest="files.json", into=place)).files.unpacked
+        found = await download_workspace(done.session_id, manifest="files.json", into=place, unpack=True)
+        tight = {"unpack": {"file_bytes": 1, "total_bytes": 2}}
+        again = await download_workspace(
+            done.session_id, manifest="files.json", into=place, unpack=True, download=tight
+        )
+        told = await page(f"session-files-{done.session_id}")
+    archives = {one.archive: one for one in found.files.unpacked}
+    assert {name: one.files for name, one in archives.items()} == {
+        "bomb.zip": (),
+        "climbing.zip": ("good.txt",),
+        "link.zip": ("beside.txt",),
+        "made/good.zip": ("out/báo cáo.md",),
+    }
+    bombed = archives["bomb.zip"].failed
+    assert bombed is not None
+    assert bombed.reason == "large"
+    assert len(found.files.files) == 6  # the rest of the download
+    root = tmp_path / into if into else tmp_path / "store" / "sessions" / done.session_id
+    unpacked = {str(one.relative_to(root)) for one in (root / "unpacked").rglob("*") if one.is_file()}
+    if into:  # the store keeps what it was given before
+        assert unpacked == {"unpacked/made/good/out/báo cáo.md"}
+    assert "unpacked/made/good/out/báo cáo.md" in unpacked
+    assert (root / "unpacked.json").is_file()
+    assert not list(tmp_path.rglob("climbed.txt")) and not list(tmp_path.rglob("rooted.txt"))
+    assert not list(tmp_path.rglob("bomb.bin"))
+    assert [one.archive for one in again.files.unpacked if one.failed] == ["bomb.zip", "climbing.zip", "link.zip"]
+    assert "climbing.zip" in told
+
+
+async def test_a_tasks_archives_are_unpacked_on_demand(serve: Serve, tmp_path: Path) -> None:
+    async with iiagent_server(packing) as fake:
+        serve(fake.url)
+        done = await agent_task("Pack them.", into=str(tmp_path / "files"), unpack=True, manifest="files.json")
+    assert done.files is not None
+    assert len(done.files.unpacked) == 4
+    assert (tmp_path / "files" / "unpacked" / "link" / "beside.txt").read_text() == "y"
 
 
 async def test_a_conversation_that_no_server_has_is_told(serve: Serve) -> None:

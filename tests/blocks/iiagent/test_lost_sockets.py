@@ -271,6 +271,38 @@ async def test_a_turn_whose_run_does_not_stop_is_called_off_all_the_same() -> No
         assert fake.peak_agents == 1
 
 
+async def test_a_turn_is_called_off_while_a_server_that_stands_still_is_asked_what_it_has_stored() -> None:
+    slow = {"request_s": 3600, "cancel_s": 3600}
+    async with iiagent_server("drop_mid_run") as fake, session_at(fake.url, limits=slow) as session:
+        going = asyncio.create_task(session.turn(TASK))
+        await fake.until(lambda: "tool_call" in fake.sent[session.session_id])
+        freezing = asyncio.create_task(fake.freeze("thaw"))
+        await fake.until(lambda: fake.held and session.state.running is not None)
+        async with asyncio.timeout(60):
+            await session.cancel()
+            assert (await going).ended == "interrupted"
+        fake.open("thaw")
+        await freezing
+        assert (await session.turn("Go on.")).ended == "response"
+        assert fake.peak_agents == 1
+
+
+async def test_a_turn_is_called_off_within_the_time_that_its_caller_has() -> None:
+    limits = {"cancel_s": 3600}
+    async with (
+        iiagent_server([[Call("a"), Wait("go"), Call("b")], WORK]) as fake,
+        session_at(fake.url, limits=limits) as session,
+    ):
+        going = asyncio.create_task(session.turn(TASK))
+        await fake.reached("go")
+        async with asyncio.timeout(60):
+            await session.cancel(0.1)
+            assert (await going).ended == "interrupted"
+        fake.open("go")
+        assert (await session.turn("Go on.")).ended == "response"
+        assert fake.peak_agents == 1
+
+
 async def test_a_cancelled_task_stops_its_run_and_can_be_gone_on_with() -> None:
     async with iiagent_server([[Call("a"), Wait("go"), Call("b")], WORK]) as fake:
         going = asyncio.create_task(one_turn(fake, {"cancel_s": 30}))

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime
@@ -66,6 +67,51 @@ def as_xlsx(path: Path) -> Path:
 def test_typed_formats_keep_the_values(make: Callable[[Path], Path], name: str, tmp_path: Path) -> None:
     found = list(read_rows(str(make(tmp_path / name))))
     assert found == [row | {"text": row["text"] or (None if name == "r.xlsx" else "")} for row in ROWS]
+
+
+def with_formula(path: Path, cell: str) -> Path:
+    """A workbook whose B2 is this element: what openpyxl, Excel or LibreOffice writes."""
+    made = as_xlsx(path.with_name("made.xlsx"))
+    with ZipFile(made) as whole, ZipFile(path, "w", ZIP_DEFLATED) as changed:
+        for name in whole.namelist():
+            content = whole.read(name)
+            if name == "xl/worksheets/sheet1.xml":
+                content, count = re.subn(rb'<c r="B2"[^>]*>.*?</c>', cell.encode(), content)
+                assert count == 1
+            changed.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize("value", ["<v></v>", "<v/>", ""])
+def test_a_formula_that_nobody_has_computed_is_told_with_its_cell(value: str, tmp_path: Path) -> None:
+    path = with_formula(tmp_path / "rows.xlsx", f'<c r="B2"><f>1+1</f>{value}</c>')
+    with pytest.raises(BadInput, match="cell B2 has a formula and no value") as raised:
+        list(read_rows(str(path)))
+    assert "open the file in a spreadsheet" in raised.value.fix
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ('<c r="B2"><f>1+1</f><v>2</v></c>', 2),
+        ('<c r="B2" t="str"><f>""</f><v></v></c>', None),
+        ('<c r="B2" t="str"><f>"a"</f><v>a</v></c>', "a"),
+    ],
+)
+def test_the_stored_value_of_a_formula_counts(cell: str, value: object, tmp_path: Path) -> None:
+    path = with_formula(tmp_path / "rows.xlsx", cell)
+    assert next(iter(read_rows(str(path))))[list(ROWS[0])[1]] == value
+
+
+def test_a_formula_that_openpyxl_writes_is_told(tmp_path: Path) -> None:
+    from openpyxl import Workbook
+
+    book = Workbook()
+    for line in (["a", "b"], [1, "=A2+1"]):
+        book.active.append(line)
+    book.save(tmp_path / "rows.xlsx")
+    with pytest.raises(BadInput, match="cell B2"):
+        list(read_rows(str(tmp_path / "rows.xlsx")))
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])

@@ -120,6 +120,22 @@ def test_a_turn_of_another_form_is_told_with_its_row(tmp_path: Path, row: dict[s
     assert raised.value.message.startswith(says)
 
 
+def test_every_fault_of_a_file_of_turns_is_told_in_words_of_json(tmp_path: Path) -> None:
+    path = tmp_path / "turns.jsonl"
+    wrong = [{"history": "hello"}, {"history": ["hello"]}, {"id": 7, "history": [{"role": "user", "content": 1}]}]
+    path.write_text("".join(json.dumps(one) + "\n" for one in wrong) + "no JSON\n")
+    with pytest.raises(BadInput) as raised:
+        read_turns(str(path))
+    assert raised.value.details["problems"][:4] == [
+        "turn 1: history: here belongs a list, as [ … ]",
+        'turn 2: history.0: here belongs an object, as {"name": … }',
+        "turn 3: id: here belongs a text, in double quotes",
+        "turn 3: history.0.content: here belongs a text, in double quotes",
+    ]
+    assert "it is no JSON" in raised.value.details["problems"][4]
+    assert raised.value.message.count("\n") == 4
+
+
 def test_turns_without_an_id_are_numbered_and_none_at_all_are_refused(tmp_path: Path) -> None:
     [first, second] = read_turns([{"history": [{"role": "user", "content": "x"}]}] * 2)
     assert (first.id, second.id) == ("1", "2")

@@ -1,5 +1,8 @@
 """A task goes on while that changes anything, ends in time, and is never begun twice."""
 
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +10,8 @@ import pytest
 
 from blocks.errors import BadInput, Conflict, NotFound, TooLarge
 from blocks.iiagent.upload import MOST_BYTES
+from blocks.progress import notices
+from tasks.sessions import converse
 from tasks.sessions.perform import folder_of, opened, perform
 from tasks.sessions.record import read_record
 from tasks.sessions.result import AgentResult
@@ -14,10 +19,11 @@ from tasks.sessions.task import AgentTask, agent_task_of
 from tests.blocks.iiagent.opened import server_at
 from tests.fakes.iiagent import iiagent_server
 from tests.fakes.iiagent.agent import Run
-from tests.fakes.iiagent.steps import Append, Call, Done, Fail, Say, Stop, Write
+from tests.fakes.iiagent.steps import Append, Call, Done, Fail, Say, Stop, Wait, Write
 from tests.flows.sessioning import GOAL, ROWS
 
 LOOK = Call("shell_exec", {"command": "ls"}, "")
+ALL_ROWS = [Write("output.csv", "id,text\n1,a\n2,b\n3,c\n"), Done()]
 ONE_ROW = Write("output.csv", "id,text\n1,một\n")
 
 
@@ -130,6 +136,48 @@ async def test_calls_beyond_the_allowance_are_called_off() -> None:
         assert fake.runs[0].outcome == "interrupted"
         assert fake.runs[0].turns < 50
         assert len(fake.runs) == 1
+
+
+@contextmanager
+def heard(words: str) -> Generator[tuple[list[str], asyncio.Event]]:
+    """Listens to the lines about work that goes on; the event is set at one with these words."""
+    lines: list[str] = []
+    said = asyncio.Event()
+
+    def hear(line: str) -> None:
+        lines.append(line)
+        if words in line:
+            said.set()
+
+    listening = notices.set(hear)
+    try:
+        yield lines, said
+    finally:
+        notices.reset(listening)
+
+
+async def test_who_listens_is_told_how_far_a_task_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converse, "TELL_EVERY_S", 0.01)
+    with heard("1 calls of tools") as (lines, worked):
+        async with iiagent_server([[LOOK, Wait("go"), *ALL_ROWS]]) as fake:
+            doing = asyncio.create_task(performed(fake.url))
+            await worked.wait()
+            fake.open("go")
+            await doing
+    assert lines[0].startswith("turn 1: begins in the session ")
+    assert any(line.startswith("turn 1: done, ") for line in lines), lines
+
+
+async def test_who_listens_is_told_that_a_task_waits_for_its_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converse, "TELL_EVERY_S", 0.01)
+    with heard("waits for the server") as (_, waits):
+        async with iiagent_server("close_1012") as fake:
+            doing = asyncio.create_task(performed(fake.url))
+            await fake.reached("restart")
+            await fake.stop()
+            await waits.wait()
+            await fake.start()
+            assert (await doing).done
 
 
 async def test_time_beyond_the_allowance_calls_a_turn_off() -> None:

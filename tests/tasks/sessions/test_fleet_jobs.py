@@ -72,6 +72,25 @@ def test_every_fault_of_json_lines_is_told_with_its_line(tmp_path: Path) -> None
     assert any("see line 2" in line for line in told)
 
 
+def test_a_wrong_field_of_json_lines_is_told_in_words_of_json(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.jsonl"
+    path.write_text('{"name": "a", "prompt": 7, "files": "x"}\n')
+    assert [line.partition("jobs.jsonl:1: ")[2] for line in problems(path)] == [
+        "prompt: here belongs a text, in double quotes",
+        "files: here belongs a list, as [ … ]",
+    ]
+
+
+def test_what_a_job_collects_and_whereto_is_part_of_its_books(tmp_path: Path) -> None:
+    def collects(into: Path | None = None, **fields: Any) -> str:
+        [job] = ready_jobs([{"name": "a", "prompt": "x", **fields}], SERVERS)
+        return job.collects(into)
+
+    different = [collects(), collects(tmp_path), collects(outputs=["a.txt"]), collects(manifest="a.json")]
+    assert len(set(different)) == 4
+    assert collects(outputs=["a", "b"]) == collects(outputs=["b", "a"])
+
+
 def test_jobs_of_a_program_are_told_by_their_number() -> None:
     assert problems([{"name": "a", "prompt": "x", "session_id": "s"}]) == [
         "jobs.0.session_id: name the server that has it, as `server`"

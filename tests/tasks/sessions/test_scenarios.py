@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from blocks.errors import C500Error
+from tasks.sessions import converse, watch
+from tasks.sessions import perform as perform_module
 from tasks.sessions.perform import perform
+from tasks.sessions.report import result_markdown
 from tasks.sessions.result import AgentResult
 from tasks.sessions.task import agent_task_of
 from tests.blocks.iiagent.opened import server_at
@@ -71,6 +74,54 @@ async def test_a_server_that_stands_still_is_waited_for() -> None:
         fake.open("thaw")
         assert (await doing).done
         assert fake.peak_agents == 1
+
+
+SLOW = {"request_s": 3600, "cancel_s": 3600, "dead_after_s": 3600, "idle_window_s": 3600}
+"""With these nobody notices that a server stands still, but by the task's own time."""
+
+
+async def test_a_server_that_stands_still_is_left_when_the_tasks_time_is_used_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (watch, converse, perform_module):
+        monkeypatch.setattr(module, "HURRY_S", 0.1)
+    async with iiagent_server("frozen") as fake:
+        async with asyncio.timeout(60):
+            result = await performed(fake.url, limits=SLOW, allowance={"wall_s": 2})
+        assert (result.outcome.kind, result.stopped_by, result.files) == ("interrupted", "wall_clock", None)
+        assert "No files were collected" in result_markdown(result)
+        fake.open("thaw")
+        assert not (await performed(fake.url, allowance={"wall_s": 2})).done
+        assert len(fake.runs) == 1
+        again = await performed(fake.url, again=True)
+        assert again.done
+        assert again.session_id == result.session_id
+        assert fake.peak_agents == 1
+
+
+async def test_a_turn_that_had_ended_is_looked_at_no_longer_than_the_tasks_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (watch, converse, perform_module):
+        monkeypatch.setattr(module, "HURRY_S", 0.1)
+    async with iiagent_server("happy") as fake:
+        freezing: list[asyncio.Task[None]] = []
+
+        def freeze_at_the_end(kinds: list[str]) -> bool:
+            return "agent_response" in kinds
+
+        async def freeze() -> None:
+            await fake.until(lambda: any(map(freeze_at_the_end, fake.sent.values())))
+            freezing.append(asyncio.create_task(fake.freeze("thaw")))
+
+        watching = asyncio.create_task(freeze())
+        async with asyncio.timeout(60):
+            result = await performed(fake.url, limits=SLOW | {"retries": 1000}, allowance={"wall_s": 2})
+        assert (result.outcome.kind, result.stopped_by) == ("interrupted", "wall_clock")
+        await watching
+        fake.open("thaw")
+        assert (await performed(fake.url, again=True)).done
+        assert len(fake.runs) == 1
 
 
 async def test_a_server_that_hears_no_more_is_left_and_met_again() -> None:
