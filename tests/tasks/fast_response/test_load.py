@@ -176,7 +176,7 @@ async def test_a_model_that_nobody_has_is_refused_before_anything_is_asked(tmp_p
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"concurrency": 17}, "rate_per_s"),
+        ({"concurrency": 17}, "by a rate"),
         ({"goals": [{"measure": "ttft", "percent": 99, "below_ms": 300}], "requests": 99}, "it needs 100"),
         ({"requests": 1}, "greater than or equal to 2"),
     ],
