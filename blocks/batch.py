@@ -34,6 +34,7 @@ class BatchReport(Frozen):
         batch_id: First 16 hex digits of sha256 over the sources and options.
         ignored: Files of the given folders that are no recordings.
         model_loads: How often a model or engine was loaded: one a phase at most.
+        erased: How many recordings are no longer in the list, as their data was erased.
     """
 
     batch_id: str
@@ -41,6 +42,7 @@ class BatchReport(Frozen):
     items: tuple[BatchItem, ...]
     ignored: tuple[str, ...] = ()
     model_loads: int = 0
+    erased: int = 0
     finished_at: datetime
 
     def count(self, outcome: Outcome) -> int:

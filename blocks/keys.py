@@ -163,6 +163,10 @@ class KeyRing:
         """All keys of the store, also revoked ones, oldest first."""
         return self._read()[0].keys
 
+    def known(self) -> tuple[ApiKey, ...]:
+        """All keys as of the latest `refresh`, also revoked ones, and the static one."""
+        return (*self._keys.values(), *([self._static] if self._static else []))
+
     def usable(self) -> bool:
         """Whether there is any key a client could come with."""
         return self._static is not None or any(not key.revoked_at for key in self.list())

@@ -12,9 +12,10 @@ from prefect.runtime import flow_run
 from blocks.errors import BadInput, C500Error
 from blocks.progress import in_thread, only_informing
 from blocks.redact import default_redactor
+from blocks.rows.report import keep_rows
 from flows.names import name_of_source
 from flows.running import job_run
-from tasks.batch_prompts.report import BatchPromptsReport
+from tasks.batch_prompts.report import BatchPromptsReport, rows_of
 
 if TYPE_CHECKING:
     from blocks.accounts.pool import Pool
@@ -115,6 +116,7 @@ async def _performed(
     more: dict[str, Any] = {"from_people": taken, "agreement": agreement, "pilot": pilot}
     if pilot is not None and pool is not None:
         more["estimate"] = await estimate(plan, ledger, pool, run.tally)
+    await keep_rows(rows_of(plan, report, run.halted, str(flow_run.id)))
     if run.halted is None:
         shown = await _shown(plan, report.model_copy(update=more))
         await in_thread(check_coverage, shown.groups, plan)

@@ -77,6 +77,8 @@ async def evaluate(
             on_share=on_share,
             systems=len(systems),
         )
+        for one in systems[1:]:
+            await run.check(one)
         results = [await run.evaluated(system) for system in systems]
         evaluation, markdown = await in_thread(finished, run, results, time.monotonic() - began)
     await show_markdown(f"evaluation-{evaluation.evaluation_id}", markdown)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from prefect import flow
 from pydantic import Field
 
-from blocks.errors import NotAllowed
 from blocks.model import Frozen
 from blocks.progress import in_thread
 from blocks.redact import default_redactor
@@ -81,22 +80,23 @@ async def export_data(subject: Subject, output: str, options: OperationsOptions 
         NotAllowed: the rules, or a person, refuse it.
         StoreFailed: a place cannot be read: an export that lacks it is none.
     """
-    from tasks.personal_data.export import export
+    from tasks.personal_data.export import checked_output, export
     from tasks.personal_data.world import pseudonym_of
 
+    path = checked_output(Path(output))
     alias = await in_thread(pseudonym_of, subject)
     async with operating("export-data", options, alias, same_subject=True) as performer:
         deed = Deed(
             name="export",
             tool="export_data",
-            arguments={"subject": alias, "kind": subject.kind, "output": Path(output).name},
+            arguments={"subject": alias, "kind": subject.kind},  # the archive's name may be that of the person
             says=f"write all data of a {subject.kind} into an archive",
             risk="low",
             repeatable=True,
         )
 
         async def perform() -> Any:
-            made = await _in_world(lambda world: export(world, subject, Path(output), default_redactor()))
+            made = await _in_world(lambda world: export(world, subject, path, default_redactor()))
             return _facts(made)
 
         outcome = (await performer.do(deed, perform)).checked()
@@ -171,8 +171,8 @@ async def plan_erasure(subject: Subject, *, keep: bool = True) -> "Plan":
 
 
 async def _erased(performer: "Performer", plan: "Plan", alias: str) -> "Erasure":
-    from tasks.personal_data.erase import erase
-    from tasks.personal_data.plan import CHANGE, refusals
+    from tasks.personal_data.erase import checked_plan, erase
+    from tasks.personal_data.plan import CHANGE
 
     loop = asyncio.get_running_loop()
 
@@ -181,10 +181,8 @@ async def _erased(performer: "Performer", plan: "Plan", alias: str) -> "Erasure"
 
     def work(world: "World") -> "Erasure":
         with world.known.files.lock(CHANGE):
-            # Since the plan was looked at a person may have been asked, and somebody may have held the data.
-            if refused := tuple(refusals(world, plan.traces)):
-                raise NotAllowed(f"the data is not erased: {'; '.join(refused)}"[:1000], fix="see what it says")
-            return erase(world, plan, alias, check)
+            # Since the plan was looked at a person may have been asked: by now it may be held, at work, or more.
+            return erase(world, checked_plan(world, plan.plan_id), alias, check)
 
     return await _in_world(work)
 

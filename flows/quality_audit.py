@@ -78,14 +78,14 @@ async def audit_quality(
 async def gather_step(period: Period, chosen: "Settings", on_share: OnProgress) -> "Gathered":
     """Read the period, and what is known of its jobs elsewhere."""
     from tasks.quality.audit.audit import gather
-    from tasks.quality.audit.costs import booked_usd
+    from tasks.quality.audit.costs import read_booked
     from tasks.quality.audit.excused import jobs_excused
 
     def told(jobs: int) -> None:
         on_share(jobs / (jobs + FULL_AT))
 
     excused = await jobs_excused(period)
-    booked = await in_thread(booked_usd, chosen.books_url, period)
+    booked = await in_thread(read_booked, chosen.books_url, period)
     known = await in_thread(what_is_known, chosen)
     return await in_thread(
         gather,
@@ -93,7 +93,7 @@ async def gather_step(period: Period, chosen: "Settings", on_share: OnProgress) 
         period,
         known,
         excused=excused,
-        booked_usd=booked,
+        booked=booked,
         told=told,
     )
 

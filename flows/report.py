@@ -14,12 +14,11 @@ from flows.names import plain
 from flows.operating import operating, post, show_markdown
 from tasks.ops.options import DEFAULTS, OperationsOptions
 from tasks.ops.worded import Worded, worded
+from tasks.quality.report.listing import KEPT, publish_listing
 from tasks.quality.report.markdown import headline, message, report_markdown
 from tasks.quality.report.page import report_page
 from tasks.quality.report.period import Kind, asked_period
 from tasks.quality.report.report import OperationsReport
-
-KEPT = "reports"
 
 TASK = (
     "You tell an operator in two to five plain sentences what this report of a period means: what changed by more than "
@@ -101,4 +100,5 @@ def keep(files: Files, report: OperationsReport) -> OperationsReport:
     for name, (text, media_type) in forms.items():
         # Names of files and lines of logs may hold halves of characters, which UTF-8 has no bytes for.
         files.put_bytes(f"{folder}/{name}", text.encode("utf-8", "replace"), media_type)
+    publish_listing(files)
     return kept

@@ -13,6 +13,7 @@ from blocks.accounts.pool import Pool
 from blocks.accounts.routes import check_choice
 from blocks.contracts.broken import ContractBroken
 from blocks.progress import only_informing
+from blocks.rows.report import keep_rows
 from flows.names import name_of_source
 from flows.running import job_run
 from flows.spread import end_shards, work_in_workers
@@ -24,7 +25,7 @@ from tasks.swarm.job import SwarmJob, swarm_job
 from tasks.swarm.ledger import collect_parts, open_ledger, places_of
 from tasks.swarm.parquet import write_table_step
 from tasks.swarm.rehearse import rehearse
-from tasks.swarm.report import SwarmReport, report_markdown, report_of
+from tasks.swarm.report import SwarmReport, report_markdown, report_of, rows_of
 from tasks.swarm.run import SwarmRun
 from tasks.swarm.shards import shard_rows, work_in_shards
 from tasks.swarm.survey import Survey, survey_step
@@ -157,6 +158,7 @@ async def perform(job: SwarmJob, pool: Pool) -> SwarmReport:
                 await work_in_shards(run, size)
         await look_over(run, before)
         report = report_of(run, expected).model_copy(update={"booked": await booked(pool.books, job.job_name)})
+    await keep_rows(rows_of(run, report, str(flow_run.id)))
     if not isinstance(run.halted, ContractBroken):  # whose rows no table should have
         await write_table_step(job)
     if run.halted is not None:

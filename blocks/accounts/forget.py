@@ -86,15 +86,18 @@ def sessions_of(engine: "Engine", users: tuple[str, ...], ending: str) -> set[st
 
     from blocks.accounts.schema import CALLS, SUMMED
 
+    suffix = f":{ending}"
     with engine.connect() as connection:
         found = {
             str(session)
             for table in (CALLS, SUMMED)
-            for (session,) in connection.execute(
-                select(table.c.session)
-                .where(or_(table.c.user.in_(users), table.c.session.endswith(f":{ending}", autoescape=True)))
+            for user, session in connection.execute(
+                select(table.c.user, table.c.session)
+                .where(or_(table.c.user.in_(users), table.c.session.endswith(suffix, autoescape=True)))
                 .distinct()
             )
+            # SQLite's LIKE takes `anna` and `Anna` for the same; they are two persons.
+            if user in users or str(session).endswith(suffix)
         }
     return found - {"", NOBODY}
 
@@ -118,7 +121,8 @@ def users_of_jobs(engine: "Engine", jobs: tuple[str, ...]) -> dict[str, set[str]
 def forget(engine: "Engine", names: Names) -> int:
     """Put `erased` in the place of these names, and delete the answers that were kept for them; how many rows.
 
-    What accounts used of their limits, and all totals of days and months, stay as they are. Then `wipe` them.
+    Answers go, too, that were kept before it was noted for whom: any of them may be theirs, and another call makes them
+    again. What accounts used of their limits, and all totals of days and months, stay as they are. Then `wipe` them.
 
     Raises:
         StoreFailed: they cannot be written.
@@ -133,7 +137,7 @@ def forget(engine: "Engine", names: Names) -> int:
 
 def _forgotten(engine: "Engine", names: Names) -> int:
     """Some names, in one transaction."""
-    from sqlalchemy import select
+    from sqlalchemy import or_, select
 
     from blocks.accounts.schema import CACHE, CALLS, OWNERS, SUMMED, TOTALS
 
@@ -145,7 +149,8 @@ def _forgotten(engine: "Engine", names: Names) -> int:
         ).rowcount
         changed += _merged(connection, SUMMED, names) + _merged(connection, TOTALS, names)
         keys = select(OWNERS.c.key).where(_named(OWNERS, names))
-        changed += connection.execute(CACHE.delete().where(CACHE.c.key.in_(keys))).rowcount
+        nobodys = CACHE.c.key.not_in(select(OWNERS.c.key))
+        changed += connection.execute(CACHE.delete().where(or_(CACHE.c.key.in_(keys), nobodys))).rowcount
         connection.execute(OWNERS.delete().where(_named(OWNERS, names)))
     return changed
 

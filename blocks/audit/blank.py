@@ -9,10 +9,14 @@ from blocks.audit.chain import line_of, record_of
 from blocks.audit.days import days_of, disk_errors, locked, log_of
 from blocks.audit.entry import Entry
 from blocks.audit.log import OWN_RUN, AuditLog
+from blocks.content import content_hash
 from blocks.whole_file import write_whole
 
 BLANK = "erased"
 """The only field of an entry that was erased; also the phase of the record that says which were."""
+
+FIELDS = {"seq", "prev", "at", "clock", "entry", "hash"}
+"""All that a record has: of one that is blank no seal tells that nothing was put in."""
 
 RANGES = "records"
 RANGE = re.compile(r"(\d{1,15})(?:-(\d{1,15}))?")
@@ -25,7 +29,8 @@ Wanted = Callable[[Mapping[str, Any]], bool]
 
 def is_blank(record: Mapping[str, Any]) -> bool:
     """Whether what a record told was erased."""
-    return record["entry"].keys() == {BLANK}
+    entry = record["entry"]
+    return entry.keys() == {BLANK} and not str(entry[BLANK]).strip("-") and record.keys() <= FIELDS
 
 
 def find(folder: Path, wanted: Wanted) -> list[tuple[int, bytes]]:
@@ -60,7 +65,7 @@ def erase(log: AuditLog, folder: Path, wanted: Wanted, name: str) -> int:
         told = ",".join(ranges[first : first + AT_ONCE])
         log.append(
             Entry(
-                entry_id=f"{BLANK}/{name}/{told[:1000]}",
+                entry_id=f"{BLANK}/{name}/{content_hash(told)[:32]}",
                 run_id=OWN_RUN,
                 agent=OWN_RUN,
                 user=OWN_RUN,

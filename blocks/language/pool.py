@@ -62,7 +62,7 @@ class PoolLanguageEngine:
                             temperature=0,
                             response_schema=schema,
                         )
-                        spent.append(await pool.complete(request, Caller(user=USER)))
+                        spent.append(await pool.complete(request, Caller(user=USER, job=prompt.job)))
                         replies.append(_reply(spent[-1]))
                     return replies
 

@@ -22,6 +22,7 @@ class Prompt(Frozen):
         text: The bare text to work on.
         segments: The same text as utterances with times and speakers, when it came from audio.
         language: ISO 639-1 code of the text.
+        job: For which job, for the books.
     """
 
     task: LanguageTask
@@ -30,6 +31,7 @@ class Prompt(Frozen):
     text: str
     segments: tuple[Segment, ...] = ()
     language: str = "en"
+    job: str | None = None
 
 
 class Usage(Frozen):

@@ -4,6 +4,7 @@ import hmac
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, Literal, cast
 
@@ -19,6 +20,9 @@ MADE = re.compile(rb"(?<![0-9A-Za-z])[0-9a-f]{12,64}(?![0-9A-Za-z])")
 UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """Ids that programs make. Only these are looked for within texts: a name that a person chose, as `ann`, may stand in
 anybody's text by chance, and counts where it is the whole of a value."""
+
+OF_USER = "user "
+"""How tables of reports name a user beside accounts and models."""
 
 
 class Subject(Frozen):
@@ -90,7 +94,10 @@ class Traces(Frozen):
 
     def in_values(self, value: Any) -> bool:
         """Whether a text within JSON is one of the ids, or names the work."""
-        return any(text in self.ids or self.in_text(text.encode("utf-8", "replace")) for text in texts_in(value))
+        return any(
+            text.removeprefix(OF_USER) in self.ids or self.in_text(text.encode("utf-8", "replace"))
+            for text in texts_in(value)
+        )
 
     def in_entry(self, entry: Mapping[str, Any]) -> bool:
         """Whether an entry of the audit, as JSON, is about the subject."""
@@ -108,6 +115,14 @@ class Traces(Frozen):
         except ValueError:
             return False
         return isinstance(value, dict) and any(text in self.ids for text in texts_in(value))
+
+    def in_file(self, content: bytes) -> bool:
+        """Whether a file names the subject: JSON as a whole, or one of its lines."""
+        if self.in_text(content):
+            return True
+        with suppress(ValueError):
+            return self.in_values(json.loads(content))
+        return any(self.in_line(line) for line in content.splitlines())
 
 
 def texts_in(value: Any) -> Iterator[str]:

@@ -105,8 +105,9 @@ def _job(job_id: str, place: Known, every: list[FlowRun], found: _Found) -> None
     found.jobs |= {job}
     found.runs |= {job_id}
     found.sessions |= {job_id}
+    found.runs |= set(_runs_in(place.files, job_id))
     for run in every:
-        if str(run.id) == job_id or label(run, JOB_ID) == job or _names(run, WORKS) & {job, job_id}:
+        if str(run.id) == job_id or label(run, JOB_ID) == job or _names(run, WORKS) & {job, *found.runs}:
             _note(run, found)
     # Equal submissions share an upload: of one that another job was made of, too, this one has its own copy.
     others = {_folder(run) for run in every if str(run.id) not in found.flow_runs}
@@ -210,6 +211,15 @@ def _runs_of(files: Files, users: set[str]) -> Iterator[tuple[str, str | None]]:
             session = key.removeprefix(CONVERSATIONS).removesuffix(".json")
             yield session, session  # a name of it alone, where no run has ended yet
             yield from ((str(run), session) for run in record.get("runs", ()))
+
+
+def _runs_in(files: Files, session: str) -> Iterator[str]:
+    """Runs of a conversation: what was said in it stands in their records, too."""
+    for prefix in OF_RUNS:
+        for key in files.list(prefix):
+            record = _record(files, key) if key.endswith(("/begun.json", "/off.json")) else {}
+            if record.get("session") == session:
+                yield str(record.get("run_id") or key.split("/")[2])
 
 
 def _record(files: Files, key: str) -> dict[str, Any]:

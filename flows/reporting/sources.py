@@ -10,7 +10,7 @@ from blocks.errors import C500Error, Stopped
 from blocks.progress import in_thread
 from blocks.store.files import Files
 from flows.reporting.agents import read_agents
-from flows.reporting.batches import read_artifacts, read_recordings
+from flows.reporting.batches import read_batches
 from flows.reporting.costs import read_budgets, read_costs
 from flows.reporting.operations import read_incidents, read_operations
 from flows.reporting.people import read_wanted
@@ -45,10 +45,8 @@ async def parts_of(files: Files, period: Period, now: datetime) -> tuple[Part, .
     incidents = await told("incidents", in_thread(read_incidents, files))
     operations = await told("runs of operations", in_thread(read_operations, files))
     agents = await told("runs of agents", in_thread(read_agents, files, period, since))
-    recordings = await told("batches of recordings", in_thread(read_recordings, files, since))
-    shown = runs if isinstance(runs, Gap) else await told("artifacts in Prefect", read_artifacts(since))
+    batches = await told("reports of batches", in_thread(read_batches, files, since))
     wanted, gaps = await read_wanted(told, files, period, incidents, runs, now)
-    known = [one for one in (recordings, shown) if not isinstance(one, Gap)]
     return (
         people_part(wanted, gaps, period.zone),
         jobs_part(results, runs, period),
@@ -57,7 +55,7 @@ async def parts_of(files: Files, period: Period, now: datetime) -> tuple[Part, .
         incidents_part(incidents, period),
         operations_part(operations, period),
         agents_part(agents, period),
-        batches_part(sum(known, ()), [one for one in (recordings, shown) if isinstance(one, Gap)], period),
+        batches_part(batches, period),
         steps_part(results, runs),
     )
 

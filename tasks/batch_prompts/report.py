@@ -2,10 +2,13 @@
 
 import csv
 from collections import Counter
+from datetime import UTC, datetime
 from itertools import islice
 
+from blocks.errors import C500Error
 from blocks.model import Frozen
 from blocks.rows.read import LONGEST_ROW_BYTES
+from blocks.rows.report import RowsReport
 from tasks.batch_prompts.cells import safe_cell
 from tasks.batch_prompts.estimate import Estimate
 from tasks.batch_prompts.keys import whole_number
@@ -173,6 +176,34 @@ def report_of(plan: Plan, ledger: Ledger, tally: Tally) -> BatchPromptsReport:
         seconds=round(tally.elapsed_s, 3),
         cost_usd=round(tally.cost_usd, 9),
         by_account=tally.by_account,
+    )
+
+
+def rows_of(plan: Plan, report: BatchPromptsReport, halted: C500Error | None, flow_run_id: str) -> RowsReport:
+    """The same in the few figures that the store keeps; rows that the file lacks, doubles or has blanks in are missing.
+
+    Args:
+        plan: The plan.
+        report: Of a run.
+        halted: Why that ended early.
+        flow_run_id: Of Prefect.
+    """
+    groups = report.groups
+    answered = sum(one.answered for one in groups)
+    missing = min(answered, sum(max(0, count) for count in report.faults))
+    return RowsReport(
+        kind="batch of prompts",
+        report_id=report.plan_id,
+        names=(plan.job_name, flow_run_id),
+        rows=report.rows + report.dead_rows,
+        out=answered - missing,
+        failed=sum(one.review + one.rejected for one in groups) + report.dead_rows,
+        left=report.left,
+        missing=missing,
+        outcome="ended early: " + halted.code if halted else "complete" if report.is_complete else "not complete",
+        cost_usd=report.cost_usd,
+        seconds=report.seconds,
+        finished_at=datetime.now(UTC),
     )
 
 

@@ -90,7 +90,7 @@ def paired(pairs: Sequence[tuple[Parts, Parts]], *, alpha: float, resamples: int
         low=found.low,
         high=found.high,
         standard_error=error,
-        least_detectable=(NORMAL.inv_cdf(1 - alpha / 2) + NORMAL.inv_cdf(POWER)) * error,
+        least_detectable=(_reach(len(pairs), alpha) + NORMAL.inv_cdf(POWER)) * error,
         share_lower=float((differences < 0).mean()),
         share_higher=float((differences > 0).mean()),
     )
@@ -128,10 +128,15 @@ def _percentiles(values: "NDArray[Any]", units: int, alpha: float) -> Interval:
     without it, the interval of a mean of 10 is as if of 92 % instead of 95.
     """
     import numpy as np
+
+    tail = NORMAL.cdf(-_reach(units, alpha))
+    low, high = np.nanquantile(values, [tail, 1 - tail])
+    return Interval(low=float(low), high=float(high))
+
+
+def _reach(units: int, alpha: float) -> float:
+    """How many standard errors of the resamples the interval reaches on each side."""
     from scipy import stats
 
     student: Any = stats.t
-    width = math.sqrt(units / (units - 1)) * float(student.ppf(1 - alpha / 2, units - 1))
-    tail = NORMAL.cdf(-width)
-    low, high = np.nanquantile(values, [tail, 1 - tail])
-    return Interval(low=float(low), high=float(high))
+    return math.sqrt(units / (units - 1)) * float(student.ppf(1 - alpha / 2, units - 1))

@@ -112,7 +112,7 @@ def _outcome(measure: Measure, found: Paired | None, units: int, alpha: float) -
 
 def _verdict(compared: Sequence[Compared], options: EvaluationOptions) -> Verdict:
     """By one measure alone, so that many measures do not make many chances of a false call."""
-    one = next((one for one in compared if options.decide_by in (None, one.measure)), None)
+    one = next((one for one in compared if one.has_figures and options.decide_by in (None, one.measure)), None)
     if one is None:
         reason = "there is no case that both have a figure for"
         return Verdict(outcome="no difference shown", measure=options.decide_by, alpha=options.alpha, reason=reason)

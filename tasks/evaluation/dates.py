@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tasks.evaluation.numbers import DIGITS_VI, ORDINAL_WORDS, ORDINALS, value_vi
+from tasks.evaluation.numbers import ORDINAL_WORDS, ORDINALS
+from tasks.evaluation.spoken import DIGITS_VI, value_vi
 
 MONTHS_EN = (
     *("january", "february", "march", "april", "may", "june"),
@@ -37,7 +38,7 @@ PATTERNS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         r"(?<!\d)(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})(?!\d)",
-        r"(?<![\d/])(?P<day>\d{1,2})[/.](?P<month>\d{1,2})[/.](?P<year>\d{4})(?![\d/])",
+        r"(?<![\d/-])(?P<day>\d{1,2})[/.-](?P<month>\d{1,2})[/.-](?P<year>\d{4})(?![\d/])",
         r"(?<![\d/.,])(?P<day>\d{1,2})/(?P<month>\d{1,2})(?![\d/])",
         rf"\b{_DAY}(?: of)? (?P<month>{_MONTH})\b\.?{_YEAR}",
         rf"\b(?P<month>{_MONTH})\b\.? {_DAY}\b{_YEAR}",
@@ -108,7 +109,7 @@ def _date(found: re.Match[str]) -> Date | None:
     month, day, year = _month(parts["month"]), _day(parts.get("day")), parts.get("year")
     if day is None and parts["month"].lower() in VERBS and not parts["month"][0].isupper():
         return None
-    numeric = "/" in found[0] or "." in found[0].rstrip(".")
+    numeric = re.match(r"\d{1,2}[/.-]\d", found[0]) is not None
     if month > 12 and numeric and day is not None and day <= 12:
         day, month = month, day
     if not 1 <= month <= 12 or (day is not None and not 1 <= day <= 31):

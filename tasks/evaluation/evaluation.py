@@ -86,6 +86,11 @@ class Compared(Frozen):
     paired: Paired | None = None
     outcome: Outcome = "no difference shown"
 
+    @property
+    def has_figures(self) -> bool:
+        """Whether both have a value; of recordings in which nothing is said there is no rate."""
+        return self.candidate is not None and self.baseline is not None
+
 
 class Verdict(Frozen):
     """Whether the candidate is better than the baseline.
@@ -157,3 +162,11 @@ class Evaluation(Frozen):
     def is_worse(self) -> bool:
         """Whether the candidate was shown to be worse."""
         return self.comparison is not None and self.comparison.verdict.outcome == "worse"
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether both have a figure of the measure that decides."""
+        compared = self.comparison
+        if compared is None:
+            return False
+        return any(one.has_figures and one.measure == compared.verdict.measure for one in compared.measures)

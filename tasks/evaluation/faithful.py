@@ -1,6 +1,7 @@
 """Whether a summary says only what was said: its numbers, names and dates must occur in the transcript."""
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Literal, cast
@@ -11,7 +12,7 @@ from tasks.evaluation.dates import dates_of
 from tasks.evaluation.normalise import plain_words
 from tasks.evaluation.numbers import numbers_of, readings, values_in
 
-NAME_RUN = re.compile(rf"[{UPPER}][\w'’&-]*(?:\s+[{UPPER}][\w'’&-]*)*")
+NAME_RUN = re.compile(rf"(?<!\d)[{UPPER}][\w'’&-]*(?:\s+[{UPPER}][\w'’&-]*)*")
 SENTENCE_START = re.compile(r"(?:^|[.!?:;…\n]\s*|^\s*[-*•]\s*)[\"'“‘(]*$")
 TITLE_SHARE = 0.8
 """Share of capitalised long words above which a text is a title, where capitals name nobody."""
@@ -70,7 +71,7 @@ def claims_of(summary: Mapping[str, Any], transcript: str, language: str | None 
         transcript: What was said.
         language: ISO 639-1 code of the summary.
     """
-    source = Source(transcript)
+    source = Source(_composed(transcript))
     found: dict[tuple[str, str, str], Claim] = {}
     for field, value in _values(summary):
         for kind, text, supported in _claims(value, source, language):
@@ -92,7 +93,12 @@ def _values(value: Any, before: str = "") -> Iterator[tuple[str, str | float]]:
         for item in cast(list[Any], value):
             yield from _values(item, before)
     elif isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
-        yield before, value
+        yield before, _composed(value) if isinstance(value, str) else value
+
+
+def _composed(text: str) -> str:
+    """With composed characters (NFC), as the words of numbers and dates are told here."""
+    return unicodedata.normalize("NFC", text)
 
 
 Found = tuple[Literal["number", "name", "date"], str, bool]
@@ -100,7 +106,8 @@ Found = tuple[Literal["number", "name", "date"], str, bool]
 
 def _claims(value: str | float, source: Source, language: str | None) -> Iterator[Found]:
     if not isinstance(value, str):
-        yield "number", f"{value:g}", float(value) in source.values
+        # Without its sign, as numbers within texts: a minus is said in many ways, and a hyphen is none.
+        yield "number", f"{value:.15g}", abs(float(value)) in source.values
         return
     rest = value
     for date in dates_of(value):

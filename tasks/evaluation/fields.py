@@ -72,7 +72,7 @@ def set_score(expected: Sequence[Any], found: Sequence[Any], match: Match, langu
     """
     from scipy.optimize import linear_sum_assignment
 
-    wanted, given = _distinct(expected, language), _distinct(found, language)
+    wanted, given = _distinct(expected, match, language), _distinct(found, match, language)
     if not wanted or not given:
         return float(len(wanted) == len(given))
     table: list[list[float]] = [[_alike(one, other, match, language) for other in given] for one in wanted]
@@ -132,18 +132,24 @@ def _alike(wanted: Any, found: Any, match: Match, language: str | None) -> float
     if isinstance(wanted, str) and isinstance(found, str):
         if match == "f1":
             return token_f1(wanted, found, language)
-        return float(wanted == found or (match == "normalised" and _plain(wanted, language) == _plain(found, language)))
+        return float(
+            wanted == found or (match == "normalised" and plain_words(wanted, language) == plain_words(found, language))
+        )
     return float(_same(wanted, found))
 
 
-def _distinct(items: Sequence[Any], language: str | None) -> list[Any]:
-    """The items, each once."""
-    named = {_plain(json.dumps(item, ensure_ascii=False, sort_keys=True), language): item for item in reversed(items)}
+def _distinct(items: Sequence[Any], match: Match, language: str | None) -> list[Any]:
+    """The items, each once: texts are the same as they are when compared."""
+    named = {json.dumps(_form(item, match, language), sort_keys=True): item for item in reversed(items)}
     return list(reversed(named.values()))
 
 
-def _plain(text: str, language: str | None) -> str:
-    return plain_words(text, language)
+def _form(item: Any, match: Match, language: str | None) -> Any:
+    if isinstance(item, str):
+        return item if match == "exact" else plain_words(item, language)
+    if isinstance(item, Mapping):
+        return {name: _form(value, match, language) for name, value in cast(Mapping[str, Any], item).items()}
+    return [_form(value, match, language) for value in cast(list[Any], item)] if isinstance(item, list) else item
 
 
 def _shown(value: Any) -> str:

@@ -5,6 +5,9 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
+WITHIN_WORDS = re.compile("[\u00ad\u200c\u200d\u2060\ufeff]")
+"""Soft hyphens, joiners and the byte order mark: nothing to see, and no end of a word."""
+
 APOSTROPHES = re.compile("[‘’ʼ`´]")
 WORD_CHARS = ("L", "M", "N")
 """Letters, the marks above and below them, and digits, by the first letter of their Unicode category."""
@@ -44,10 +47,10 @@ def plain_words(text: str, language: str | None = None) -> str:
     """Lower-case words without punctuation; numbers as they are written.
 
     An apostrophe stays within a word, and a point, comma or colon between two digits; a hyphen parts words. In
-    Vietnamese the two ways to place a tone mark (hòa, hoà) are one.
+    Vietnamese, and where no language is named, the two ways to place a tone mark (hòa, hoà) are one.
     """
-    text = APOSTROPHES.sub("'", unicodedata.normalize("NFC", text.casefold()))
-    if language == "vi":
+    text = APOSTROPHES.sub("'", unicodedata.normalize("NFC", WITHIN_WORDS.sub("", text.casefold())))
+    if language in ("vi", None):
         text = _new_tone_place(text)
     kept = [char if _belongs(text, at, char) else " " for at, char in enumerate(text)]
     return " ".join("".join(kept).split())

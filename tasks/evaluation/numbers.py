@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from blocks.language.numbers import NUMBER_WORDS, numbers_in
+from tasks.evaluation.spoken import JOINS, MAY_FOLLOW_A, SCALES_VI, WORDS_EN, WORDS_VI, values_en, values_vi
 
 Values = Callable[[Sequence[str]], frozenset[float]]
 """What number words that stand together may mean."""
@@ -12,18 +12,10 @@ Values = Callable[[Sequence[str]], frozenset[float]]
 WRITTEN = re.compile(r"\d+(?:[.,]\d+)*")
 WORD = re.compile(r"[^\W\d_]+")
 
-DIGITS_VI = {
-    **{"không": 0, "một": 1, "mốt": 1, "hai": 2, "ba": 3, "bốn": 4, "tư": 4, "năm": 5, "lăm": 5, "nhăm": 5},
-    **{"sáu": 6, "bảy": 7, "bẩy": 7, "tám": 8, "chín": 9},
+SCALES = {
+    **{"k": 1_000, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000},
+    **{"m": 1_000_000, "bn": 1_000_000_000, "tr": 1_000_000, **SCALES_VI},
 }
-SCALES_VI = {"nghìn": 1_000, "ngàn": 1_000, "triệu": 1_000_000, "tỷ": 1_000_000_000, "tỉ": 1_000_000_000}
-TENS_VI = {"mười", "mươi"}
-JOINS_VI = {"linh", "lẻ"}
-WORDS_VI = {*DIGITS_VI, *SCALES_VI, *TENS_VI, *JOINS_VI, "trăm"}
-
-WORDS_EN = NUMBER_WORDS | {"and"}
-
-SCALES = {"k": 1_000, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000, **SCALES_VI}
 SCALED = re.compile(rf"({WRITTEN.pattern})\s?({'|'.join(SCALES)})\b", re.IGNORECASE)
 
 FIRST_TO_NINTH = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
@@ -39,8 +31,11 @@ ORDINALS = {
 ORDINAL_WORDS = "|".join(sorted(ORDINALS, key=len, reverse=True)).replace(" ", "[ -]")
 ORDINAL = re.compile(rf"\b(?:{ORDINAL_WORDS})\b", re.IGNORECASE)
 
-ALSO_OTHER_WORDS = {"one", "zero", "một", "không", "năm", "ba", "tư", "chín", "tỉ"}
-"""Number words that alone are often something else: «one of us», «năm» (year), «ba» (father)."""
+ALSO_OTHER_WORDS = {
+    *("one", "zero", "một", "không", "năm", "ba", "tư", "chín"),
+    *("trăm", "nghìn", "ngàn", "triệu", "tỷ", "tỉ"),
+}
+"""Number words that alone are often something else: «one of us», «năm» (year), «phần trăm», «tỷ lệ» (share)."""
 
 
 class Number(NamedTuple):
@@ -63,7 +58,7 @@ class Number(NamedTuple):
 def numbers_of(text: str) -> list[Number]:
     """All numbers of a text, in order."""
     found: list[Number] = []
-    spoken = (*_spoken(text, WORDS_EN, _values_en), *_spoken(text, WORDS_VI, _values_vi))
+    spoken = (*_spoken(text, WORDS_EN, values_en), *_spoken(text, WORDS_VI, values_vi))
     for one in (*_scaled(text), *_ordinals(text), *_written(text), *spoken):
         if not any(other.start < one.end and one.start < other.end for other in found):
             found.append(one)
@@ -72,33 +67,8 @@ def numbers_of(text: str) -> list[Number]:
 
 def values_in(text: str) -> frozenset[float]:
     """Every value that a number of the text may mean; parts of spoken ones too, as `twenty` of `twenty five`."""
-    english, vietnamese = _parts(text, WORDS_EN, _values_en), _parts(text, WORDS_VI, _values_vi)
+    english, vietnamese = _parts(text, WORDS_EN, values_en), _parts(text, WORDS_VI, values_vi)
     return frozenset[float]().union(*(one.values for one in numbers_of(text)), *english, *vietnamese)
-
-
-def value_vi(words: Sequence[str]) -> int | None:
-    """The value of Vietnamese number words; None when they are not plainly one number.
-
-    «hai mươi lăm» is 25, «một trăm linh ba» 103, «bốn mươi lăm nghìn» 45000.
-    """
-    total = group = 0
-    digit: int | None = None
-    least = max(SCALES_VI.values()) * 1_000
-    for word in words:
-        if word in DIGITS_VI:
-            if digit is not None:
-                return None
-            digit = DIGITS_VI[word]
-        elif word in TENS_VI:
-            group, digit = group + 10 * (1 if digit is None else digit), None
-        elif word == "trăm":
-            group, digit = group + 100 * (1 if digit is None else digit), None
-        elif word in SCALES_VI:
-            if SCALES_VI[word] >= least:
-                return None
-            least = SCALES_VI[word]
-            total, group, digit = total + (group + (digit or 0) or 1) * least, 0, None
-    return total + group + (digit or 0)
 
 
 def readings(digits: str) -> frozenset[float]:
@@ -119,10 +89,12 @@ def _read(digits: str, thousands: str, decimal: str) -> str | None:
 
 
 def _scaled(text: str) -> Iterator[Number]:
-    """`2 million`, `45k`, «1,5 triệu»."""
+    """`2 million`, `45k`, `$1.5M`, «1,5 triệu»."""
     for found in SCALED.finditer(text):
         scale = SCALES[found[2].lower()]
-        values = frozenset(round(value * scale, 6) for value in readings(found[1]))
+        plain = readings(found[1])
+        values = frozenset(round(value * scale, 6) for value in plain)
+        values |= plain if found[2].lower() == "m" else frozenset()  # or metres
         yield Number(found[0], values, found.start(), found.end())
 
 
@@ -163,13 +135,17 @@ def _runs(text: str, words: Collection[str]) -> Iterator[list[re.Match[str]]]:
 
 
 def _whole(run: list[re.Match[str]]) -> Iterator[list[re.Match[str]]]:
-    joining = {"and", *JOINS_VI}
-    while run and run[0][0].lower() in joining:
+    while run and run[0][0].lower() in JOINS and not _begins_with_a(run):
         run = run[1:]
-    while run and run[-1][0].lower() in joining:
+    while run and run[-1][0].lower() in JOINS:
         run = run[:-1]
     if run:
         yield run
+
+
+def _begins_with_a(run: Sequence[re.Match[str]]) -> bool:
+    """Whether it is `a hundred`, and not `a twenty`."""
+    return run[0][0].lower() == "a" and len(run) > 1 and run[1][0].lower() in MAY_FOLLOW_A
 
 
 def _parts(text: str, words: Collection[str], values: Values) -> Iterator[frozenset[float]]:
@@ -178,12 +154,3 @@ def _parts(text: str, words: Collection[str], values: Values) -> Iterator[frozen
         for first in range(len(spoken)):
             for last in range(first + 1, len(spoken) + 1):
                 yield values(spoken[first:last])
-
-
-def _values_en(words: Sequence[str]) -> frozenset[float]:
-    return frozenset(float(value) for value in numbers_in(" ".join(words)))
-
-
-def _values_vi(words: Sequence[str]) -> frozenset[float]:
-    value = value_vi([word for word in words if word not in JOINS_VI])
-    return frozenset() if value is None else frozenset({float(value)})

@@ -109,12 +109,13 @@ def output_of(files: Files, system: System, case: Case, result: JobResult) -> Ou
     better = None
     if "enhanced.json" in result.files:
         better = Enhanced.model_validate_json(files.read_bytes(result.files["enhanced.json"].key)).transcript
-    scored = better if system.text == "enhanced" and better is not None else raw
+    # Nothing to enhance is no lack; an enhanced text that is not there is, and the raw one is not taken for it.
+    scored = better if system.text == "enhanced" and raw.segments else raw
     return Output(
-        text=None if case.text is not None else scored.text,
+        text=None if case.text is not None or scored is None else scored.text,
         words=tuple(
             TimedWord(text=word.text, start_s=word.start_s, end_s=max(word.start_s, word.end_s))
-            for segment in scored.segments
+            for segment in (() if scored is None else scored.segments)
             for word in segment.words
         ),
         turns=_turns(raw),

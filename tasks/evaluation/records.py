@@ -175,7 +175,7 @@ def _yaml_items(read: YamlText, list_name: str) -> tuple[tuple[Written, ...], di
     common: dict[str, Any] = {}
     if isinstance(content, dict):
         fields = cast(dict[str, Any], content)
-        common = {name: value for name, value in fields.items() if name != list_name}
+        common = {name: _dates_as_text(value) for name, value in fields.items() if name != list_name}
         content, before = fields.get(list_name), (list_name,)
     if not isinstance(content, list):
         raise read.bad(

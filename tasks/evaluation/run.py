@@ -2,14 +2,14 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from blocks import timeline
-from blocks.errors import C500Error, Stopped
+from blocks.errors import BadInput, C500Error, EngineFailed, Stopped
 from blocks.job import JobOptions, JobPlan, JobResult
 from blocks.progress import OnProgress, in_thread
 from blocks.residency import keep_loaded
@@ -24,6 +24,8 @@ from tasks.evaluation.output import Given, Output, output_given, output_of, read
 from tasks.evaluation.score import SchemaOf, score
 from tasks.evaluation.scores import CaseFailure, CaseScore, Judgement
 from tasks.evaluation.system import System, in_force
+
+R = TypeVar("R")
 
 Process = Callable[[Case, str, JobOptions], Awaitable[JobResult]]
 """Runs a case's job; takes the case, where its input lies, and the options."""
@@ -71,13 +73,10 @@ class Run:
             Stopped: a person or a switch stopped it; what is done is kept.
         """
         with in_force(system.settings):
-            if system.hypotheses is not None:
-                made: _Made = await in_thread(_Outputs, self, system)
-            else:
-                made = await in_thread(_Jobs, self, system)
+            made = await self._made(system)
             slots = asyncio.Semaphore(self.options.at_once)
             async with keep_loaded():
-                found = await asyncio.gather(*(self._done(case, made, slots) for case in self.dataset.cases))
+                found = await _all([self._done(case, made, slots) for case in self.dataset.cases])
         scores = tuple(one for one in found if isinstance(one, CaseScore))
         return SystemResult(
             system=system,
@@ -88,6 +87,14 @@ class Run:
             engines=made.engines,
             notes=made.notes,
         )
+
+    async def check(self, system: System) -> None:
+        """See whether a system can be evaluated at all, before hours are spent on another. Raises as `evaluated`."""
+        with in_force(system.settings):
+            await self._made(system)
+
+    async def _made(self, system: System) -> "_Made":
+        return await in_thread(_Jobs if system.hypotheses is None else _Outputs, self, system)
 
     async def _done(self, case: Case, made: "_Made", slots: asyncio.Semaphore) -> CaseScore | CaseFailure:
         async with slots:
@@ -129,6 +136,17 @@ class Run:
         return found
 
 
+async def _all(works: Sequence[Coroutine[Any, Any, R]]) -> list[R]:
+    """What all of them give; when this ends, none goes on: the settings of its system hold no longer."""
+    tasks = [asyncio.ensure_future(one) for one in works]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def _judgements(judge: Judge | None, case: Case, output: Output) -> tuple[tuple[Judgement, ...], str | None]:
     """What the judge says, or why it says nothing: the other figures of the case stand all the same."""
     if judge is None:
@@ -156,6 +174,7 @@ class _Jobs:
     def __init__(self, run: Run, system: System) -> None:
         self._run, self._system = run, system
         self._plans: dict[str, JobPlan | C500Error] = {}
+        self._hashes: dict[str, str] = {}
         for audio in (True, False):
             planned = [self._plan(case) for case in run.dataset.cases if (case.text is None) == audio]
             refused = [one for one in planned if isinstance(one, C500Error)]
@@ -180,8 +199,14 @@ class _Jobs:
             raise plan
         if case.audio is not None and "://" in case.audio:
             return None
-        audio = None if case.audio is None else _sha256(Path(case.audio))
+        audio = None if case.audio is None else self._hash(case.audio)
         return {"plan": plan.model_dump(mode="json"), "audio": audio, "text": self._system.text}
+
+    def _hash(self, audio: str) -> str:
+        """Of a recording, read once though many cases be stretches of it."""
+        if audio not in self._hashes:
+            self._hashes[audio] = _sha256(Path(audio))
+        return self._hashes[audio]
 
     def template(self, case: Case, output: Output) -> str | None:
         """The template of a case's summary."""
@@ -214,14 +239,22 @@ class _Outputs:
     engines = ()
 
     def __init__(self, run: Run, system: System) -> None:
-        self._system, cases = system, run.dataset.cases
+        self._run, self._system, cases = run, system, run.dataset.cases
+        self._schemas: dict[str, Mapping[str, Any]] = {}
         self._given = read_outputs(Path(system.hypotheses or ""), cases)
         others = len(self._given.keys() - {case.id for case in cases})
         self.notes = (f"{others} of its outputs are of no case that is evaluated",) if others else ()
 
     def made_by(self, case: Case) -> dict[str, Any]:
-        """The output itself."""
-        return self._of(case).model_dump(mode="json", exclude={"id"}) | {"template": self.template(case, None)}
+        """The output itself, and the schema that it is held against."""
+        template = self.template(case, None)
+        told = {"template": template, "schema": None if template is None else self._schema(template)}
+        return self._of(case).model_dump(mode="json", exclude={"id"}) | told
+
+    def _schema(self, template: str) -> Mapping[str, Any]:
+        if template not in self._schemas:
+            self._schemas[template] = self._run.schema_of(template)
+        return self._schemas[template]
 
     def template(self, case: Case, output: Output | None) -> str | None:
         """The template that the case or the system names."""
@@ -233,8 +266,6 @@ class _Outputs:
         return output_given(case, self._of(case))
 
     def _of(self, case: Case) -> Given:
-        from blocks.errors import BadInput, EngineFailed
-
         given = self._given.get(case.id)
         if given is None:
             raise BadInput("the file has no output for it", fix="add a record with its id")

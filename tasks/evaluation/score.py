@@ -17,7 +17,7 @@ from tasks.evaluation.speakers import speaker_errors
 from tasks.evaluation.word_times import time_errors
 from tasks.evaluation.words import Chunk, character_errors, word_errors
 
-VERSION = 1
+VERSION = 2
 """Raise it when the same output gives other scores."""
 
 SchemaOf = Callable[[str], Mapping[str, Any]]

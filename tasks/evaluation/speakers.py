@@ -59,4 +59,4 @@ def _annotation(core: Any, turns: Sequence[SpeakerTurn]) -> Any:
     for number, turn in enumerate(turns):
         if turn.end_s > turn.start_s:
             made[core.Segment(turn.start_s, turn.end_s), number] = turn.speaker
-    return made
+    return made.support()  # of a voice that is named twice at once there is still one

@@ -105,7 +105,7 @@ def read_system(given: str, name: str = "") -> System:
         NotFound, BadInput: it cannot be used; the error says where.
     """
     path = Path(given).expanduser()
-    if path.suffix.lower() in (".jsonl", ".csv", ".tsv"):
+    if path.suffix.lower() in (".jsonl", ".ndjson", ".csv", ".tsv"):
         return System(name=name, hypotheses=str(path.absolute()))
     if path.suffix.lower() in (".yaml", ".yml"):
         read = read_yaml(path, fix=FIX, field="against").read_as(TypeAdapter(System))
@@ -128,7 +128,7 @@ def system_of(given: Mapping[str, str], name: str = "") -> System:
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in fault["loc"])
-        raise BadInput(f"{where}: {fault['msg']}", fix=FIX, field=where) from None
+        raise BadInput(f"{where}: {fault['msg'].removeprefix('Value error, ')}", fix=FIX, field=where) from None
 
 
 @contextmanager

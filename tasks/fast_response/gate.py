@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from math import inf
 
 from blocks.model import Frozen
+from blocks.percentiles import percentile
 from tasks.fast_response.call import Call
 from tasks.fast_response.goals import Goal
-from tasks.fast_response.latencies import finite, percentile
+from tasks.fast_response.latencies import finite
 
 
 class Judged(Frozen):

@@ -1,23 +1,16 @@
-"""Percentiles of latencies: which definition, from how many samples, and how sure.
+"""Percentiles of latencies: from how many samples, and how sure.
 
-The definition is the inverse of the empirical distribution function (nearest rank): the smallest value that at least
-p % of the samples do not exceed. It is definition 1 of Hyndman and Fan, «Sample Quantiles in Statistical Packages», The
-American Statistician 50 (1996), and `inverted_cdf` of numpy: always a latency that somebody had, never one interpolated
-between two. A percentile needs so many samples that at least one may lie above it: 1 / (1 - p).
-
-The interval holds the true percentile in 95 of 100 measurements, whatever the distribution, by the ranks of the
-binomial distribution (Le Boudec, «Performance Evaluation of Computer and Communication Systems», 2010, section 2.2, in
-its approximation by the normal). It takes samples for independent, which those of a queue that grows are not.
+Definition and interval are those of `blocks.percentiles`; the samples of a queue that grows are not independent, as the
+interval takes them for. A percentile needs so many samples that at least one may lie above it: 1 / (1 - p).
 """
 
 from collections.abc import Iterable, Sequence
-from math import ceil, floor, isinf, sqrt
+from math import isinf
 
 from blocks.model import Frozen
+from blocks.percentiles import interval, percentile
 
 PERCENTS = (50, 90, 95, 99)
-Z = 1.959963984540054
-"""The standard normal value that 97.5 of 100 lie below."""
 
 
 class Percentile(Frozen):
@@ -61,11 +54,6 @@ def least_samples(percent: int) -> int:
     return -(-100 // (100 - percent))
 
 
-def percentile(ordered: Sequence[float], percent: int) -> float:
-    """The percentile of values in ascending order, of which there is at least one."""
-    return ordered[max(0, -(-percent * len(ordered) // 100) - 1)]
-
-
 def latencies(values_ms: Iterable[float]) -> Latencies:
     """What these samples say."""
     ordered = sorted(values_ms)
@@ -80,17 +68,10 @@ def latencies(values_ms: Iterable[float]) -> Latencies:
 
 
 def _percentile(ordered: Sequence[float], percent: int) -> Percentile:
-    count = len(ordered)
-    if count < least_samples(percent):
+    if len(ordered) < least_samples(percent):
         return Percentile(percent=percent)
-    middle, spread = count * percent / 100, Z * sqrt(count * percent * (100 - percent)) / 100
-    low, high = floor(middle - spread), ceil(middle + spread) + 1
-    return Percentile(
-        percent=percent,
-        value_ms=percentile(ordered, percent),
-        low_ms=ordered[low - 1] if low >= 1 else None,
-        high_ms=ordered[high - 1] if high <= count else None,
-    )
+    low_ms, high_ms = interval(ordered, percent)
+    return Percentile(percent=percent, value_ms=percentile(ordered, percent), low_ms=low_ms, high_ms=high_ms)
 
 
 def finite(value: float) -> float | None:

@@ -1,11 +1,13 @@
 """Decide everything about a job before it starts, so that what cannot work fails at once."""
 
 from importlib.metadata import version
+from typing import Any
 
 from blocks.diarisation import registry as diarisers
 from blocks.job import JobOptions, JobPlan, Versions
 from blocks.language import registry as language_engines
 from blocks.language.protocol import LanguageTask
+from blocks.settings import settings
 from blocks.speech import registry as speech_engines
 from blocks.transcript import EngineInfo
 
@@ -56,7 +58,9 @@ def _writer(options: JobOptions, *, summary: bool) -> EngineInfo | None:
     name = language_engines.resolve(options.language_engine, *tasks)
     first, *others = (language_engines.choose(name, task).info() for task in tasks)
     others = [info.model_dump(include={"model", "settings"}) for info in others if info != first]
-    return first.model_copy(update={"settings": first.settings | {"enhance": others[0]}}) if others else first
+    more: dict[str, Any] = {"enhance": others[0]} if others else {}
+    more |= {"max_edit_rate": settings().enhance_max_edit_rate} if cleaning else {}  # what is over it stays raw
+    return first.model_copy(update={"settings": first.settings | more})
 
 
 def wants_cleaning(options: JobOptions) -> bool:

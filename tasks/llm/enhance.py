@@ -33,13 +33,19 @@ async def enhance_step(
     files = open_store()
     raw = Transcript.model_validate_json(await in_thread(files.read_bytes, transcript.key))
     async with loaded(choose(engine.name, "enhance")) as model:
-        enhanced = await enhance(raw, model, max_edit_rate=max_edit_rate, hints=hints)
+        job = folder.rpartition("/")[2]
+        enhanced = await enhance(raw, model, max_edit_rate=max_edit_rate, hints=hints, job=job)
     content = enhanced.model_dump_json(indent=2).encode()
     return await in_thread(files.put_bytes, f"{folder}/enhanced.json", content, "application/json")
 
 
 async def enhance(
-    transcript: Transcript, engine: LanguageEngine, *, max_edit_rate: float, hints: tuple[str, ...] = ()
+    transcript: Transcript,
+    engine: LanguageEngine,
+    *,
+    max_edit_rate: float,
+    hints: tuple[str, ...] = (),
+    job: str | None = None,
 ) -> Enhanced:
     """Correct all segments, window by window.
 
@@ -48,6 +54,7 @@ async def enhance(
         engine: What corrects.
         max_edit_rate: Share of changed words above which a window stays raw, 0 to 1.
         hints: Names and terms that must not be lost.
+        job: For which job, for the books.
     """
     budget = await in_thread(engine.budget)
     fits = partial(fits_budget, budget, transcript.language) if budget else any_size
@@ -56,7 +63,7 @@ async def enhance(
     notices: list[Notice] = []
     usage = Usage()
     cost_usd: float | None = 0.0
-    for window, answer in zip(cut, await _answers(cut, transcript.language, engine), strict=True):
+    for window, answer in zip(cut, await _answers(cut, transcript.language, engine, job), strict=True):
         texts, reason = _accepted(window.lines, answer, max_edit_rate, hints)
         segments += [s.model_copy(update={"text": text}) for s, text in zip(window.lines, texts, strict=True)]
         if reason:
@@ -91,7 +98,9 @@ def schema_for(count: int) -> dict[str, Any]:
     }
 
 
-async def _answers(cut: Sequence[Window], language: str, engine: LanguageEngine) -> list[Completion | EngineFailed]:
+async def _answers(
+    cut: Sequence[Window], language: str, engine: LanguageEngine, job: str | None
+) -> list[Completion | EngineFailed]:
     """One answer a window; the schema counts lines, so each window is a request of its own."""
     slots = asyncio.Semaphore(engine.prompts_at_once)
     stop: list[EngineUnavailable] = []
@@ -101,7 +110,8 @@ async def _answers(cut: Sequence[Window], language: str, engine: LanguageEngine)
             if stop:
                 return stop[0]
             try:
-                [made] = await engine.complete([prompt_for(window, language)], schema_for(len(window.lines)))
+                prompt = prompt_for(window, language).model_copy(update={"job": job})
+                [made] = await engine.complete([prompt], schema_for(len(window.lines)))
                 return made
             except EngineFailed as error:
                 return error

@@ -51,13 +51,18 @@ async def summarise_step(
     else:
         text = Transcript.model_validate_json(await in_thread(files.read_bytes, transcript.key))
     async with loaded(choose(engine.name, "summarise")) as model:
-        summary = await summarise(text, load_template(template), model)
+        summary = await summarise(text, load_template(template), model, job=folder.rpartition("/")[2])
     made = summary.model_dump_json(indent=2).encode()
     return await in_thread(files.put_bytes, f"{folder}/summary.json", made, "application/json")
 
 
 async def summarise(
-    transcript: Transcript, template: Template, engine: LanguageEngine, max_input_words: int = MAX_INPUT_WORDS
+    transcript: Transcript,
+    template: Template,
+    engine: LanguageEngine,
+    max_input_words: int = MAX_INPUT_WORDS,
+    *,
+    job: str | None = None,
 ) -> Summary:
     """Summarise a transcript; what cannot be had is named in the notices, never made up.
 
@@ -67,6 +72,7 @@ async def summarise(
         engine: What writes.
         max_input_words: Words of text given to an engine without a budget of tokens; whole segments beyond are
             left out, as they are beyond the budget of one that has it.
+        job: For which job, for the books.
     """
     if not transcript.segments:
         return Summary(
@@ -76,7 +82,7 @@ async def summarise(
             notices=(Notice(step="summarise", code="no_speech", message="There is nothing to summarise."),),
         )
     prompt = await in_thread(_prompt, transcript, template, engine, max_input_words)
-    [answer] = await engine.complete([prompt], template.schema_)
+    [answer] = await engine.complete([prompt.model_copy(update={"job": job})], template.schema_)
     notices: list[Notice] = []
     if left_out := len(transcript.segments) - len(prompt.segments):
         notices.append(_shortened(left_out, len(transcript.segments)))

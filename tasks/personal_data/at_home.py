@@ -19,6 +19,12 @@ Owned = Callable[[Path, Traces], bool]
 
 BUSY_S = 30.0
 
+SHARED = ("downloads", "leases", "fleets")
+"""Folders among those of sessions, with things of all of them; also ids that somebody may ask for."""
+
+ENDS = (".json", ".jsonl", ".lock")
+"""What stands after an id in names of files; other dots may be of the id itself."""
+
 
 def home_holder(name: str, folder: str, what: str, owned: Owned, *, pattern: str = "*") -> Holder:
     """What lies in a folder of AGENTS_HOME, each somebody's as a whole.
@@ -34,7 +40,7 @@ def home_holder(name: str, folder: str, what: str, owned: Owned, *, pattern: str
     def find(world: World, traces: Traces) -> Iterator[Item]:
         root = world.home / folder
         for path in sorted(root.glob(pattern)) if _is_folder(root) else ():
-            if not path.is_symlink() and owned(path, traces):
+            if path.name not in SHARED and not path.is_symlink() and owned(path, traces):
                 yield Item(holder=name, key=path.relative_to(world.home).as_posix())
 
     return Holder(
@@ -49,8 +55,8 @@ def home_holder(name: str, folder: str, what: str, owned: Owned, *, pattern: str
 
 
 def by_path_name(path: Path, traces: Traces) -> bool:
-    """Whose it is says its name."""
-    return path.name in traces.ids or path.stem in traces.ids
+    """Whose it is says its name: that of their work, as others may name theirs as somebody is named."""
+    return path.name in traces.works or (path.suffix in ENDS and path.stem in traces.works)
 
 
 def by_json(*fields: str) -> Callable[[Path, Traces], bool]:

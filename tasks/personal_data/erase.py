@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from blocks.errors import C500Error, Conflict, NotAllowed
 from blocks.model import Frozen
+from blocks.subjects.trace import trace
 from tasks.personal_data.holder import Item, World
 from tasks.personal_data.inventory import holders
 from tasks.personal_data.plan import PREFIX, Plan, drop_plans, found, keep_plan, make_plan, read_plan, refusals
@@ -60,7 +61,9 @@ def checked_plan(world: World, plan_id: str) -> Plan:
                 plan_id=fresh.plan_id,
             )
         plan = fresh
-    if refused := tuple(refusals(world, plan.traces)):
+    # What was begun is gone on with by the names it had; what is at work now has others.
+    now = trace(plan.traces.subject, world.known) if plan.state == "begun" else plan.traces
+    if refused := tuple(dict.fromkeys((*refusals(world, plan.traces), *refusals(world, now)))):
         raise NotAllowed(
             f"the data is not erased: {'; '.join(refused)}"[:1000], fix="see what it says, then erase again"
         )
@@ -84,19 +87,20 @@ def erase(world: World, plan: Plan, pseudonym: str, check: Callable[[], None] = 
     keep_plan(files, plan.model_copy(update={"state": "begun"}))  # from now on its names are known, whatever goes
     counts: Counter[str] = Counter(item.holder for item in plan.items)
     left: tuple[Item, ...] = ()
+    changed = set(counts)
     for _ in range(TURNS):
-        _turn(world, plan, check)
+        changed |= _turn(world, plan, check)
         if not (left := left_of(world, plan)):
             break
     if left:
         told = Counter(item.holder for item in left)
         raise ErasureIncomplete(
             f"something is left: {', '.join(f'{count} in {name}' for name, count in told.items())}",
-            fix="see who writes there, end that, and run it again: it goes on",
+            fix="see who writes there, end that, and run it again; if new work of theirs was begun, make a new plan",
             left=dict(told),
         )
     for holder in holders():
-        if counts[holder.name]:
+        if holder.name in changed:
             holder.scrub(world)
     done = Erasure(
         plan_id=plan.plan_id,
@@ -106,7 +110,7 @@ def erase(world: World, plan: Plan, pseudonym: str, check: Callable[[], None] = 
         ended_at=datetime.now(UTC),
     )
     files.put_bytes(f"{ERASURES}/{plan.plan_id}.json", done.model_dump_json(indent=1).encode(), "application/json")
-    drop_plans(files, plan.traces.subject)
+    drop_plans(files, plan.traces)
     return done
 
 
@@ -125,10 +129,14 @@ def erased_before(world: World, pseudonym: str) -> tuple[Erasure, ...]:
     return tuple(one for one in every if one.subject == pseudonym)
 
 
-def _turn(world: World, plan: Plan, check: Callable[[], None]) -> None:
+def _turn(world: World, plan: Plan, check: Callable[[], None]) -> set[str]:
+    """Erase what is there by the names of a plan; the places in which there was something."""
+    changed = set[str]()
     for holder in holders():
         if holder.erased is not True:
             continue
         for item in tuple(holder.find(world, plan.traces)):
             check()
+            changed.add(holder.name)
             holder.erase(world, plan.traces, item, plan.plan_id)
+    return changed

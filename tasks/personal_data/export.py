@@ -4,11 +4,13 @@ import hashlib
 import io
 import json
 import os
+import re
 import uuid
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from pydantic import AwareDatetime
@@ -24,6 +26,9 @@ from tasks.personal_data.inventory import holders
 
 INDEX = "index.json"
 CHUNK_BYTES = 1 << 20
+HOSTILE = re.compile(r"[\x00-\x1f\x7f\\:]")
+"""Other systems take these in a name for more than a name."""
+
 LONGEST_TEXT = 64 << 20
 """Bytes of a text within which secrets are looked for; a longer one is refused rather than exported unread."""
 
@@ -82,11 +87,7 @@ def export(world: World, subject: Subject, output: Path, redactor: Redactor) -> 
         BadInput: there is no such folder.
         StoreFailed: it cannot be written.
     """
-    output = output.expanduser().absolute()
-    if output.exists():
-        raise Conflict(f"{output} exists", fix="name another file", field="output")
-    if not output.parent.is_dir():
-        raise BadInput(f"there is no folder {output.parent}", fix="make it, or name another", field="output")
+    output = checked_output(output)
     temporary = output.with_name(f".{output.name}.{uuid.uuid4().hex}")
     try:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -98,12 +99,22 @@ def export(world: World, subject: Subject, output: Path, redactor: Redactor) -> 
         os.link(temporary, output)  # unlike a rename it replaces nothing
         sync_folder(output.parent)
     except FileExistsError as error:
-        raise Conflict(f"{output} exists", fix="name another file", field="output") from error
-    except OSError as error:
-        raise StoreFailed(f"{output} cannot be written: {error.strerror or error}", fix="make room there") from error
+        raise Conflict("the archive exists", fix="name another file", field="output") from error
+    except OSError as error:  # told without the path, which may name whose data it is, and stands in the audit then
+        raise StoreFailed(f"the archive cannot be written: {error.strerror}", fix="make room there") from error
     finally:
         temporary.unlink(missing_ok=True)
     return made
+
+
+def checked_output(output: Path) -> Path:
+    """Where an archive may be written. Raises `Conflict`, `BadInput`."""
+    output = output.expanduser().absolute()
+    if output.exists():
+        raise Conflict(f"{output} exists", fix="name another file", field="output")
+    if not output.parent.is_dir():
+        raise BadInput(f"there is no folder {output.parent}", fix="make it, or name another", field="output")
+    return output
 
 
 def check_export(archive: Path) -> Export:
@@ -156,18 +167,19 @@ def _read(contents: Iterator[tuple[str, Content]]) -> Iterator[tuple[str, Conten
 def _put(
     archive: zipfile.ZipFile, path: str, content: Content, redactor: Redactor, holder: str, place: str
 ) -> Exported:
-    digest, size, redacted = hashlib.sha256(), 0, False
+    digest, size, redacted, head = hashlib.sha256(), 0, False, b""
     with ExitStack() as opened:
         stream = io.BytesIO(content) if isinstance(content, bytes) else content
         opened.callback(stream.close)
         if not _is_binary(path):
-            text = stream.read(LONGEST_TEXT + 1)
-            if len(text) > LONGEST_TEXT:
+            head = stream.read(LONGEST_TEXT + 1)
+            if len(head) <= LONGEST_TEXT:
+                clean = _clean(head, redactor)
+                redacted, head = clean != head, clean
+            elif b"\0" not in head[:CHUNK_BYTES]:  # else no text, whatever its name says
                 raise StoreFailed(f"{path} is too long a text", fix="tell where it comes from; nothing was exported")
-            clean = _clean(text, redactor)
-            redacted, stream = clean != text, io.BytesIO(clean)
         with archive.open(_info(path), "w", force_zip64=True) as target:
-            while piece := stream.read(CHUNK_BYTES):
+            for piece in chain([head], iter(lambda: stream.read(CHUNK_BYTES), b"")):
                 digest.update(piece)
                 size += len(piece)
                 target.write(piece)
@@ -195,8 +207,8 @@ def _is_binary(path: str) -> bool:
 
 
 def _free(path: str, names: set[str]) -> str:
-    """A path that no other file of the archive has, and that leads nowhere else."""
-    parts = [part for part in path.split("/") if part not in ("", ".", "..")]
+    """A path that no other file of the archive has, and that leads nowhere else, wherever it is unpacked."""
+    parts = [HOSTILE.sub("_", part) for part in path.split("/") if part not in ("", ".", "..")]
     free = "/".join(parts)
     number = 1
     while free in names:

@@ -3,6 +3,9 @@
 from datetime import UTC, datetime
 from uuid import uuid4
 
+from pydantic import ValidationError
+
+from blocks.errors import BadInput
 from blocks.settings import settings
 from blocks.store.files import Files
 from blocks.subjects.holds import Hold, Holds
@@ -23,10 +26,15 @@ def hold(files: Files, subject: Subject, reason: str, by: str) -> Hold:
         by: Who says so.
 
     Raises:
+        BadInput: there is no reason, or a longer one than 2,000 characters.
         StoreFailed: it cannot be written down; then nothing is held.
     """
+    try:
+        wanted = Hold(subject=subject, reason=reason, by=by, at=datetime.now(UTC))
+    except ValidationError:
+        raise BadInput("the reason is empty or too long", fix="give 1 to 2,000 characters", field="--reason") from None
     with files.lock(CHANGE):
-        held = Holds(files).put(Hold(subject=subject, reason=reason, by=by, at=datetime.now(UTC)))
+        held = Holds(files).put(wanted)
         _note("hold_data", subject, by)
     return held
 

@@ -24,10 +24,11 @@ from tasks.personal_data.recorded import (
 from tasks.personal_data.stored import (
     by_content,
     by_field,
+    by_key,
     by_mark,
     by_name,
-    by_part,
     by_record,
+    by_run,
     files_holder,
     rows_holder,
 )
@@ -48,8 +49,12 @@ def _in_store() -> Iterator[Holder]:
     yield files_holder(
         "step results", "results/", "what steps gave, by content; names of files, small texts", by_content
     )
-    yield files_holder("trash of audio", ".trash/", "audio that clean-audio took away, until TRASH is over", by_part)
-    yield rows_holder("batches", "batches/", "a report for each batch, with a row for each recording")
+    yield files_holder("trash of audio", ".trash/", "audio that clean-audio took away, until TRASH is over", by_name(3))
+    yield rows_holder("batches", "batches/", "a report for each batch, with a row for each recording", "erased")
+    yield files_holder("swarms", "swarms/", "figures of a swarm's last run", by_content)
+    yield files_holder("batches of prompts", "batch-prompts/", "figures of a batch's last run", by_content)
+    yield files_holder("fleet reports", "fleets/", "figures of a fleet's last run", by_content)
+    yield files_holder("agent tasks", "agent-tasks/", "figures of a task on an II-Agent server", by_content)
     yield rows_holder("quality", "quality/", "figures of jobs, audits, their pages")
     yield rows_holder("evaluations", "evaluations/", "scores and pages of evaluations")
     yield rows_holder("reports", "reports/", "reports of operations")
@@ -60,7 +65,7 @@ def _in_store() -> Iterator[Holder]:
         "agent runs", "agents/runs/", "goals, conversations, results of agents", by_name(2), covers="agents"
     )
     yield files_holder("agent teams", "agents/teams/", "plans and results of teams", by_name(2), covers="agents")
-    yield files_holder("hand-offs", "agents/handoffs/", "work that agents gave to people", by_name(2), covers="agents")
+    yield files_holder("hand-offs", "agents/handoffs/", "work that agents gave to people", by_run(2), covers="agents")
     yield files_holder(
         "conversations", "agents/sessions/", "what was said in conversations", by_name(2), covers="agents"
     )
@@ -75,7 +80,7 @@ def _in_store() -> Iterator[Holder]:
         "reviews", "reviews/records/", "what agents proposed, and answers", by_field(*REVIEWS), covers="reviews"
     )
     yield files_holder(
-        "quota counts", "gateway/usage/", "bytes that a key uploaded in a day", by_name(2), covers="gateway"
+        "quota counts", "gateway/usage/", "bytes that a key uploaded in a day", by_key(2), covers="gateway"
     )
     yield keys_holder()
 

@@ -3,6 +3,7 @@
 import gzip
 import os
 import stat
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from blocks.errors import StoreFailed
 from blocks.model import Frozen
 from blocks.subjects.subject import Traces
 from blocks.whole_file import write_whole
@@ -57,9 +59,18 @@ def logs_holder() -> Holder:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    opened: Any = gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # noqa: SIM115 - in the next line
-    with suppress(OSError, EOFError), opened as stream:
-        yield from stream
+    """The lines of a file; none of one that is gone. Raises `StoreFailed`: what cannot be read would be left."""
+    try:
+        opened: Any = gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # noqa: SIM115 - in the next line
+        with opened as stream:
+            yield from stream
+    except FileNotFoundError:
+        return
+    except (OSError, EOFError, zlib.error) as error:
+        raise StoreFailed(
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}",
+            fix="have it readable for this user, or remove what is damaged, then do it again",
+        ) from error
 
 
 def _blank_lines(path: Path, traces: Traces) -> None:
@@ -75,10 +86,10 @@ def _blank_lines(path: Path, traces: Traces) -> None:
         write_whole(path, gzip.compress(left), mode=stat.S_IMODE(found.st_mode))
         os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
         return
-    with path.open("rb+", buffering=0) as stream:
+    with path.open("rb+") as stream:
         inode = os.fstat(stream.fileno()).st_ino
         lines, place = list(_begun(path, inode)), 0
-        for line in _lines(path):
+        for line in stream:  # not by its path again: another file may have that by now
             if traces.in_line(line):
                 lines.append((place, len(line.rstrip(b"\n"))))
             place += len(line)

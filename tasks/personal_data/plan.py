@@ -1,5 +1,7 @@
 """What an erasure would take away: shown first, and erased only as it was shown."""
 
+import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,6 +25,8 @@ PREFIX = "personal-data"
 PLANS = f"{PREFIX}/plans"
 CHANGE = f"{PREFIX}/change"
 """Lock of who erases or holds: nothing is held in the midst of its erasure."""
+
+PLAN_ID = re.compile(r"[0-9a-f]{16}")
 
 SHOWN = 20
 
@@ -81,7 +85,8 @@ def refusals(world: World, traces: Traces) -> Iterator[str]:
     """Why data is not to be erased now."""
     for hold in held(world.known):
         if hold.touches(traces):
-            yield f"{hold.subject} is on legal hold: `c500 data holds`"
+            yield "it is on legal hold, wholly or in part: see `c500 data holds`"  # of whom is not told: this is logged
+            break
     if traces.open_runs:
         yield f"{len(traces.open_runs)} of its runs are at work or wait, as {traces.open_runs[0]}: cancel them first"
     for run_id in traces.runs:
@@ -91,10 +96,10 @@ def refusals(world: World, traces: Traces) -> Iterator[str]:
     leases = world.home / "sessions" / "leases"
     for session in traces.sessions:
         lease = leases / f"{session}.lock"
-        if "/" not in session and lease.exists():
+        if "/" not in session and os.path.exists(lease):  # noqa: PTH110 - False, too, for what is too long for a name
             with locked(lease, wait=False) as free:
                 if not free:
-                    yield f"session {session} is driven by a process: wait until that has ended"
+                    yield "one of its sessions is driven by a process: wait until that has ended"
     for key_id in valid_keys(world, traces):
         yield f"key {key_id} is valid, and would bring new data: `c500 keys revoke {key_id}` first"
 
@@ -108,20 +113,26 @@ def keep_plan(files: Files, plan: Plan) -> Plan:
 def read_plan(files: Files, plan_id: str) -> Plan:
     """A plan. Raises `NotFound`, `StoreFailed`."""
     try:
-        return Plan.model_validate_json(files.read_bytes(_key(plan_id)))
+        content = files.read_bytes(_key(plan_id)) if PLAN_ID.fullmatch(plan_id) else None
     except NotFound:
+        content = None
+    if content is None:
         raise NotFound(
             f"there is no plan {plan_id[:80]!r}", fix="make one: `c500 data erase --job ID` or `--person NAME`"
-        ) from None
+        )
+    try:
+        return Plan.model_validate_json(content)
     except ValidationError:
         raise StoreFailed(f"the plan {plan_id} is damaged", fix="make a new one") from None
 
 
-def drop_plans(files: Files, subject: Subject) -> None:
-    """Remove all plans about a subject: they name what is gone."""
+def drop_plans(files: Files, erased: Traces) -> None:
+    """Remove all plans that name what is gone; those of others stay where an erasure has begun with them."""
     for key in list(files.list(f"{PLANS}/")):
         with suppress(NotFound, ValidationError):
-            if Plan.model_validate_json(files.read_bytes(key)).traces.subject == subject:
+            plan = Plan.model_validate_json(files.read_bytes(key))
+            is_own = plan.traces.subject == erased.subject
+            if is_own or (plan.state == "planned" and plan.traces.touches(erased)):
                 files.delete(key)
 
 

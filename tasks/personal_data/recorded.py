@@ -2,16 +2,22 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from blocks.errors import Conflict, NotFound
 from blocks.keys import KEYS_FILE, KeyFile
 from blocks.subjects.subject import Traces
 from tasks.personal_data.at_home import delete_rows, home_holder, scrub_file
 from tasks.personal_data.holder import Content, Holder, Item, World
+
+if TYPE_CHECKING:
+    from blocks.memory.memory import Memory
+
+R = TypeVar("R")
 
 OWN_AGENTS = ("audit", "erase-data", "export-data", "personal-data")
 """Whose entries in the audit are about erasures and exports, and name nobody but who did them."""
@@ -57,7 +63,7 @@ def memory_holder() -> Holder:
     def find(world: World, traces: Traces) -> Iterator[Item]:
         if not (world.home / "memory" / "memory.db").exists():
             return
-        spaces = asyncio.run(_memory(world).namespaces())
+        spaces = asyncio.run(_in_memory(world, lambda memory: memory.namespaces()))
         yield from (Item(holder="memory", key=f"{one.agent}/{one.user}") for one in spaces if one.user in traces.users)
         if any(_recalled(world, traces)):
             yield Item(holder="memory", key="runs", part=True)
@@ -67,17 +73,18 @@ def memory_holder() -> Holder:
             return
         agent, _, user = item.key.partition("/")
 
-        async def every() -> list[str]:
-            return [one.model_dump_json() async for one in _memory(world).every(agent=agent, user=user)]
+        async def every(memory: "Memory") -> list[str]:
+            return [one.model_dump_json() async for one in memory.every(agent=agent, user=user)]
 
-        yield f"{agent}.jsonl", "".join(f"{line}\n" for line in asyncio.run(every())).encode()
+        lines = asyncio.run(_in_memory(world, every))
+        yield f"{agent}.jsonl", "".join(f"{line}\n" for line in lines).encode()
 
     def erase(world: World, traces: Traces, item: Item, _name: str) -> None:
         if item.part:
             _forget_runs(world, traces)
             return
         agent, _, user = item.key.partition("/")
-        asyncio.run(_memory(world).erase(agent=agent, user=user))
+        asyncio.run(_in_memory(world, lambda memory: memory.erase(agent=agent, user=user)))
 
     return Holder(
         name="memory",
@@ -173,12 +180,13 @@ def trash_holder() -> Holder:
     """What agents have deleted out of workspaces of runs and conversations."""
 
     def find(world: World, traces: Traces) -> Iterator[Item]:
-        root = world.home / "trash"
+        root, workspaces = world.home / "trash", world.home.resolve() / "workspaces"
         for path in sorted(root.glob("*/manifest.json")):
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError, KeyError, TypeError):
                 trashed: Any = json.loads(path.read_bytes())["trashed"]
-                names = {*str(trashed["root"]).split("/"), *str(trashed["name"]).split("/")}
-                if not names.isdisjoint(traces.works):
+                # The first folder below all workspaces: what agents name further below says nothing of whose it is.
+                own = (Path(trashed["root"]) / trashed["name"]).relative_to(workspaces).parts[:1]
+                if not traces.works.isdisjoint(own):
                     yield Item(holder="trash", key=path.parent.relative_to(world.home).as_posix())
 
     plain = home_holder(
@@ -194,11 +202,16 @@ def _names(traces: Traces) -> Any:
     return Names(users=traces.users, sessions=traces.sessions, jobs=jobs)
 
 
-def _memory(world: World) -> Any:
+async def _in_memory(world: World, work: "Callable[[Memory], Awaitable[R]]") -> R:
+    """Do something with the memory, and leave no connection to it open."""
     from blocks.memory.memory import Memory
     from blocks.redact import default_redactor
 
-    return Memory(world.home / "memory" / "memory.db", default_redactor())
+    memory = Memory(world.home / "memory" / "memory.db", default_redactor())
+    try:
+        return await work(memory)
+    finally:
+        memory.close()
 
 
 def _recalled(world: World, traces: Traces) -> Iterator[str]:

@@ -9,10 +9,13 @@ from typing import Any, cast
 
 from blocks.errors import Conflict, NotFound, StoreFailed
 from blocks.store.files import Files
-from blocks.subjects.subject import Traces, texts_in
+from blocks.subjects.subject import Traces
 from tasks.personal_data.holder import Content, Holder, Item, World
 
 SWAP_TRIES = 50
+
+PAGES = (".html", ".md")
+"""What is made for people of the figures that lie beside it."""
 
 Owned = Callable[[Files, Traces, str], bool]
 """Whether a file, by its key, is a subject's."""
@@ -47,16 +50,34 @@ def files_holder(name: str, prefix: str, what: str, owned: Owned, *, covers: str
     )
 
 
-def rows_holder(name: str, prefix: str, what: str) -> Holder:
-    """Files with rows about many: those of a subject go, the others stay; pages that cannot be taken apart go whole."""
+def rows_holder(name: str, prefix: str, what: str, counted: str = "") -> Holder:
+    """Files with rows about many: those of a subject go, the others stay; pages that cannot be taken apart go whole.
+
+    A page may have words of a subject without naming them: it goes when the figures beside it, of which it was made,
+    name them. Pages go first, as long as the figures tell which.
+
+    Args:
+        name: Of the holder.
+        prefix: What the keys begin with.
+        what: What they are.
+        counted: Field of JSON that says how many rows have gone from its lists; empty for none.
+    """
 
     def find(world: World, traces: Traces) -> Iterator[Item]:
         files = world.known.files
+        rows, others, folders = list[Item](), list[str](), set[str]()
         for key in files.list(prefix):
             with suppress(NotFound):
-                left = without(key, files.read_bytes(key), traces)
-                if left is not KEPT:
-                    yield Item(holder=name, key=key, part=left is not None)
+                left = without(key, files.read_bytes(key), traces, counted)
+                if left is KEPT:
+                    others += [key] if _is_page(key) else []
+                elif _is_page(key):
+                    yield Item(holder=name, key=key)
+                else:
+                    rows.append(Item(holder=name, key=key, part=left is not None))
+                    folders.add(_folder(key))
+        yield from (Item(holder=name, key=key) for key in others if _folder(key) in folders)
+        yield from rows
 
     return Holder(
         name=name,
@@ -65,22 +86,33 @@ def rows_holder(name: str, prefix: str, what: str) -> Holder:
         covers=(f"store:{prefix.split('/')[0]}",),
         find=find,
         read=_read_rows,
-        erase=_erase_rows,
+        erase=lambda world, traces, item, _name: _erase_rows(world, traces, item, counted),
     )
 
 
 def by_name(depth: int) -> Owned:
-    """Whose a file is says its folder or name, counted from 0."""
+    """Whose a file is says its folder or name, counted from 0: that of their work, as others may name theirs alike."""
 
     def owned(_files: Files, traces: Traces, key: str) -> bool:
-        parts = key.split("/")
-        if len(parts) <= depth:
-            return False
-        part = parts[depth]
-        names = {part, part.removesuffix(".json"), part.rpartition("-")[0]}
-        return not names.isdisjoint(traces.ids)
+        part = _part(key, depth)
+        return not {part, part.removesuffix(".json")}.isdisjoint(traces.works)
 
     return owned
+
+
+def by_run(depth: int) -> Owned:
+    """Whose a file is says what its folder begins with, `RUN-WHAT`."""
+    return lambda _files, traces, key: _part(key, depth).rpartition("-")[0] in traces.runs
+
+
+def by_key(depth: int) -> Owned:
+    """Whose a file is says a folder with the id of a gateway key."""
+    return lambda _files, traces, key: _part(key, depth) in traces.keys
+
+
+def _part(key: str, depth: int) -> str:
+    parts = key.split("/")
+    return parts[depth] if len(parts) > depth else ""
 
 
 def by_field(*fields: str) -> Owned:
@@ -105,14 +137,9 @@ def by_record(prefix: str, *fields: str) -> Owned:
     return beside
 
 
-def by_part(_files: Files, traces: Traces, key: str) -> bool:
-    """Whose a file is says any folder above it."""
-    return not set(key.split("/")[:-1]).isdisjoint(traces.ids)
-
-
 def by_content(files: Files, traces: Traces, key: str) -> bool:
     """A file that names the work of a subject is theirs."""
-    return _names(files.read_bytes(key), traces)
+    return traces.in_file(files.read_bytes(key))
 
 
 def by_mark(prefix: str, *fields: str) -> Owned:
@@ -128,15 +155,15 @@ class _Kept:
 KEPT = _Kept()
 
 
-def without(key: str, content: bytes, traces: Traces) -> bytes | _Kept | None:
+def without(key: str, content: bytes, traces: Traces, counted: str = "") -> bytes | _Kept | None:
     """A file without its rows about a subject: `KEPT` where there are none; None where nothing, or no list, is left."""
-    if not _names(content, traces):
+    if not traces.in_file(content):
         return KEPT
     kind = key.rpartition(".")[2]
     try:
         if kind == "json":
-            left = json.dumps(_pruned(json.loads(content), traces), ensure_ascii=False, indent=2).encode()
-            return None if left == b"null" or _names(left, traces) else left
+            left = json.dumps(_counted(json.loads(content), traces, counted), ensure_ascii=False, indent=2).encode()
+            return None if left == b"null" or traces.in_file(left) else left
         if kind == "jsonl":
             return b"".join(line for line in content.splitlines(keepends=True) if not traces.in_line(line)) or None
         if kind == "csv":
@@ -146,12 +173,14 @@ def without(key: str, content: bytes, traces: Traces) -> bytes | _Kept | None:
     return None  # a page or a picture, made anew from what is left when its flow runs again
 
 
-def _names(content: bytes, traces: Traces) -> bool:
-    if traces.in_text(content):
-        return True
-    with suppress(ValueError):
-        return any(text in traces.ids for text in texts_in(json.loads(content)))
-    return any(traces.in_line(line) for line in content.splitlines())
+def _counted(record: Any, traces: Traces, counted: str) -> Any:
+    """JSON pruned, with how many items of its lists have gone, now and before."""
+    pruned = _pruned(record, traces)
+    if not counted or not isinstance(pruned, dict):
+        return pruned
+    before, after = cast("dict[str, Any]", record), cast("dict[str, Any]", pruned)
+    gone = sum(len(value) - len(after[name]) for name, value in before.items() if isinstance(after.get(name), list))
+    return {**after, counted: before.get(counted, 0) + gone}
 
 
 def _pruned(value: Any, traces: Traces) -> Any:
@@ -163,7 +192,7 @@ def _pruned(value: Any, traces: Traces) -> Any:
         return {name: _pruned(item, traces) for name, item in fields.items() if name not in traces.ids}
     if isinstance(value, list):
         items = cast("list[Any]", value)
-        return [_pruned(item, traces) for item in items if not _is_about(item, traces)]
+        return [_pruned(item, traces) for item in items if not _is_row_about(item, traces)]
     return value
 
 
@@ -172,6 +201,12 @@ def _is_about(value: Any, traces: Traces) -> bool:
     if isinstance(value, dict):
         return any(_is_about(item, traces) for item in cast("dict[str, Any]", value).values())
     return isinstance(value, str) and traces.in_values(value)
+
+
+def _is_row_about(value: Any, traces: Traces) -> bool:
+    """The same of an item of a list; a list of texts and numbers is a row of a table."""
+    cells = cast("list[Any]", value) if isinstance(value, list) else []
+    return _is_about(value, traces) or any(isinstance(one, str) and traces.in_values(one) for one in cells)
 
 
 def _csv_without(text: str, traces: Traces) -> bytes | None:
@@ -186,8 +221,18 @@ def _read(world: World, _traces: Traces, item: Item) -> Iterator[tuple[str, Cont
     yield item.key, world.known.files.open(item.key)
 
 
+def _is_page(key: str) -> bool:
+    return key.endswith(PAGES)
+
+
+def _folder(key: str) -> str:
+    return key.rpartition("/")[0]
+
+
 def _read_rows(world: World, traces: Traces, item: Item) -> Iterator[tuple[str, Content]]:
-    """Only the rows of the subject: the others are of others."""
+    """Only the rows of the subject: the others are of others, and pages are of all of them."""
+    if _is_page(item.key):
+        return
     content = world.known.files.read_bytes(item.key)
     kind = item.key.rpartition(".")[2]
     if not item.part:
@@ -212,15 +257,18 @@ def _taken(value: Any, traces: Traces) -> Iterator[Any]:
             yield from [{name: item}] if name in traces.ids else _taken(item, traces)
     elif isinstance(value, list):
         for item in cast("list[Any]", value):
-            yield from _taken(item, traces)
+            yield from [item] if _is_row_about(item, traces) else _taken(item, traces)
 
 
-def _erase_rows(world: World, traces: Traces, item: Item, _name: str) -> None:
+def _erase_rows(world: World, traces: Traces, item: Item, counted: str) -> None:
     """By compare-and-swap: what others add meanwhile stays."""
     files = world.known.files
+    if _is_page(item.key):
+        files.delete(item.key)
+        return
     for _ in range(SWAP_TRIES):
         found = files.read_version(item.key)
-        left = without(item.key, found[0], traces) if found else KEPT
+        left = without(item.key, found[0], traces, counted) if found else KEPT
         if found is None or isinstance(left, _Kept):
             return
         if left is None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from blocks.store.local import LocalFiles
 from tasks.llm.template import list_templates
 from tasks.quality.audit.audit import gather, judged, report_of
+from tasks.quality.audit.costs import Booked
 from tasks.quality.audit.docs import publish
 from tasks.quality.audit.history import keep_jobs, keep_period, read_periods
 from tasks.quality.audit.job_row import Known
@@ -51,7 +52,7 @@ def _audit(files: LocalFiles, known: Known, day: str, number: int) -> float:
     period, now = named("day", day), DAY + timedelta(days=30)
     begin = time.perf_counter()
     with _timed("read and measure"):
-        gathered = gather(files, period, known, excused=frozenset(), booked_usd=None, now=now)
+        gathered = gather(files, period, known, excused=frozenset(), booked=Booked(), now=now)
     with _timed("judge"):
         suites = judged(gathered, None)
     with _timed("keep and publish"):

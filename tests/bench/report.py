@@ -122,7 +122,7 @@ def _main() -> None:
     from flows.reporting.agents import read_agents
     from flows.reporting.costs import read_budgets, read_costs
     from flows.reporting.operations import read_incidents, read_operations
-    from tasks.quality.report.facts import Incidents
+    from tasks.quality.report.facts import Batches, Incidents
     from tasks.quality.report.happened import agents_part, batches_part, incidents_part, operations_part
     from tasks.quality.report.jobs import jobs_part
     from tasks.quality.report.markdown import headline
@@ -153,7 +153,7 @@ def _main() -> None:
     agents = agents_part(read_agents(files, period, period.before_since), period)
     parts = (
         *(people_part([], [], "UTC"), *jobs, costs.model_copy(update={"tables": (*costs.tables, *budgets.tables)})),
-        *(*happened, agents, batches_part((), [], period), steps_part(results, away)),
+        *(*happened, agents, batches_part(Batches(), period), steps_part(results, away)),
     )
     report = keep(files, OperationsReport(run_id="bench", period=period, made_at=now, parts=parts))
     mark("written")

@@ -59,6 +59,8 @@ def test_all_places_are_listed() -> None:
         ("show", "--job", "a", "--person", "b"),
         ("show", "--person", "a\nb"),
         ("erase", "--job", "a", "--yes"),
+        ("erase", "--job", "a", "--plan", "0123456789abcdef", "--yes"),
+        ("hold", "--job", "a", "--reason", ""),
     ],
 )
 def test_what_cannot_be_meant_is_refused(arguments: tuple[str, ...]) -> None:

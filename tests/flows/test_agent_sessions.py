@@ -14,7 +14,9 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 
 from blocks.errors import BadInput, EngineUnavailable, NotFound
+from blocks.rows.report import RowsReport
 from blocks.settings import settings
+from blocks.store import open_store
 from flows import session_questions
 from flows.agent_sessions import agent_task, combined, download_workspace
 from flows.paused_form import paused_by

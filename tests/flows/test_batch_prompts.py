@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from blocks.accounts.account import USD_UNIT, Account, Quota
 from blocks.errors import BadInput, BudgetExceeded, C500Error, Conflict, EngineUnavailable, Unsupported
 from blocks.reviews import open_reviews
+from blocks.rows.report import RowsReport, rows_reports
+from blocks.store import open_store
 from deployments.simulator.behaviour import Behaviour
 from deployments.simulator.serve import InProcess, simulate
 from flows.batch_prompts import batch_prompts
@@ -81,6 +83,8 @@ async def test_every_row_of_seven_groups_is_answered_once_and_the_report_is_exac
     kept = json.loads((tmp_path / "out.coverage.json").read_text())
     assert kept["groups"][0]["written"] == 36
     assert "complete" in (tmp_path / "out.coverage.md").read_text()
+    stored = RowsReport.model_validate_json(open_store().read_bytes(f"batch-prompts/{report.plan_id}/report.json"))
+    assert (stored.rows, stored.out, stored.lost, stored.outcome) == (60, 60, 0, "complete")
     async with get_client() as client:
         wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[f"batch-prompts-{report.plan_id}"]))
         assert "60 of 60 rows" in str((await client.read_artifacts(artifact_filter=wanted))[-1].data)
@@ -168,6 +172,50 @@ async def test_a_dry_run_looks_at_all_and_spends_nothing(serve: Serve, tmp_path:
     assert not (tmp_path / "out.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("usd", "suffices", "said"),
+    [(0.001, False, "$0.0010 of the budget left: **NOT enough**"), (50.0, True, "$50.0000 of the budget left: enough")],
+)
+async def test_a_dry_run_holds_the_cost_against_the_budget(
+    serve: Serve, tmp_path: Path, usd: float, suffices: bool, said: str
+) -> None:
+    serve(more={"budgets": {"everyone": {"usd": usd}}})
+    table(tmp_path, texts(70))
+    plan_file(tmp_path)
+    report = await run(tmp_path, dry_run=True)
+    assert report.estimate is not None
+    assert (report.estimate.usd_left, report.estimate.budget_suffices) == (usd, suffices)
+    assert said in report_markdown(report)
+
+
+async def test_a_dry_run_holds_the_questions_against_the_quotas(serve: Serve, tmp_path: Path) -> None:
+    models = account("m", model={"max_output_tokens": 8_000}).models
+    quota = Quota(rpd=10, tpm=4_000)
+    serve([one.model_copy(update={"models": models, "quota": quota}) for one in four()][:1])
+    table(tmp_path, texts(70))
+    plan_file(tmp_path, max_output_tokens=8_000)
+    report = await run(tmp_path, dry_run=True)
+    assert report.estimate is not None
+    assert (report.estimate.binds, report.estimate.permitted, report.estimate.seconds) == ("rpd", 10, 86_400)
+    assert not report.estimate.longest_fits
+    assert "fits **NO** model" in report_markdown(report)
+
+
+async def test_the_page_of_a_batch_shows_no_secret(serve: Serve, tmp_path: Path) -> None:
+    serve()
+    table(tmp_path, texts(7))
+    secret = "sk-" + "a1B2c3D4" * 5
+    plan_file(tmp_path, name=f"feedback {secret}")
+    await run(tmp_path)
+    plan_id = read_plan(tmp_path / "plan.yaml").plan_id
+    async with get_client() as client:
+        found = await client.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[f"batch-prompts-{plan_id}"]))
+        )
+    assert found
+    assert not [one for one in found if secret in str(one.data)]
+
+
 async def test_a_dry_run_of_a_changed_plan_takes_the_file_of_the_one_before_for_no_fault(
     serve: Serve, tmp_path: Path
 ) -> None:
@@ -233,6 +281,9 @@ async def test_a_spent_budget_ends_it_and_more_money_goes_on(serve: Serve, tmp_p
     assert 0 < done < 40
     assert_each_row_once(tmp_path / "out.csv", sorted({int(one["row"]) for one in lines(tmp_path / "out.csv")}))
     assert "ended early" in (tmp_path / "out.coverage.md").read_text()
+    [(_, kept)] = rows_reports(open_store(), datetime.now(UTC) - timedelta(hours=1))
+    assert isinstance(kept, RowsReport)
+    assert (kept.rows, kept.out, kept.left, kept.outcome) == (40, done, 40 - done, "ended early: BUDGET_EXCEEDED")
     write_accounts(tmp_path / "accounts.yaml", accounts, sim, **budget(10.0))
     report = await run(tmp_path)
     assert (report.is_complete, report.answered) == (True, 40 - done)

@@ -50,10 +50,9 @@ def c500(*arguments: object) -> Result:
 
 
 def test_the_demo_is_evaluated_from_the_command_line(prefect_api: str, tmp_path: Path) -> None:
-    """An utterance by PocketSphinx, a text by rules: jobs, scores, comparison, report; then all of it is there."""
-    chosen = ("--only", "line-07", "--only", "note-vi")
-    arguments = (DEMO, *chosen, "--against", "text=enhanced", *QUICK, "--json", "--out", tmp_path / "out")
-    ended = c500(*arguments)
+    """An utterance by PocketSphinx, a text by rules: jobs, scores, report; then all of it is there, and compared."""
+    arguments = (DEMO, *QUICK, "--json", "--out", tmp_path / "out", "--only", "note-vi")
+    ended = c500(*arguments, "--only", "line-07")
     assert ended.exit_code == 0, ended.output
     found = Evaluation.model_validate_json(ended.stdout)
     totals = {one.measure: one for one in found.candidate.totals}
@@ -62,13 +61,14 @@ def test_the_demo_is_evaluated_from_the_command_line(prefect_api: str, tmp_path:
     assert totals["word_start"].value is not None
     assert totals["word_start"].value < 30
     assert (totals["schema_valid"].value, totals["faithfulness"].value, totals["field_accuracy"].value) == (1, 1, 1)
-    assert found.comparison is not None
-    assert found.comparison.verdict.outcome == "no difference shown"
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"evaluation.json", "report.md", "report.html"}
     job = next(one.job_id for one in found.candidate.scores if one.case == "line-07")
     assert open_store().exists(f"jobs/{job}/result.json")
-    again = Evaluation.model_validate_json(c500(*arguments).stdout)
-    assert (again.reused, again.candidate.scores) == (4, found.candidate.scores)
+    again = Evaluation.model_validate_json(c500(*arguments, "--against", "text=enhanced").stdout)
+    assert (again.reused, again.candidate.scores) == (1, found.candidate.scores[1:])
+    assert again.comparison is not None
+    assert [one.cases for one in again.comparison.measures] == [1, 1, 1]
+    assert again.comparison.verdict.outcome == "no difference shown"
 
 
 async def test_a_recording_that_cannot_be_decoded_is_told_and_stops_none_of_the_others(
@@ -107,6 +107,15 @@ def test_given_outputs_are_compared_and_a_worse_one_fails_ci(
     assert (found["measures"][0]["candidate"], found["measures"][0]["baseline"]) == (10 / 60, 30 / 60)
 
 
+def test_ci_does_not_pass_where_nothing_can_be_compared(
+    prefect_api: str, outputs: Callable[..., Path], tmp_path: Path
+) -> None:
+    given = ("--hypotheses", outputs("a.jsonl", 0), "--against", outputs("b.jsonl", 0), *QUICK)
+    ended = c500(tmp_path / "set.jsonl", *given, "--decide-by", "der", "--fail-if-worse")
+    assert ended.exit_code == 1
+    assert "there is no case that both have a figure for" in " ".join(ended.stdout.split())
+
+
 def test_a_case_without_an_output_is_a_failure_and_sets_the_exit_code(
     prefect_api: str, outputs: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -131,6 +140,7 @@ def test_a_case_without_an_output_is_a_failure_and_sets_the_exit_code(
         ((DEMO, "--alpha", "2"), "--alpha is 2"),
         ((DEMO, "--normalisation", "none"), "--normalisation is 'none'"),
         ((DEMO, "--judge", "x", "--judge-budget-usd", "-1"), "there is no"),
+        ((DEMO, "--fail-if-worse"), "has nothing to compare with"),
         ((DEMO, "--decide-by", "speed"), "--decide-by is 'speed'"),
         ((DEMO, "--hypotheses", "x.jsonl", "--engine", "sphinx"), "cannot be given beside --hypotheses"),
     ],

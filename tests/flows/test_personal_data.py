@@ -17,6 +17,7 @@ from blocks.store import open_store
 from blocks.subjects import Subject, pseudonym
 from flows.personal_data import erase_data, export_data, plan_erasure
 from tasks.ops.options import OperationsOptions
+from tasks.personal_data.holding import hold
 from tests.tasks.personal_data.conftest import anna
 
 __all__ = ["anna"]
@@ -61,6 +62,19 @@ async def test_all_of_it_is_exported_then_erased_as_the_plan_shows(anna: Person,
     assert pseudonym(key, subject) == report.subject
     assert report.subject in {one.arguments["subject"] for one in told if one.arguments}
     assert verify(home / "audit", key).ok
+    own = [one.entry.model_dump_json() for one in records(home / "audit") if one.entry.agent == "export-data"]
+    assert own
+    assert not any(archive.name in one for one in own)
+
+
+async def test_what_is_refused_says_not_of_whom(anna: Person) -> None:
+    subject = await planted(anna)
+    await in_thread(hold, open_store(), subject, "case 7", "ops")
+    plan = await plan_erasure(subject)
+    with pytest.raises(NotAllowed) as caught:  # its words stand in Prefect's state of the run, which stays
+        await erase_data(plan.plan_id, True, UNATTENDED)
+    assert "legal hold" in str(caught.value)
+    assert anna.name not in str(caught.value)
 
 
 async def _nothing_names(anna: Person) -> None:

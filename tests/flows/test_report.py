@@ -4,11 +4,9 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import State
 from prefect.flows import Flow
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -20,7 +18,6 @@ from blocks.settings import settings
 from blocks.store import open_store
 from deployments.server import temporary_server
 from flows.report import report_operations
-from flows.reporting.batches import read_artifacts
 from tasks.ops.cases.case import CaseFacts, case_of
 from tasks.ops.cases.library import open_library
 from tasks.ops.options import OperationsOptions
@@ -30,7 +27,6 @@ from tasks.quality.report.runs import read_runs
 from tests.fakes.deployed import until
 from tests.fakes.llm.agent_model import agent_model
 from tests.fakes.operators import operators
-from tests.flows.reporting import reports_of_all_kinds
 from tests.tasks.quality.report import planted
 
 OPTIONS = OperationsOptions(user="ann", profile="staging", ask_model=False)
@@ -69,6 +65,8 @@ def world() -> None:
     planted.keep_operation(files, "r2", NOON - 3 * DAY)
     planted.keep_agent(files, "g1", NOON, "limited", code="BUDGET_EXCEEDED", cost_usd=0.75)
     planted.keep_recordings(files, "0a1b", NOON, done=3, failed=2)
+    planted.keep_rows(files, "swarm", "5a", NOON, rows=100, out=90, failed=4, left=6, cost_usd=0.25)
+    planted.keep_rows(files, "agent task", "7a", NOON, rows=1, out=0, failed=1, outcome="silent stop")
     case = case_of(CaseFacts(title="Disk was full"), added_at=NOON, added_by="ann", redactor=default_redactor())
     open_library().put(case)
     planted.accounts_file(chosen.accounts_file, "{everyone: {usd_per_day: 3}}")
@@ -86,7 +84,9 @@ async def test_everything_that_happened_on_a_day_is_in_its_report() -> None:
     }.items()  # fmt: skip
     assert told["operations"].items() >= {"begun": 1, "failed": 1}.items()
     assert told["agents"] == {"begun": 1, "ended": 1, "done_share": 0, "cost_usd": 0.75}
-    assert told["batches"].items() >= {"rows": 5, "failed_rows": 2}.items()
+    assert told["batches"].items() >= {"ended": 3, "rows": 106, "failed_rows": 7}.items()
+    (_, listed) = report.part("batches").tables
+    assert listed.rows[0] == ("5a", "swarm", 100, 4, 0.25, "ended early")
     waits = {str(row[0]): row[1] for row in report.part("people").tables[0].rows}
     assert waits == {"open incidents": 1, "operations without an end for a day": 1}
     (budgets,) = [one for one in report.part("costs").tables if one.title.startswith("Budgets")]
@@ -129,6 +129,7 @@ async def test_what_cannot_be_read_is_named_and_the_rest_stands() -> None:
     files.put_bytes("jobs/x/result.json", b"{")
     files.put_bytes("operations/incidents/inc-9/manifest.json", b"{")
     files.put_bytes("agents/runs/g9/result.json", b"{}")
+    files.put_bytes("fleets/f9/report.json", b"{}")
     Path(chosen.books_url.removeprefix("sqlite:///")).write_bytes(b"no database " * 100)
     chosen.accounts_file.write_text("accounts: 7\n")
     report = await report_operations("day", YESTERDAY, zone="UTC", options=OPTIONS)
@@ -139,6 +140,7 @@ async def test_what_cannot_be_read_is_named_and_the_rest_stands() -> None:
         "budgets",
         "1 incidents or cases",
         "1 runs of agents",
+        "1 reports of batches",
         "costs of today",
     }
     assert "file is not a database" in told["the usage ledger"].why and told["budgets"].fix.startswith("correct ")
@@ -221,7 +223,7 @@ async def test_a_server_that_was_begun_for_the_report_does_not_say_that_nothing_
     (gap,) = report.gaps
     assert gap.source == "Prefect" and "knows of no other runs" in gap.why and report.is_empty
     assert report.part("jobs").figure("failed") is None
-    assert report.part("jobs").gaps == report.part("batches").gaps == (gap,)
+    assert report.part("jobs").gaps == (gap,)
 
 
 @pytest.mark.usefixtures("service")
@@ -231,21 +233,3 @@ async def test_crashes_of_long_ago_are_not_told_as_none() -> None:
     assert found.now.crashed is None and "Prefect keeps events for a week" in found.notes[0]
     partly = await read_runs(span(datetime.now(UTC) - timedelta(days=8), datetime.now(UTC) - DAY))
     assert partly.now.crashed == 0 and partly.before.crashed is None and "are not counted" in partly.notes[0]
-
-
-async def test_reports_of_swarms_and_batches_are_read_as_they_write_them(client: PrefectClient) -> None:
-    begin = datetime.now(UTC)
-    key = uuid4().hex[:16]
-    for name, text in reports_of_all_kinds().items():
-        await client.create_artifact(
-            ArtifactCreate(key=name + ("" if name.endswith("0") else "-") + key, type="markdown", data=text)
-        )
-        await client.create_artifact(ArtifactCreate(key=f"{name}-{key}-progress", type="markdown", data=text))
-    found = {one.name: one for one in await read_artifacts(begin - HOUR) if one.name.endswith(key)}
-    assert {(one.kind, one.rows, one.failed, one.outcome) for one in found.values()} == {
-        ("swarm", 1_207, 7, "ended early"),
-        ("batch of prompts", 1_500, 3, "not complete"),
-        ("fleet", 4, 1, "with failures"),
-        ("agent session", 1, 1, "silent stop, given up: max silent"),
-    }
-    assert not [one for one in await read_artifacts(datetime.now(UTC) + HOUR) if one.name.endswith(key)]

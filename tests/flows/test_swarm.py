@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from blocks.errors import (
     TimedOut,
     Unsupported,
 )
+from blocks.rows.report import RowsReport, rows_reports
+from blocks.store import open_store
 from deployments.simulator.behaviour import Behaviour, Rule, parse_faults
 from deployments.simulator.serve import InProcess, simulate
 from flows import swarm, swarm_shard
@@ -200,6 +202,9 @@ async def test_progress_and_report_are_shown_in_prefect(serve: Serve, tmp_path: 
 
         assert "2 answered and 0 failed" in await artifact(f"swarm-{report.swarm_id}")
         assert "2 of 2" in await artifact(f"swarm-{report.swarm_id}-progress")
+    kept = RowsReport.model_validate_json(open_store().read_bytes(f"swarms/{report.swarm_id}/report.json"))
+    assert (kept.rows, kept.out, kept.failed, kept.left, kept.outcome) == (2, 2, 0, 0, "complete")
+    assert kept.cost_usd == report.cost_usd
 
 
 # When it cannot go on
@@ -235,6 +240,9 @@ async def test_a_spent_budget_ends_it_and_more_money_goes_on(serve: Serve, tmp_p
     assert 2 <= done < 50
     assert (told.value.details["answered"], told.value.details["left"]) == (done, 50 - done)
     assert failures(tmp_path / "out.jsonl") == []
+    [(_, kept)] = rows_reports(open_store(), datetime.now(UTC) - timedelta(hours=1))
+    assert isinstance(kept, RowsReport)
+    assert (kept.rows, kept.out, kept.left, kept.outcome) == (50, done, 50 - done, "ended early: BUDGET_EXCEEDED")
 
     write_accounts(tmp_path / "accounts.yaml", accounts, sim, **budget(1.0))
     report = await asked(tmp_path, tmp_path / "rows.jsonl", concurrency=4, user="mai")

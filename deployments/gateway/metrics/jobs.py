@@ -16,6 +16,9 @@ from deployments.gateway.metrics.families import Counts, gauge_family
 from deployments.gateway.metrics.table import TABLE
 
 RESULT = "result.json"
+FELL_BACK = "engine_fell_back"
+"""The notice that there is an alert for, which does not see a count whose series begins with it."""
+
 FROM_STORE = tuple(
     name
     for name, metric in TABLE.items()
@@ -37,6 +40,7 @@ class JobLook:
         for status in ("complete", "partial", "no_speech"):
             self._counts.count("c500_job_results_total", status, by=0)
         self._counts.count("c500_job_unreadable_total", by=0)
+        self._counts.count("c500_job_notices_total", FELL_BACK, by=0)
 
     async def read(self) -> Sequence[Family]:
         """What there is now. Raises `StoreFailed`."""
@@ -47,8 +51,10 @@ class JobLook:
         """Read the results that are new; how many there are."""
         known = self._known
         there = set(job_ids(self._files, known or set()))
-        for job_id in there - known if known is not None else ():
-            self._count(job_id)
+        if known is not None:
+            for job_id in there - known:
+                self._count(job_id)
+                known.add(job_id)  # now: the store may go away before the next one
         self._known = there
         return len(there)
 

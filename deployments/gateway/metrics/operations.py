@@ -165,7 +165,11 @@ def _capacity(content: bytes, at: datetime) -> list[Family]:
         gauge_family("c500_capacity_resources", counts),
         gauge_family(
             "c500_capacity_exhaustion_seconds",
-            {(one.name[:100],): DAY_S * _days(one) for one in reversed(soonest[:MOST_RESOURCES])},
+            # From now on: the outlook itself becomes older until the next one.
+            {
+                (one.name[:100],): max(0.0, DAY_S * _days(one) - _since(at, _now()))
+                for one in reversed(soonest[:MOST_RESOURCES])
+            },
         ),
         gauge_family("c500_capacity_checked_timestamp_seconds", at.timestamp()),
     ]

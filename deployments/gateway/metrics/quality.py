@@ -47,7 +47,7 @@ class QualityLook:
         if not audited:
             return None
         # The period that ends last; of two that end together the shorter: a day, rather than its week.
-        return self._told(max(audited, key=lambda row: (row.until, row.since)))
+        return self._told(max(audited, key=lambda row: (_end(row), row.since)))
 
     def _told(self, row: PeriodRow) -> Sequence[Family]:
         from tasks.quality.audit.judged import Outcome, Verdict
@@ -68,9 +68,14 @@ class QualityLook:
             gauge_family("c500_quality_expectations", outcomes),
             gauge_family("c500_quality_unmet", unmet),
             gauge_family("c500_quality_audited_timestamp_seconds", _seconds(row.audited_at)),
-            gauge_family("c500_quality_period_end_timestamp_seconds", _seconds(row.until)),
+            gauge_family("c500_quality_period_end_timestamp_seconds", _seconds(_end(row))),
             *(gauge_family(name, value) for name, value in figures.items() if value is not None),
         ]
+
+
+def _end(row: PeriodRow) -> datetime:
+    """Until when a period was looked at: a month that is audited on its third day hides no later audit of a day."""
+    return min(row.until, row.audited_at)
 
 
 def _seconds(moment: datetime) -> float:

@@ -95,11 +95,19 @@ class LiveKeys:
 
     async def check(self, secret: str) -> ApiKey:
         """The key that a secret belongs to. Raises `NotAllowed`, `StoreFailed`."""
+        await self._refreshed()
+        return self._ring.check(secret)
+
+    async def known(self) -> tuple[ApiKey, ...]:
+        """All keys, also revoked ones. Raises `StoreFailed`."""
+        await self._refreshed()
+        return self._ring.known()
+
+    async def _refreshed(self) -> None:
         if self._ring.stale:
             if self._reading is None or self._reading.done():
                 self._reading = asyncio.create_task(asyncio.to_thread(self._ring.refresh))
             await asyncio.shield(self._reading)
-        return self._ring.check(secret)
 
 
 class NoKey(NotAllowed):

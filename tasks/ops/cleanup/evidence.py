@@ -25,6 +25,7 @@ from tasks.ops.cleanup.parts import done_part, told_lines
 from tasks.ops.cleanup.report import Lines, Part
 from tasks.ops.cleanup.tree import Cleanup
 from tasks.ops.deed import Deed
+from tasks.personal_data.stored import PAGES
 
 Line = dict[str, Any]
 
@@ -50,6 +51,10 @@ KINDS = (
     Kind("requests", "dispatches/", 2, "results_days"),
     Kind("fast-responses", "fast-response/", 2, "batch_days"),
     Kind("batches", "batches/", 2, "batch_days"),
+    Kind("swarms", "swarms/", 2, "batch_days"),
+    Kind("batch-prompts", "batch-prompts/", 2, "batch_days"),
+    Kind("fleets", "fleets/", 2, "batch_days"),
+    Kind("agent-tasks", "agent-tasks/", 2, "batch_days"),
     Kind("quality", "quality/", 0, "quality_days"),
     Kind("evaluations", "evaluations/", 0, "quality_days"),
     Kind("reports", "reports/", 0, "quality_days"),
@@ -153,7 +158,12 @@ def _newest(files: Files, keys: list[str]) -> datetime:
 
 
 def _is_held(files: Files, held: Traces, thing: str, keys: list[str]) -> bool:
-    return not held.ids.isdisjoint(thing.split("/")) or any(held.in_text(files.read_bytes(key)) for key in keys)
+    if not held.ids.isdisjoint(thing.split("/")):
+        return True
+    # A page has words of what the figures beside it name.
+    folders = {key.rpartition("/")[0] for key in keys if key.endswith(PAGES)}
+    beside = [key for folder in folders for key in files.list(f"{folder}/") if key.endswith(".json")]
+    return any(held.in_file(files.read_bytes(key)) for key in {*keys, *beside})
 
 
 async def _sessions(cleanup: Cleanup, home: Path, days: float, held: tuple[Traces, ...]) -> Part:

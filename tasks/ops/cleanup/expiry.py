@@ -39,7 +39,7 @@ class Mark(Frozen):
 
     Attributes:
         at: Since when; runs that began later cannot work with its files.
-        deleting: Whether its files are being deleted: then they go, whatever comes.
+        deleting: Whether its files are being deleted: then they go, unless what is left is held.
     """
 
     at: AwareDatetime
@@ -89,7 +89,7 @@ class Expiry:
                     marked.add(job_id)
                 elif again["why"] == "delete":
                     again = self._deleted(job_id, mark)
-                elif mark is not None:
+                elif mark is not None and not mark.deleting:
                     self.files.delete(_key(job_id))  # it is used again, or held: its time begins anew
                 yield {"path": line["path"], "status": "changed"} | again | self._status(again)
         self._forget_steps(marked)
@@ -99,7 +99,9 @@ class Expiry:
         return {"status": done} if done else {}
 
     def _judged(self, job_id: str, mark: Mark | None) -> Line:
-        if mark is not None and mark.deleting:
+        if self._is_held(job_id):
+            return {"status": "kept", "why": "held"}
+        if mark is not None and (mark.deleting or not any(self.files.list(f"{job_folder(job_id)}/"))):
             return {"why": "delete"}
         if why := self._why_kept(job_id):
             return {"status": "kept", "why": why}
@@ -109,9 +111,10 @@ class Expiry:
             return {"status": "kept", "why": "work in hand"}
         return {"why": "delete"}
 
+    def _is_held(self, job_id: str) -> bool:
+        return any(job_id in one.ids for one in self.held)
+
     def _why_kept(self, job_id: str) -> str | None:
-        if any(job_id in one.ids for one in self.held):
-            return "held"
         if job_id in self.known.open:
             return "job at work"
         try:

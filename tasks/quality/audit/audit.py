@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from blocks.model import Frozen
 from blocks.store.files import Files
 from tasks.quality.audit.collect import Collected, Told, collect
+from tasks.quality.audit.costs import Booked
 from tasks.quality.audit.drift import LEAST_COUNT, DriftRow, drift
 from tasks.quality.audit.history import PeriodRow, read_jobs, read_period
 from tasks.quality.audit.job_row import JobRow, Known
@@ -44,7 +45,7 @@ def gather(
     known: Known,
     *,
     excused: Collection[str] | None,
-    booked_usd: float | None,
+    booked: Booked,
     told: Told = lambda _: None,
     now: datetime | None = None,
 ) -> Gathered:
@@ -55,7 +56,7 @@ def gather(
         period: Which.
         known: Templates and prices.
         excused: Jobs of which is known why they have no result; None when nobody could be asked.
-        booked_usd: What the books say that the jobs of the period cost; None when they cannot be read.
+        booked: What the books say of the period.
         told: Told how many jobs were read.
         now: The present.
 
@@ -63,6 +64,7 @@ def gather(
         StoreFailed: the store cannot be read.
     """
     now = now or datetime.now(UTC)
+    known = replace(known, booked_usd=booked.by_job)
     found = collect(files, period, known, excused or (), now, told)
     notes: list[str] = []
     if excused is None:  # a job without a result may have failed, or be at work: who would know does not answer
@@ -78,7 +80,7 @@ def gather(
         )
     if period.until > now:
         notes.append("The period is not over: more jobs will finish in it.")
-    row = period_row(period, found, before, booked_usd, now)
+    row = period_row(period, found, before, booked, now)
     return Gathered(found=found, before=before, drift=drift(found.jobs, before), row=row, notes=tuple(notes))
 
 

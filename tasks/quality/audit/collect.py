@@ -12,6 +12,7 @@ from blocks.contracts.metrics import sound
 from blocks.errors import NotFound
 from blocks.job import job_folder
 from blocks.model import Frozen
+from blocks.rows.report import RowsReport, rows_reports
 from blocks.store.files import Files
 from tasks.quality.audit.job_row import JobRow, Known, job_row
 from tasks.quality.audit.period import Period
@@ -23,34 +24,24 @@ MOST_TOLD = 1_000
 STILL_AT_WORK = timedelta(hours=24)
 """A job that was begun later than this before now may be at work yet, or wait for one that is."""
 
+CLOCKS = timedelta(hours=1)
+"""By so much the clocks of a store and of the machines that write to it may differ."""
+
 Told = Callable[[int], None]
 """Takes the number of jobs read so far; raises `Stopped` to end the reading."""
 
 
 class BatchRow(Frozen):
-    """A batch or a swarm in figures: the table `batches` of audits."""
+    """A batch, a swarm, a fleet or a task of an agent in figures: the table `batches` of audits."""
 
-    batch_id: str = Field(description="id of the batch or swarm")
-    kind: str = Field(description="`batch` of recordings, `swarm` or `batch-prompts` of rows")
+    batch_id: str = Field(description="id of the batch, swarm, fleet or task")
+    kind: str = Field(description="`batch of recordings`, `swarm`, `batch of prompts`, `fleet` or `agent task`")
     rows_in: int = Field(description="rows, or recordings, that went in")
     rows_out: int = Field(description="those that came out, done before or now")
     rows_failed: int = Field(description="those that its report says failed, or that wait for a person")
-    rows_lost: int = Field(description="those that it says nothing of")
+    rows_lost: int = Field(description="those that it says nothing of, or that should have come out and did not")
     results_missing: int = Field(default=0, description="jobs that it calls done and whose result the store lacks")
     is_whole: bool = Field(default=True, description="whether its list of recordings is the one it was begun with")
-
-
-class RowsReport(Frozen):
-    """What is read of the report of a swarm or of a batch of prompts, `<kind>/<id>/report.json`."""
-
-    model_config = Frozen.model_config | {"extra": "ignore"}
-
-    rows: int
-    out: int
-    failed: int = 0
-    left: int = 0
-    dry_run: bool = False
-    finished_at: datetime
 
 
 class Collected(Frozen):
@@ -58,7 +49,7 @@ class Collected(Frozen):
 
     Attributes:
         jobs: A row each, by id.
-        batches: The same of batches and swarms.
+        batches: The same of batches, swarms, fleets and tasks of agents.
         unreadable: Files that cannot be read, the first ones.
         unreadable_count: All of them.
         lost: Ids of jobs that were begun in the period, of which there is no result and nobody knows why; the first.
@@ -148,20 +139,23 @@ def _lost(files: Files, keys: Sequence[str], period: Period, excused: Collection
 
 
 def _batches(files: Files, period: Period, on_unreadable: Callable[[Unreadable], None]) -> Iterator[BatchRow]:
-    for folder, kind in (("batches", "batch"), ("swarms", "swarm"), ("batch-prompts", "batch-prompts")):
-        for key in files.list(f"{folder}/"):
-            if key.count("/") != 2 or not key.endswith("/report.json"):
-                continue
-            try:
-                content = files.read_bytes(key)
-                row = _of_batch(files, content, period) if kind == "batch" else _of_rows(key, kind, content, period)
-            except NotFound:
-                continue
-            except ValidationError as error:
-                on_unreadable(why_unreadable(key, error))
-                continue
-            if row is not None:
-                yield row
+    for key in files.list("batches/"):
+        if key.count("/") != 2 or not key.endswith("/report.json"):
+            continue
+        try:
+            row = _of_batch(files, files.read_bytes(key), period)
+        except NotFound:
+            continue
+        except ValidationError as error:
+            on_unreadable(why_unreadable(key, error))
+            continue
+        if row is not None:
+            yield row
+    for key, report in rows_reports(files, period.since - CLOCKS):
+        if isinstance(report, ValidationError):
+            on_unreadable(why_unreadable(key, report))
+        elif period.has(report.finished_at):
+            yield _of_rows(report)
 
 
 def _of_batch(files: Files, content: bytes, period: Period) -> BatchRow | None:
@@ -175,26 +169,24 @@ def _of_batch(files: Files, content: bytes, period: Period) -> BatchRow | None:
     named_after = content_hash([written["options"], [item["source"] for item in written["items"]]])[:16]
     return BatchRow(
         batch_id=report.batch_id,
-        kind="batch",
+        kind="batch of recordings",
         rows_in=len(items),
         rows_out=len(done),
         rows_failed=len(items) - len(done),
         rows_lost=sum(item.job_id is None for item in done),
         results_missing=sum(not files.exists(f"{job_folder(job)}/{RESULT}") for job in jobs if job is not None),
-        # A batch is named after what went in, so a list that lacks one of its recordings has another name.
-        is_whole=named_after == report.batch_id,
+        # A batch is named after what went in, so a list that lacks one of its recordings has another name; but for one
+        # that a person had erased, which the list says.
+        is_whole=report.erased > 0 or named_after == report.batch_id,
     )
 
 
-def _of_rows(key: str, kind: str, content: bytes, period: Period) -> BatchRow | None:
-    report = RowsReport.model_validate_json(content)
-    if report.dry_run or not period.has(report.finished_at):
-        return None
+def _of_rows(report: RowsReport) -> BatchRow:
     return BatchRow(
-        batch_id=key.split("/")[1],
-        kind=kind,
+        batch_id=report.report_id,
+        kind=report.kind,
         rows_in=report.rows,
         rows_out=report.out,
         rows_failed=report.failed,
-        rows_lost=report.rows - report.out - report.failed - report.left,
+        rows_lost=report.lost or report.missing,
     )

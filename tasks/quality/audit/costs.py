@@ -1,19 +1,27 @@
 """What tokens cost by the price list, and what the books say that the jobs of a period cost."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
+from pydantic import Field
 
 from blocks.accounts.account import USD_UNIT
 from blocks.accounts.books import Books
+from blocks.accounts.checked import check_books
 from blocks.accounts.file import read_accounts
 from blocks.accounts.open import with_home
+from blocks.contracts.broken import ContractBroken
 from blocks.errors import C500Error, NotFound
 from blocks.language.pool import USER
+from blocks.model import Frozen
 from tasks.quality.audit.period import Period
 
 PER_MILLION = 1_000_000
 SQLITE = "sqlite:///"
+
+LONGEST_JOB = timedelta(days=7)
+"""A job that failed is tried again within this: what it paid for before is kept and counts as its cost."""
 
 log = structlog.stdlib.get_logger("c500")
 
@@ -44,34 +52,77 @@ def dearest_usd(path: Path) -> dict[str, tuple[float, float]]:
     return {name: price for name, price in prices.items() if name not in unpriced}
 
 
-def booked_usd(url: str, period: Period) -> float | None:
-    """What the calls for jobs cost in a period, by the books; None when they cannot be read, or there are none.
+class Booked(Frozen):
+    """What the books say of a period.
+
+    Attributes:
+        usd: What the calls for jobs cost; None when the books cannot be read, or there are none.
+        by_job: The same by job, also of calls of some days before: jobs are at work over midnight, and tried again.
+        faults: Calls that were booked twice or wrongly, and days whose sums are not theirs; None as `usd`.
+    """
+
+    usd: float | None = None
+    by_job: dict[str, float] = Field(default_factory=dict[str, float])
+    faults: int | None = None
+
+
+def read_booked(url: str, period: Period) -> Booked:
+    """What the books say of a period; nothing when they cannot be read, or there are none.
 
     Args:
         url: BOOKS_URL.
         period: Which.
     """
-    from sqlalchemy import func, select
     from sqlalchemy.exc import SQLAlchemyError
-
-    from blocks.accounts.schema import CALLS
 
     url = with_home(url)
     if url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).exists():  # opening it would make it
-        return None
+        return Booked()
     books = Books(url)
+    try:
+        return Booked(usd=_usd(books, period), by_job=_usd_by_job(books, period), faults=books_faults(books, period))
+    except (C500Error, SQLAlchemyError) as error:
+        log.warning("audit_without_books", error=str(error))
+        return Booked()
+    finally:
+        books.close()
+
+
+def books_faults(books: Books, period: Period) -> int:
+    """How often the books of a period break their contracts: calls that are there twice, sums that are not those."""
+    try:
+        check_books(books, period.since.timestamp(), period.until.timestamp())
+    except ContractBroken as error:
+        return int(error.details["count"])
+    return 0
+
+
+def _usd(books: Books, period: Period) -> float:
+    from sqlalchemy import func, select
+
+    from blocks.accounts.schema import CALLS
 
     wanted = (
         CALLS.c.user == USER,
         CALLS.c.at >= period.since.timestamp(),
         CALLS.c.at < period.until.timestamp(),
     )
-    try:
-        with books.engine().connect() as connection:
-            units = connection.execute(select(func.coalesce(func.sum(CALLS.c.cost_units), 0)).where(*wanted)).scalar()
-    except (C500Error, SQLAlchemyError) as error:
-        log.warning("audit_without_books", error=str(error))
-        return None
-    finally:
-        books.close()
+    with books.engine().connect() as connection:
+        units = connection.execute(select(func.coalesce(func.sum(CALLS.c.cost_units), 0)).where(*wanted)).scalar()
     return int(units or 0) / USD_UNIT
+
+
+def _usd_by_job(books: Books, period: Period) -> dict[str, float]:
+    from sqlalchemy import func, select
+
+    from blocks.accounts.schema import CALLS
+
+    wanted = (
+        CALLS.c.user == USER,
+        CALLS.c.job != "",
+        CALLS.c.at >= (period.since - LONGEST_JOB).timestamp(),
+        CALLS.c.at < period.until.timestamp(),
+    )
+    sums = select(CALLS.c.job, func.sum(CALLS.c.cost_units)).where(*wanted).group_by(CALLS.c.job)
+    with books.engine().connect() as connection:
+        return {job: int(units) / USD_UNIT for job, units in connection.execute(sums)}

@@ -17,6 +17,7 @@ from tasks.quality.audit.history import PeriodRow
 from tasks.quality.audit.judged import AuditReport
 from tasks.quality.audit.period import Period
 from tasks.quality.audit.suite_files import KEYS
+from tasks.quality.report.listing import INDEX as REPORTS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -66,7 +67,7 @@ def publish(files: Files, report: AuditReport, periods: Sequence[PeriodRow]) -> 
     rows = sorted([*others, report.period], key=lambda row: (row.since, row.until))
     key = page_key(report.period.name)
     files.put_bytes(key, period_page(report, rows).encode(), HTML)
-    files.put_bytes(INDEX, index_page(rows).encode(), HTML)
+    files.put_bytes(INDEX, index_page(rows, with_reports=files.exists(REPORTS)).encode(), HTML)
     return key
 
 
@@ -104,11 +105,12 @@ def period_page(report: AuditReport, periods: Sequence[PeriodRow]) -> str:
     )
 
 
-def index_page(periods: Sequence[PeriodRow]) -> str:
+def index_page(periods: Sequence[PeriodRow], *, with_reports: bool = False) -> str:
     """The first page.
 
     Args:
         periods: All audited periods, by their begin.
+        with_reports: Whether there are reports of operations, which it links to.
     """
     ordered = sorted(periods, key=_kind)
     groups: list[dict[str, Any]] = []
@@ -116,7 +118,7 @@ def index_page(periods: Sequence[PeriodRow]) -> str:
         rows = sorted(found, key=lambda row: row.since)
         listed = [_listed(row) for row in reversed(rows[-LONGEST_LIST:])]
         groups.append({"title": title, "rows": listed, "tiles": _tiles(rows)})
-    return _page("index.html.jinja", groups=groups)
+    return _page("index.html.jinja", groups=groups, with_reports=with_reports)
 
 
 def _kind(row: PeriodRow) -> tuple[int, str]:

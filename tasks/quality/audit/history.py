@@ -44,6 +44,9 @@ class PeriodRow(Frozen):
     cost_over_books: float | None = Field(
         default=None, description="cost of the jobs that used the account pool / what the books say of the period"
     )
+    books_faults: int | None = Field(
+        default=None, description="calls that the books have twice or wrongly, and days whose sums are not theirs"
+    )
     cost_per_min_ratio: float | None = Field(default=None, description="`cost_per_min` / that of the period before")
     cost_per_ktoken_ratio: float | None = Field(
         default=None, description="`cost_per_ktoken` / that of the period before"

@@ -40,10 +40,12 @@ class Known:
     Attributes:
         schemas: JSON Schema of each summary template that there is now.
         dearest_usd: By model, the dollars for a token of input and of output at its dearest account.
+        booked_usd: By job, what the books say that its calls cost.
     """
 
     schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     dearest_usd: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
+    booked_usd: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 class JobRow(Frozen):
@@ -101,6 +103,7 @@ class JobRow(Frozen):
     cost_over_price: float | None = Field(
         default=None, description="cost / its tokens at the price of accounts.yaml (of several the dearest)"
     )
+    cost_over_books: float | None = Field(default=None, description="cost / what the books say that its calls cost")
 
 
 def job_row(stored: StoredResult, known: Known) -> tuple[JobRow, tuple[Unreadable, ...]]:
@@ -268,8 +271,11 @@ def _costs(result: JobResult, known: Known) -> dict[str, Any]:
         told["cost_per_min"] = cost * SECONDS_PER_MINUTE / metrics.input_duration_s
     if tokens:
         told["cost_per_ktoken"] = cost * TOKENS_PER_PRICE / tokens
-    at_price = _at_price(result, known)
-    return told | ({"cost_over_price": cost / at_price} if at_price else {})
+    if at_price := _at_price(result, known):
+        told["cost_over_price"] = cost / at_price
+    if booked_usd := known.booked_usd.get(result.job_id):
+        told["cost_over_books"] = cost / booked_usd
+    return told
 
 
 def _at_price(result: JobResult, known: Known) -> float | None:

@@ -27,7 +27,7 @@ async def keep(files: Files, period: Period, gathered: Gathered, report: AuditRe
     """Keep figures, report and pages of an audit, and tell operators what they were not told of it before.
 
     Figures come first, and the first page last. A process that dies after the message and before the period's row has
-    it sent twice; it is never lost.
+    it sent twice; it is never lost: one that no channel took is sent by the next audit of the period.
 
     Args:
         files: The store.
@@ -38,11 +38,13 @@ async def keep(files: Files, period: Period, gathered: Gathered, report: AuditRe
     """
     report = report.model_copy(update={"page": files.uri(page_key(report.period.name))})
     await in_thread(keep_jobs, files, period, gathered.found.jobs)
+    told = told_hash(report)
     if report.bad and not await in_thread(was_told, files, report):
         emit_failures(report)
         posted = await post(*message_of(report))
         report = report.model_copy(update={"posted": posted.told})
-    row = report.period.model_copy(update={"told": told_hash(report)})
+        told = told if posted.taken else ""
+    row = report.period.model_copy(update={"told": told})
     report = report.model_copy(update={"period": row})
     await in_thread(_write, files, report)
     return report

@@ -1,4 +1,9 @@
-"""Periods that are audited; days are those of UTC, as in the books."""
+"""Periods that are audited; days are those of UTC, as in the books.
+
+Not those of `tasks.quality.report.period`: the history of audits lies by days of UTC, so that a period has the same
+jobs whoever audits it again, from wherever. A report is made for people of one time zone, of days that may have 23
+hours and may not be over yet.
+"""
 
 import re
 from datetime import UTC, date, datetime, timedelta

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from tasks.quality.audit.collect import Collected
+from tasks.quality.audit.costs import Booked
 from tasks.quality.audit.drift import LEAST_COUNT
 from tasks.quality.audit.history import PeriodRow
 from tasks.quality.audit.job_row import SECONDS_PER_MINUTE, TOKENS_PER_PRICE, JobRow
@@ -13,16 +14,14 @@ from tasks.quality.audit.period import Period
 POOL = "pool"
 
 
-def period_row(
-    period: Period, found: Collected, before: Sequence[JobRow], booked_usd: float | None, now: datetime
-) -> PeriodRow:
+def period_row(period: Period, found: Collected, before: Sequence[JobRow], booked: Booked, now: datetime) -> PeriodRow:
     """The row of a period; what cannot be said of it is empty.
 
     Args:
         period: Which.
         found: What the store holds of it.
         before: The jobs of the period before, as far as they are known.
-        booked_usd: What the books say that its jobs cost; None when they cannot be read.
+        booked: What the books say of it.
         now: The present.
     """
     jobs = found.jobs
@@ -49,7 +48,8 @@ def period_row(
         cost_usd=costs[0],
         cost_per_min=costs[1],
         cost_per_ktoken=costs[2],
-        cost_over_books=_over_books(jobs, booked_usd),
+        cost_over_books=_over_books(jobs, booked.usd),
+        books_faults=booked.faults,
         cost_per_min_ratio=_ratio(costs[1], earlier[1]) if enough else None,
         cost_per_ktoken_ratio=_ratio(costs[2], earlier[2]) if enough else None,
         jobs_ratio=_ratio(len(jobs), len(before)) if enough else None,

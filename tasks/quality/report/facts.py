@@ -104,12 +104,13 @@ class Batch(Frozen):
     """Work over many rows or recordings that ended in one of the two periods.
 
     Attributes:
-        kind: What it is: `swarm`, `batch of prompts`, `batch of recordings`, `fleet`, `agent session`.
+        kind: What it is: `batch of recordings`, or a kind of `blocks.rows.report`.
         name: Names it.
         rows: How many rows, recordings or jobs it has; None where that is not told.
         failed: How many of them failed.
         outcome: How it ended.
         ended_at: When.
+        cost_usd: What its last run cost, where that is known.
     """
 
     kind: str
@@ -118,6 +119,19 @@ class Batch(Frozen):
     failed: int | None = None
     outcome: str = ""
     ended_at: AwareDatetime
+    cost_usd: float | None = None
+
+
+class Batches(Frozen):
+    """Work over many rows.
+
+    Attributes:
+        batches: What ended in one of the two periods.
+        unread: What could not be read.
+    """
+
+    batches: tuple[Batch, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 class Wanted(Frozen):

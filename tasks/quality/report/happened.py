@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from tasks.quality.report.compare import count_of, counts_of, quantile_of, share_of, total_of
-from tasks.quality.report.facts import AgentRun, AgentRuns, Batch, IncidentFact, Incidents, Operation, by_code
+from tasks.quality.report.facts import AgentRun, AgentRuns, Batch, Batches, IncidentFact, Incidents, Operation, by_code
 from tasks.quality.report.jobs import over_time
 from tasks.quality.report.period import Period, Span
 from tasks.quality.report.report import Cell, Figure, Gap, Part, Table, Unit, table_of
@@ -28,7 +28,14 @@ KINDS: dict[str, Unit] = {"kind": "text", "ended": "count", "rows": "count", "fa
 LEAST_CHART = 3
 """Of fewer incidents a chart says nothing."""
 
-BATCHES: dict[str, Unit] = {"batch": "text", "kind": "text", "rows": "count", "failed": "count", "how": "text"}
+BATCHES: dict[str, Unit] = {
+    "batch": "text",
+    "kind": "text",
+    "rows": "count",
+    "failed": "count",
+    "cost": "usd",
+    "how": "text",
+}
 
 
 def incidents_part(told: Incidents | Gap, period: Period) -> Part:
@@ -147,12 +154,12 @@ def agents_part(told: AgentRuns | Gap, period: Period) -> Part:
     )
 
 
-def batches_part(told: Sequence[Batch] | Gap, more: Iterable[Gap], period: Period) -> Part:
-    """Swarms, batches, fleets and sessions of agents."""
-    part = Part(name="batches", title="Swarms, batches and agent sessions", gaps=tuple(more))
+def batches_part(told: Batches | Gap, period: Period) -> Part:
+    """Swarms, batches, fleets and tasks of agents."""
+    part = Part(name="batches", title="Swarms, batches and tasks of agents")
     if isinstance(told, Gap):
-        return part.model_copy(update={"gaps": (told, *part.gaps)})
-    now, before = ([one for one in told if one.ended_at in span] for span in _both(period))
+        return part.model_copy(update={"gaps": (told,)})
+    now, before = ([one for one in told.batches if one.ended_at in span] for span in _both(period))
     kinds: dict[str, list[Batch]] = defaultdict(list)
     for one in now:
         kinds[one.kind].append(one)
@@ -168,9 +175,10 @@ def batches_part(told: Sequence[Batch] | Gap, more: Iterable[Gap], period: Perio
         count_of("failed_rows", "of these, failed", _sum(now, "failed"), _sum(before, "failed"), "less"),
         share_of("failed_share", "failed, of all of them", *shares, better="less"),
     )
-    listed = [(one.name, one.kind, one.rows, one.failed, one.outcome) for one in worst]
+    listed = [(one.name, one.kind, one.rows, one.failed, one.cost_usd, one.outcome) for one in worst]
     tables = (*table_of("By kind", KINDS, rows), *table_of("Those with the most failures", BATCHES, listed))
-    return part.model_copy(update={"figures": figures, "tables": tables})
+    gaps = _unread(told.unread, "reports of batches")
+    return part.model_copy(update={"figures": figures, "tables": tables, "gaps": gaps})
 
 
 def _times(every: Sequence[IncidentFact], period: Period) -> Iterator[Figure]:

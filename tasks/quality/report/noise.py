@@ -4,7 +4,9 @@ Where no test can tell, nothing is marked: a mark should be worth a look.
 """
 
 from collections.abc import Sequence
-from math import ceil, floor, sqrt
+from math import sqrt
+
+from blocks.percentiles import interval, percentile
 
 SIGMAS = 3.0
 """Shewhart's limits, as those of unusual costs; NIST/SEMATECH e-Handbook of Statistical Methods, 6.3.1."""
@@ -14,9 +16,6 @@ LEAST = 5
 
 LEAST_SPREAD = 0.1
 """Part of the mean that slices differ by at least: what is the same in each is not marked for a little more."""
-
-Z = 1.959963984540054
-"""The standard normal value that 97.5 of 100 lie below."""
 
 
 def totals_differ(now: Sequence[float], before: Sequence[float], *, are_counts: bool = False) -> bool:
@@ -59,27 +58,15 @@ def means_differ(now: Sequence[float], before: Sequence[float]) -> bool:
 
 def quantiles_differ(now: Sequence[float], before: Sequence[float], percent: int) -> bool:
     """Whether a percentile of ascending values has changed: its intervals of the two periods have nothing in common."""
-    intervals = interval(now, percent), interval(before, percent)
-    if intervals[0] is None or intervals[1] is None:
+    (low, high), (low_before, high_before) = interval(now, percent), interval(before, percent)
+    if low is None or high is None or low_before is None or high_before is None:
         return False
-    (low, high), (low_before, high_before) = intervals[0], intervals[1]
     return low > high_before or high < low_before
 
 
 def quantile(ordered: Sequence[float], percent: int) -> float | None:
-    """The percentile of ascending values by nearest rank (Hyndman and Fan 1996, definition 1); None without values."""
-    return ordered[max(0, -(-percent * len(ordered) // 100) - 1)] if ordered else None
-
-
-def interval(ordered: Sequence[float], percent: int) -> tuple[float, float] | None:
-    """The 95 % interval of a percentile, whatever the distribution; None where there are too few values for one.
-
-    Source: Le Boudec, «Performance Evaluation of Computer and Communication Systems», 2010, section 2.2.
-    """
-    count = len(ordered)
-    middle, spread = count * percent / 100, Z * sqrt(count * percent * (100 - percent)) / 100
-    low, high = floor(middle - spread), ceil(middle + spread) + 1
-    return (ordered[low - 1], ordered[high - 1]) if low >= 1 and high <= count else None
+    """The percentile of ascending values; None without values."""
+    return percentile(ordered, percent) if ordered else None
 
 
 def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:

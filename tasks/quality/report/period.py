@@ -1,4 +1,7 @@
-"""Which stretch of time a report is about: a day or an ISO week of a time zone, or any other."""
+"""Which stretch of time a report is about: a day or an ISO week of a time zone, or any other.
+
+Audits have periods of their own, `tasks.quality.audit.period`, which says why.
+"""
 
 import os
 import re

@@ -195,6 +195,17 @@ def test_the_books_forget_a_person_and_what_accounts_used_stays(engine: Engine, 
         assert not any(b"anna" in path.read_bytes() for path in tmp_path.glob("own.db*"))
 
 
+def test_answers_of_which_nobody_knows_for_whom_they_were_kept_go(engine: Engine) -> None:
+    with engine.begin() as connection:
+        insert(connection, [replace(CALL, user="anna"), CALL])
+        for key in ("earlier", "bobs"):
+            connection.execute(CACHE.insert().values(key=key, scope="s", at=NOW, answer=f"answer {key}"))
+        connection.execute(OWNERS.insert().values(key="bobs", user="bob", session="", job=""))
+    forget(engine, Names(users=("anna",)))
+    with engine.connect() as connection:
+        assert connection.execute(select(CACHE.c.key)).scalars().all() == ["bobs"]
+
+
 def test_the_books_forget_a_job_and_who_paid_stays(engine: Engine) -> None:
     fill(engine)
     sum_up(engine, BEFORE, Held())

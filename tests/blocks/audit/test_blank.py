@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from blocks.audit.blank import erase, find
-from tests.blocks.audit.audits import KEY, checked, entry, lines, open_log, put, told, written
+from tests.blocks.audit.audits import KEY, Clock, checked, entry, lines, open_log, put, told, written
 
 MARK = "marker-of-anna"
 
@@ -75,3 +75,29 @@ def test_the_word_that_some_were_erased_cannot_be_forged(tmp_path: Path) -> None
     for path in tmp_path.glob("*.jsonl"):
         path.write_bytes(path.read_bytes().replace(b'"records":"6-8"', b'"records":"1-8"'))
     assert not checked(tmp_path).ok
+
+
+def test_what_comes_after_a_killed_erasure_is_told_of_too(tmp_path: Path) -> None:
+    log = open_log(tmp_path, Clock())
+    for number in range(900):  # every other record, so that what names them is long
+        log.append(entry(f"a{number}", user="anna" if number % 2 else "bob"))
+    seqs = [seq for seq, _ in find(tmp_path, of_anna)]
+    before = lines(tmp_path)
+    erase(open_log(tmp_path, Clock()), tmp_path, of_anna, "e1")
+    put(tmp_path, [*before, lines(tmp_path)[-1]])  # as after a kill: the word is written, and nothing blanked
+    open_log(tmp_path, Clock()).append(entry("late", user="anna"))
+    assert erase(open_log(tmp_path, Clock()), tmp_path, of_anna, "e1") == len(seqs) + 1
+    assert checked(tmp_path).ok
+
+
+def test_nothing_can_be_written_into_what_is_blank(tmp_path: Path) -> None:
+    mixed(tmp_path)
+    erase(open_log(tmp_path), tmp_path, of_anna, "e1")
+    blank = b'"erased":"' + b"-" * 20
+    for forged in (b'"erased":"it was bob who di', b'"erased":"forged, as long as it'):
+        for path in tmp_path.glob("*.jsonl"):
+            content = path.read_bytes()
+            path.write_bytes(content.replace(blank, forged[: len(blank)]))
+            faults = told(checked(tmp_path))
+            path.write_bytes(content)
+            assert blank not in content or faults

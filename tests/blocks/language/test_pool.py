@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 
+from blocks.accounts.account import USD_UNIT
+from blocks.accounts.books import Books
+from blocks.accounts.schema import CALLS
 from blocks.errors import EngineFailed, EngineUnavailable
-from blocks.language.pool import PoolLanguageEngine
+from blocks.language.pool import USER, PoolLanguageEngine
 from blocks.language.protocol import Prompt
 from deployments.simulator.behaviour import Behaviour
 from deployments.simulator.serve import simulate
@@ -40,6 +44,18 @@ async def test_all_prompts_are_answered_in_order_with_their_cost(engine: Engine)
     answers = await engine().complete(PROMPTS)
     assert [answer.text for answer in answers] == ["text 0", "text 1", "text 2"]
     assert all(answer.cost_usd and answer.model == "m" for answer in answers)
+
+
+async def test_the_books_have_the_calls_under_their_job(engine: Engine, tmp_path: Path) -> None:
+    asked = [prompt.model_copy(update={"job": f"job-{number % 2}"}) for number, prompt in enumerate(PROMPTS)]
+    answers = await engine().complete(asked)
+    books = Books(f"sqlite:///{tmp_path}/books.db")
+    with books.engine().connect() as connection:
+        sums = select(CALLS.c.job, func.sum(CALLS.c.cost_units)).where(CALLS.c.user == USER).group_by(CALLS.c.job)
+        booked = {job: units / USD_UNIT for job, units in connection.execute(sums)}
+    books.close()
+    paid = [answer.cost_usd or 0 for answer in answers]
+    assert booked == pytest.approx({"job-0": paid[0] + paid[2], "job-1": paid[1]}, rel=1e-9)
 
 
 async def test_a_provider_that_fails_is_an_engine_that_is_not_there(engine: Engine) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,10 +15,10 @@ from litestar import Litestar, WebSocket, get, websocket
 from pydantic import SecretStr
 
 from blocks.errors import LimitReached, NotAllowed
-from blocks.keys import KeyRing
+from blocks.keys import STATIC, KeyRing
 from blocks.settings import Settings
-from blocks.store import open_store
-from deployments.gateway.web.auth import OPEN, NoKey, Slowdown, check_exposure, check_routes, needs, presented
+from blocks.store import LocalFiles, open_store
+from deployments.gateway.web.auth import OPEN, LiveKeys, NoKey, Slowdown, check_exposure, check_routes, needs, presented
 from tests.deployments.gateway.gateways import SharedGateway
 from tests.processes import until
 
@@ -177,6 +178,26 @@ def test_a_key_made_while_the_gateway_runs_works_until_it_is_revoked(shared_gate
     shared_gateway.keys.revoke(key.key_id)
     until(lambda: status(shared_gateway, secret) == 401)
     assert status(shared_gateway, newer) == 401
+
+
+class CountingFiles(LocalFiles):
+    """A store that counts how often its keys are read."""
+
+    reads = 0
+
+    def read_version(self, key: str) -> tuple[bytes, str] | None:
+        self.reads += 1
+        return super().read_version(key)
+
+
+async def test_requests_and_cookies_share_one_reading_of_the_keys(tmp_path: Path) -> None:
+    files = CountingFiles(tmp_path / "store")
+    ring = KeyRing(files, SecretStr(GOOD))
+    secret, made = KeyRing(LocalFiles(tmp_path / "store")).create("somebody", ["read"])
+    keys = LiveKeys(ring)
+    assert await keys.check(secret) == made
+    assert {key.key_id for _ in range(20) for key in await keys.known()} == {made.key_id, STATIC}
+    assert files.reads == 1
 
 
 def test_a_missing_scope_is_named(shared_gateway: SharedGateway) -> None:

@@ -7,26 +7,31 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
 from pydantic import SecretStr
 
 from blocks.keys import STATIC, ApiKey, KeyRing
 from blocks.store.local import LocalFiles
 from deployments.gateway.web.browser_session import LASTS_S, issue, may_read
+from flows.report import keep as keep_report
 from tasks.quality.audit.docs import publish
 from tasks.quality.audit.history import PeriodRow
 from tasks.quality.audit.judged import AuditReport, Judged, JudgedSuite, Sample
 from tasks.quality.audit.period import named
 from tests.deployments.gateway.gateways import SharedGateway
+from tests.processes import until
+from tests.tasks.quality.report.test_page import hostile
 
 CHROMIUM = Path("/usr/bin/chromium")
 INDEX, PAGE = "/quality/index.html", "/quality/periods/2026-03-02.html"
+REPORTS, REPORT = "/quality/reports/index.html", "/quality/reports/day/2026-11-21/report.html"
 NOW = datetime(2026, 3, 2, tzinfo=UTC).timestamp()
 
 
 @pytest.fixture(scope="module")
 def site(shared_gateway: SharedGateway) -> SharedGateway:
-    """A gateway whose store has the site of two days."""
+    """A gateway whose store has the site of two days, and a report of operations."""
+    keep_report(shared_gateway.files, hostile())
     bad = Judged(
         suite="jobs",
         id="loops",
@@ -63,6 +68,10 @@ def session(site: SharedGateway) -> Iterator[httpx.Client]:
 def test_a_cookie_opens_the_pages(session: httpx.Client) -> None:
     entered = session.get("/quality")
     assert (entered.status_code, entered.headers["location"]) == (303, INDEX)
+    assert session.get("/reports/index.html").headers["location"] == "/quality/reports/index.html"
+    for path in (REPORTS, REPORT):
+        answer = session.get(path)
+        assert (answer.status_code, "2026-11-21" in answer.text) == (200, True)
     for path in (INDEX, PAGE):
         answer = session.get(path)
         assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
@@ -89,18 +98,24 @@ def test_the_cookie_is_for_the_pages_alone(site: SharedGateway) -> None:
         "periods/%2e%2e/index.html",
         "..%2f..%2fgateway%2fkeys.json",
         "periods/x.json",
+        "reports/day/2026-11-21/report.json",
+        "reports/day/%2e%2e/report.html",
+        "reports/%2e%2e/quality/docs/index.html",
+        "reports/month/2026-11/report.html",
         "",
     ],
 )
 def test_nothing_else_of_the_store_is_served(session: httpx.Client, path: str) -> None:
     answer = session.get(f"/quality/{path}")
     assert answer.status_code in (303, 404)
-    assert "2026-03-02" not in answer.text
+    assert "2026-03-02" not in answer.text and "2026-11-21" not in answer.text
 
 
 def test_without_a_cookie_a_key_is_asked_for(site: SharedGateway) -> None:
     for cookie in ("", "c500_quality=", f"c500_quality={STATIC}.{int(time.time()) + 60}.{'0' * 64}", 'c500_quality="'):
-        answer = httpx.get(site.url + PAGE, headers={"cookie": cookie} if cookie else {}, trust_env=False)
+        sent = {"cookie": cookie} if cookie else {}
+        assert httpx.get(site.url + REPORT, headers=sent, trust_env=False).status_code == 401
+        answer = httpx.get(site.url + PAGE, headers=sent, trust_env=False)
         assert answer.status_code == 401
         assert "API key" in answer.text
         assert "circles" not in answer.text
@@ -114,7 +129,20 @@ def test_a_key_needs_the_scope_and_may_be_revoked(site: SharedGateway) -> None:
         assert client.post("/v1/quality/session", headers={"X-API-Key": secret}).status_code == 204
         assert client.get(PAGE).status_code == 200
         site.keys.revoke(key.key_id)
-        assert client.get(PAGE).status_code == 401
+        until(lambda: client.get(PAGE).status_code == 401)
+
+
+def test_a_browser_that_sees_tls_sends_the_cookie_over_nothing_else(site: SharedGateway) -> None:
+    for origin, is_secure in (("https://audio.example", True), (site.url, False)):
+        headers = {"X-API-Key": site.secret, "Origin": origin}
+        answer = httpx.post(f"{site.url}/v1/quality/session", headers=headers, trust_env=False)
+        assert ("Secure" in answer.headers["set-cookie"].split("; ")) == is_secure
+
+
+def test_a_browser_may_be_told_to_forget_the_cookie(session: httpx.Client, site: SharedGateway) -> None:
+    assert session.get(PAGE).status_code == 200
+    assert session.delete("/v1/quality/session", headers={"X-API-Key": site.secret}).status_code == 204
+    assert session.get(PAGE).status_code == 401
 
 
 @pytest.fixture
@@ -207,6 +235,15 @@ def test_a_person_opens_the_pages(page: Page, site: SharedGateway, said: list[st
     assert colour == "2px", "its own policy lets its style in"
     assert said == []
 
+    page.get_by_role("link", name="All periods").click()
+    page.get_by_role("link", name="Reports of operations").click()
+    expect(page.get_by_role("heading", name="Reports of operations")).to_be_visible()
+    page.get_by_role("link", name="2026-11-21").click()
+    expect(page.get_by_role("heading", name="Operations: Saturday 2026-11-21")).to_be_visible()
+    assert page.locator(".headline").evaluate("node => getComputedStyle(node).fontWeight") == "600"
+    assert page.url == site.url + REPORT
+    assert said == []
+
 
 def test_a_tab_with_a_key_is_not_asked(page: Page, site: SharedGateway) -> None:
     page.goto(site.url)
@@ -215,10 +252,33 @@ def test_a_tab_with_a_key_is_not_asked(page: Page, site: SharedGateway) -> None:
     expect(page.get_by_role("heading", name="Days")).to_be_visible()
 
 
+def test_a_browser_that_keeps_no_cookies_is_told_and_does_not_come_back_for_ever(
+    page: Page, site: SharedGateway
+) -> None:
+    asked: list[str] = []
+
+    def keep_nothing(route: Route) -> None:
+        asked.append(route.request.method)
+        route.fulfill(status=204)
+
+    page.goto(site.url)
+    page.evaluate("secret => sessionStorage.setItem('c500-key', secret)", site.secret)
+    page.route("**/v1/quality/session", keep_nothing)
+    page.goto(site.url + "/quality")
+    page.get_by_label("Key", exact=True).fill(site.secret)
+    page.get_by_role("button", name="Use this key").click()
+    expect(page.get_by_role("alert")).to_contain_text("not kept the cookie")
+    assert asked == ["POST", "POST"]
+
+
 def test_pages_open_from_a_folder(page: Page, site: SharedGateway) -> None:
     errors: list[str] = []
     page.on("console", lambda message: errors.append(message.text))
     page.goto((site.files.root / "quality/docs/index.html").as_uri())
     page.get_by_role("link", name="2026-03-02").click()
     expect(page.get_by_role("heading", name="Quality of 2026-03-02")).to_be_visible()
+    page.get_by_role("link", name="All periods").click()
+    page.get_by_role("link", name="Reports of operations").click()
+    page.get_by_role("link", name="2026-11-21").click()
+    expect(page.get_by_role("heading", name="Operations: Saturday 2026-11-21")).to_be_visible()
     assert errors == []

@@ -94,7 +94,16 @@ def test_the_standard_error_is_that_of_the_mean_difference() -> None:
     deviation = math.sqrt(1.25) / 10  # of 0, 1, 2, 3 by 10
     assert found.difference == pytest.approx(0.15)
     assert found.standard_error == pytest.approx(deviation / 10, rel=0.03)
-    assert found.least_detectable == pytest.approx((1.95996 + 0.84162) * found.standard_error, rel=1e-4)
+    # Student's t of 99 degrees of freedom by the root of 100/99, and the 80 % quantile of the normal distribution.
+    assert found.least_detectable == pytest.approx((1.98422 * 1.00504 + 0.84162) * found.standard_error, rel=1e-4)
+
+
+def test_the_least_difference_of_a_few_cases_is_that_of_their_widened_interval() -> None:
+    differences = [0.0, 1.0, 2.0, 3.0] * 2
+    found = paired([((one, 10.0), (0.0, 10.0)) for one in differences], alpha=0.05, resamples=20_000, seed=0)
+    assert found is not None
+    # Of 7 degrees of freedom 2.36462, by the root of 8/7.
+    assert found.least_detectable == pytest.approx((2.36462 * 1.06904 + 0.84162) * found.standard_error, rel=1e-4)
 
 
 def test_a_handful_of_cases_shows_nothing_however_they_differ() -> None:
@@ -128,6 +137,17 @@ def test_a_case_that_fails_for_both_is_left_out() -> None:
     failure = CaseFailure(case="9", code="X", message="no")
     pair = [result([wer(str(at), 1, 10) for at in range(9)], failures=(failure,)) for _ in range(2)]
     assert compare(*pair, QUICK).measures[0].cases == 9
+
+
+def test_a_measure_that_has_no_value_decides_nothing() -> None:
+    """Of recordings in which nothing is said there is no word error rate, be there however many."""
+    field = FieldScore(field="title", score=1.0, by="f1", expected="", found="")
+    silent = [wer(str(at), 1, 0).model_copy(update={"fields": (field,)}) for at in range(10)]
+    found = compare(result(silent), result(silent), QUICK)
+    assert (found.measures[0].measure, found.measures[0].has_figures) == ("wer", False)
+    assert found.verdict.measure == "field_accuracy"
+    named = compare(result(silent), result(silent), EvaluationOptions(resamples=1_000, decide_by="wer"))
+    assert "no case that both have a figure for" in named.verdict.reason
 
 
 def test_one_measure_decides_whatever_the_others_say() -> None:

@@ -103,6 +103,11 @@ def test_files_that_cannot_be_read_are_refused(folder: Path, name: str, error: t
         read_dataset(folder / name)
 
 
+def test_dates_beside_the_list_are_texts_too(folder: Path) -> None:
+    (folder / "d.yaml").write_text("expected: {due: 2025-03-20}\ncases: [{text: x}]\n")
+    assert read_dataset(folder / "d.yaml").cases[0].expected == {"due": "2025-03-20"}
+
+
 def test_some_cases_may_be_chosen(folder: Path) -> None:
     (folder / "d.jsonl").write_text('{"id": "one", "text": "x"}\n{"id": "two", "text": "y"}\n')
     assert [case.id for case in read_dataset(folder / "d.jsonl", ("two",)).cases] == ["two"]
@@ -131,6 +136,7 @@ def test_a_configuration_is_pairs_or_a_file(tmp_path: Path) -> None:
     pairs = read_system("engine=sphinx,hints=Huế, Đà Nẵng,WHISPER_BEAM_SIZE=1,text=enhanced")
     assert pairs.options == {"engine": "sphinx", "hints": ["Huế", "Đà Nẵng"]}
     assert (pairs.settings, pairs.text) == ({"WHISPER_BEAM_SIZE": "1"}, "enhanced")
+    assert read_system("old.ndjson").hypotheses is not None
     (tmp_path / "new.yaml").write_text("options: {engine: sphinx}\nsettings: {WHISPER_BEAM_SIZE: '1'}\n")
     assert read_system(str(tmp_path / "new.yaml")).label == "new"
     assert read_system(str(tmp_path / "old.jsonl")).hypotheses == str(tmp_path / "old.jsonl")

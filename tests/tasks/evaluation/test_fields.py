@@ -44,6 +44,21 @@ def test_lists_are_sets(wanted: list[Any], given: list[Any], score: float) -> No
     assert set_score(wanted, given, "normalised") == pytest.approx(score)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "given", "match", "score"),
+    [
+        (["C++", "C"], ["C"], "exact", 2 / 3),
+        (["!", "?"], ["!"], "exact", 2 / 3),
+        ([-5, 5], [5], "normalised", 2 / 3),
+        ([{"n": -1}, {"n": 1}], [{"n": 1}], "normalised", 2 / 3),
+    ],
+)
+def test_items_are_doubled_only_where_they_are_equal_as_compared(
+    wanted: list[Any], given: list[Any], match: Match, score: float
+) -> None:
+    assert set_score(wanted, given, match) == pytest.approx(score)
+
+
 def test_items_are_matched_so_that_all_together_fit_best() -> None:
     # Taken one after the other, «a b» would take «a b c», and nothing would be left for «a b c d».
     wanted, given = ["a b", "a b c d"], ["a b c", "a b"]

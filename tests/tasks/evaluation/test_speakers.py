@@ -48,6 +48,12 @@ def test_two_at_once_count_twice_or_not_at_all() -> None:
     assert speaker_errors(said, heard, collar_s=0, skip_overlap=True) == SpeakerErrors(total_s=10)
 
 
+def test_a_voice_that_is_named_twice_at_once_is_one() -> None:
+    twice, once = turns(("A", 0, 6), ("A", 4, 10)), turns(("x", 0, 10))
+    for said, heard in ((twice, once), (once, twice)):
+        assert speaker_errors(said, heard, collar_s=0, skip_overlap=False) == SpeakerErrors(total_s=10)
+
+
 def test_silence_has_only_false_alarms() -> None:
     assert speaker_errors([], turns(("x", 1, 4)), collar_s=0, skip_overlap=False).false_alarm_s == 3
     assert speaker_errors([], [], collar_s=0.25, skip_overlap=False) == SpeakerErrors(total_s=0)

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks.errors import BadInput
+from blocks.percentiles import percentile
 from tasks.fast_response.call import Call
 from tasks.fast_response.gate import judged
 from tasks.fast_response.goals import Goal, read_goal
-from tasks.fast_response.latencies import PERCENTS, latencies, least_samples, percentile
+from tasks.fast_response.latencies import PERCENTS, latencies, least_samples
 
 TIMES = st.floats(0.1, 1e6)
 

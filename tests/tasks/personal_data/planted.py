@@ -25,6 +25,7 @@ from blocks.limits import open_limiter
 from blocks.limits.limit import Charge, Limit, Option
 from blocks.memory import Memory, Namespace, Origin
 from blocks.redact import default_redactor
+from blocks.rows.report import FOLDERS
 from blocks.runs.record import JOB_ID, JOB_TAG, OWNER, UPLOAD
 from blocks.settings import settings
 from blocks.store.files import Files
@@ -110,8 +111,15 @@ def in_store(files: Files, one: Person) -> None:
     files.put_bytes(f"results/transcribe-v1-{one.made('step')}", json.dumps(record).encode())
     files.put_bytes(f".trash/20261103T000000Z.audio.x/{folder}/audio.wav", mark)
     files.put_bytes(f"quality/docs/{one.name}.html", f"<p>{one.job} {one.mark}</p>".encode())
+    samples = [{"key": one.job, "value": one.mark}]
+    files.put_bytes(f"quality/audits/{one.made('audit')}/report.json", json.dumps({"samples": samples}).encode())
     files.put_bytes(f"evaluations/scores/{one.made('score')}.json", json.dumps({"id": one.job, "t": one.mark}).encode())
-    files.put_bytes(f"reports/{one.name}.md", f"{one.job} {one.mark}".encode())
+    for folder in FOLDERS.values():
+        names = {"report_id": one.made(folder), "names": [one.run]}
+        files.put_bytes(f"{folder}/{one.made(folder)}/report.json", json.dumps(names).encode())
+    report = f"reports/day/{one.made('report')}"
+    files.put_bytes(f"{report}/report.md", f"{one.name} {one.mark}".encode())
+    files.put_bytes(f"{report}/report.json", json.dumps({"rows": [[one.name, one.mark]]}).encode())
     files.put_bytes(f"dispatches/{one.run}/request.txt", mark)
     files.put_bytes(f"sessions/{one.session}/files/{one.mark}.txt", mark)
     begun = {"run_id": one.run, "user": one.name, "session": one.session, "goal": one.mark}
@@ -136,7 +144,7 @@ def in_store(files: Files, one: Person) -> None:
 def at_home(world: World, one: Person) -> None:
     for folder in (f"runs/{one.run}", f"runs/{one.run}/versions/1", f"results/{one.run}", f"workspaces/{one.session}"):
         _write(world.home / folder / "record.json", {"said": one.mark})
-    trashed = {"root": f"/x/workspaces/{one.session}", "name": "a.txt"}
+    trashed = {"root": str(world.home.resolve() / "workspaces" / one.session), "name": "a.txt"}
     _write(world.home / "trash" / one.made("trash") / "manifest.json", {"state": "kept", "trashed": trashed})
     _write(world.home / "trash" / one.made("trash") / "content", {"said": one.mark})
     _write(world.home / "sessions" / one.session / "session.json", {"session_id": "other", "text": one.mark})
@@ -171,12 +179,17 @@ def _remember(home: Path, one: Person) -> None:
     asyncio.run(remember())
 
 
+def a_call(one: Person) -> Call:
+    """A call of a model that they paid for."""
+    return Call(
+        at=NOW.timestamp(), account="first", model="m", user=one.name, session=one.session, job=one.run, outcome="ok"
+    )
+
+
 def in_books(world: World, one: Person) -> None:
     import asyncio
 
-    call = Call(
-        at=NOW.timestamp(), account="first", model="m", user=one.name, session=one.session, job=one.run, outcome="ok"
-    )
+    call = a_call(one)
     old = replace(call, at=NOW.timestamp() - OLD_S)
     with world.known.books.begin() as connection:
         insert(connection, [old, replace(call, job=one.job), call, replace(call, user="nobody", session="", job="")])
@@ -203,14 +216,19 @@ def in_logs(folder: Path, one: Person) -> None:
         stream.write(json.dumps({"event": "unrelated"}) + "\n")
 
 
-def in_prefect(client: SyncPrefectClient, one: Person) -> UUID:
+def a_flow() -> Any:
+    """The flow of a job."""
     from prefect import flow
 
     @flow(name="process-audio")
-    def job(user: str, text: str) -> None: ...
+    def job(user: str = "", text: str = "") -> None: ...
 
+    return job
+
+
+def in_prefect(client: SyncPrefectClient, one: Person) -> UUID:
     run = client.create_flow_run(
-        job, parameters={"user": one.name, "text": one.mark}, tags=[JOB_TAG], state=Completed()
+        a_flow(), parameters={"user": one.name, "text": one.mark}, tags=[JOB_TAG], state=Completed()
     )
     client.update_flow_run_labels(
         run.id, {OWNER: one.key, JOB_ID: one.job, UPLOAD: f"uploads/{one.upload}/{one.mark}.wav"}

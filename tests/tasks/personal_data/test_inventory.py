@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from blocks.accounts.schema import TABLES
+from blocks.rows.report import FOLDERS
 from tasks.personal_data.inventory import holders, inventory_markdown
 
 ROOT = Path(__file__).parents[3]
@@ -49,6 +50,7 @@ def store_prefixes() -> set[str]:
 def test_every_prefix_of_the_store_has_a_holder() -> None:
     assert store_prefixes() > {"jobs", "batches", "agents", "operations", "approvals", "quality"}
     assert store_prefixes() - covered("store") - covered("home") == set()
+    assert set(FOLDERS.values()) <= covered("store")
 
 
 def test_every_folder_of_agents_home_has_a_holder() -> None:

@@ -86,6 +86,10 @@ def test_a_person_is_exported_and_erased_and_nobody_else(
         "quota counts",
         "gateway keys",
         "escalations",
+        "swarms",
+        "batches of prompts",
+        "fleet reports",
+        "agent tasks",
     }
     marked = {one.holder for one in made.files if anna.mark.encode() in content[one.path]}
     without = {one.name for one in holders() if one.exported is True} - marked - unmarked

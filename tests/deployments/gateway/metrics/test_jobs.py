@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from blocks.errors import StoreFailed
 from blocks.job import JobOptions, JobResult, Metrics, Notice, Versions
 from blocks.store import LocalFiles, open_store
 from blocks.store.files import Files
 from blocks.transcript import EngineInfo
-from deployments.gateway.metrics.jobs import JobLook
+from deployments.gateway.metrics.jobs import FELL_BACK, JobLook
 from tests.blocks.store.conftest import moto_url, s3_settings
 
 __all__ = ["moto_url", "s3_settings"]
@@ -64,6 +65,7 @@ async def test_a_store_without_jobs_has_none(files: LocalFiles) -> None:
     found = await told(JobLook(files))
     assert found["c500_job_stored",] == 0
     assert found["c500_job_results_total", "complete"] == 0
+    assert found["c500_job_notices_total", FELL_BACK] == 0, "increase() does not see the first count of a new series"
 
 
 async def test_what_was_there_before_is_no_news(files: LocalFiles) -> None:
@@ -77,7 +79,7 @@ async def test_what_was_there_before_is_no_news(files: LocalFiles) -> None:
 async def test_a_result_is_counted_once_with_its_figures(files: LocalFiles) -> None:
     look = JobLook(files)
     await told(look)
-    notice = Notice(step="transcribe", code="engine_fell_back", message="")
+    notice = Notice(step="transcribe", code=FELL_BACK, message="")
     put(files, "a" * 16, status="partial", notices=(notice,))
     for _ in range(2):
         found = await told(look)
@@ -93,7 +95,7 @@ async def test_a_result_is_counted_once_with_its_figures(files: LocalFiles) -> N
     assert found["c500_job_speech_ratio_sum",] == 0.75
     assert found["c500_job_edit_ratio_sum",] == 0.04
     assert found["c500_job_peak_memory_bytes_sum",] == 7e8
-    assert found["c500_job_notices_total", "engine_fell_back"] == 1
+    assert found["c500_job_notices_total", FELL_BACK] == 1
     assert found["c500_job_tokens_total", "prompt"] == 100
     assert found["c500_job_cost_usd_total",] == 0.5
 
@@ -132,6 +134,31 @@ async def test_results_that_expire_are_not_there_any_more_and_stay_counted(files
     files.delete(f"jobs/{'e' * 16}/result.json")
     found = await told(look)
     assert (found["c500_job_stored",], found["c500_job_results_total", "complete"]) == (0, 1)
+
+
+class FailingFiles(LocalFiles):
+    """A store that answers so many reads, and then none."""
+
+    reads_left = 0
+
+    def read_bytes(self, key: str) -> bytes:
+        if self.reads_left == 0:
+            raise StoreFailed("the store does not answer", fix="wait")
+        self.reads_left -= 1
+        return super().read_bytes(key)
+
+
+async def test_what_was_counted_before_the_store_went_away_is_not_counted_again(tmp_path: Path) -> None:
+    files = FailingFiles(tmp_path / "store")
+    look = JobLook(files)
+    await told(look)
+    for letter in "abcd":
+        put(files, letter * 16)
+    files.reads_left = 2
+    with pytest.raises(StoreFailed):
+        await told(look)
+    files.reads_left = 4
+    assert (await told(look))["c500_job_results_total", "complete"] == 4
 
 
 @pytest.mark.usefixtures("s3_settings")

@@ -14,7 +14,8 @@ DAY = datetime(2026, 11, 21, tzinfo=UTC)
 
 
 def audited(files: LocalFiles, name: str, since: datetime, until: datetime, **fields: Any) -> None:
-    row = PeriodRow(name=name, since=since, until=until, audited_at=until, jobs=7, rtf=0.25, **fields)
+    facts: dict[str, Any] = {"audited_at": until, "jobs": 7, "rtf": 0.25} | fields
+    row = PeriodRow(name=name, since=since, until=until, **facts)
     outcomes: list[tuple[str, Any, Any]] = [
         ("coverage", "critical", "failed"),
         ("confidence", "warning", "broken"),
@@ -66,3 +67,19 @@ def test_of_a_day_and_its_week_the_day_is_told_and_not_an_older_one(tmp_path: Pa
     audited(files, "2026-W47", DAY - timedelta(days=6), DAY + timedelta(days=1), unreadable=2)
     audited(files, "2026-11-20", DAY - timedelta(days=1), DAY, unreadable=3)
     assert told(files)["c500_quality_unreadable",] == 1
+
+
+def test_a_period_that_is_not_over_counts_up_to_when_it_was_audited(tmp_path: Path) -> None:
+    files, noon, end = LocalFiles(tmp_path), DAY + timedelta(hours=12), DAY + timedelta(days=1)
+    audited(files, "2026-11", DAY - timedelta(days=20), DAY + timedelta(days=10), audited_at=noon, unreadable=1)
+    found = told(files)
+    assert (found["c500_quality_unreadable",], found["c500_quality_period_end_timestamp_seconds",]) == (
+        1,
+        noon.timestamp(),
+    )
+    audited(files, "2026-11-21", DAY, end, audited_at=end + timedelta(hours=1), unreadable=2)
+    found = told(files)
+    assert (found["c500_quality_unreadable",], found["c500_quality_period_end_timestamp_seconds",]) == (
+        2,
+        end.timestamp(),
+    )

@@ -22,14 +22,15 @@ from blocks.audit.key import open_key
 from blocks.errors import StoreFailed
 from blocks.iiagent.state import SessionState, sessions_folder, write_state
 from blocks.redact import default_redactor
+from blocks.rows.report import FOLDERS
 from blocks.runs.record import JOB_ID, JOB_TAG
 from blocks.settings import settings
 from blocks.store import open_store
 from blocks.store.files import Files
-from blocks.subjects import Hold, Holds, Subject
+from blocks.subjects import Hold, Holds, Subject, Traces
 from tasks.ops.cleanup.audio import JobsKnown
 from tasks.ops.cleanup.evidence import evidence_parts
-from tasks.ops.cleanup.expiry import MARKS, Expiry
+from tasks.ops.cleanup.expiry import MARKS, Expiry, Mark
 from tasks.ops.cleanup.report import Part, read_lines
 from tests.tasks.ops.cleanup.conftest import DAY_S, MakeCleanup, aged
 
@@ -225,6 +226,8 @@ async def test_audits_batches_and_requests_go_by_age(make_cleanup: MakeCleanup) 
         put("quality/history/jobs/1.jsonl", json.dumps({"job": held_job})),
     ]
     gone += [put("evaluations/scores/1.json"), put("quality/docs/2026.html")]
+    gone += [put(f"{folder}/a/report.json") for folder in FOLDERS.values()]
+    kept += [put("swarms/b/report.json", json.dumps({"names": [held_job]}))]
     hold("job", held_job)
     await expired(make_cleanup, "r1")
     left = set(open_store().list())
@@ -283,3 +286,40 @@ def old_audit(home: Path) -> bytes:
     for number, user in enumerate(("ann", "ann", "bob", "ann")):
         log.append(Entry(entry_id=str(number), run_id=f"r{number}", agent="a", user=user, phase="decided"))
     return key
+
+
+def test_what_is_left_of_a_job_half_deleted_stays_while_it_is_held() -> None:
+    files, job_id = open_store(), "f" * 16
+    job(job_id)
+    files.put_bytes(f"{MARKS}/{job_id}.json", Mark(at=datetime.now(UTC), deleting=True).model_dump_json().encode())
+    hold("job", job_id)
+    held = expiry(files, held=(Traces(subject=Subject(kind="job", id=job_id), jobs=(job_id,)),))
+    planned = due(expiry(files))
+    assert [line["why"] for line in held.lines()] == ["held"]
+    assert [line["status"] for line in held.perform(planned)] == ["kept"]
+    assert jobs() == {job_id}
+    list(expiry(files).perform(planned))  # released: it goes on
+    assert jobs() == set()
+
+
+def test_the_mark_of_a_job_that_is_gone_goes() -> None:
+    files = open_store()
+    files.put_bytes(f"{MARKS}/{'f' * 16}.json", Mark(at=datetime.now(UTC)).model_dump_json().encode())
+    one = expiry(files)
+    list(one.perform(due(one)))
+    assert list(files.list(f"{MARKS}/")) == []
+
+
+@pytest.mark.usefixtures("policy")
+async def test_pages_of_what_is_held_stay(make_cleanup: MakeCleanup) -> None:
+    held_job = "a1b2c3d4e5f60718"
+    kept = [put("evaluations/e1/evaluation.json", json.dumps({"scores": [{"job_id": held_job}]}))]
+    kept += [put("evaluations/e1/report.html", "words of it"), put("reports/day/1/report.md", "| bob |")]
+    kept += [put("reports/day/1/report.json", json.dumps({"rows": [["bob", 1]]}))]
+    gone = put("evaluations/e2/report.html", "words of others")
+    hold("job", held_job)
+    hold("person", "bob")
+    await expired(make_cleanup, "r1")
+    left = set(open_store().list())
+    assert left >= set(kept)
+    assert gone not in left

@@ -7,6 +7,7 @@ from pathlib import Path
 from blocks.store.files import Files
 from tasks.llm.template import list_templates
 from tasks.quality.audit.audit import Gathered, gather, judged, report_of
+from tasks.quality.audit.costs import Booked
 from tasks.quality.audit.history import keep_jobs
 from tasks.quality.audit.job_row import Known
 from tasks.quality.audit.judged import AuditReport
@@ -14,6 +15,7 @@ from tasks.quality.audit.period import Period, named
 from tests.fakes.stored_jobs import DAY, PRICE_USD
 
 NOW = DAY + timedelta(days=60)
+NOTHING = Booked()
 
 
 @cache
@@ -26,16 +28,18 @@ def day_of(moment: datetime) -> Period:
     return named("day", moment.date().isoformat())
 
 
-def gathered(files: Files, day: datetime = DAY, excused: frozenset[str] | None = frozenset()) -> Gathered:
+def gathered(
+    files: Files, day: datetime = DAY, excused: frozenset[str] | None = frozenset(), booked: Booked = NOTHING
+) -> Gathered:
     """A day, read, and its jobs put into the history."""
-    found = gather(files, day_of(day), known(), excused=excused, booked_usd=None, now=NOW)
+    found = gather(files, day_of(day), known(), excused=excused, booked=booked, now=NOW)
     keep_jobs(files, day_of(day), found.found.jobs)
     return found
 
 
-def audited(files: Files, day: datetime = DAY, suites: Path | None = None) -> AuditReport:
+def audited(files: Files, day: datetime = DAY, suites: Path | None = None, booked: Booked = NOTHING) -> AuditReport:
     """The audit of a day."""
-    found = gathered(files, day)
+    found = gathered(files, day, booked=booked)
     return report_of(found, judged(found, suites), "a-run", dry_run=False)
 
 

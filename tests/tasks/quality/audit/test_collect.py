@@ -9,13 +9,17 @@ import pytest
 
 from blocks.accounts.account import USD_UNIT
 from blocks.accounts.books import Books, Entry
+from blocks.batch import BatchReport
 from blocks.content import content_hash
 from blocks.job import JobOptions
 from blocks.language.pool import USER
+from blocks.rows.report import RowsReport
 from blocks.store import Files, LocalFiles
+from blocks.subjects.subject import Subject, Traces
+from tasks.personal_data.stored import without
 from tasks.quality.audit.audit import gather
 from tasks.quality.audit.collect import Collected, collect
-from tasks.quality.audit.costs import booked_usd, dearest_usd
+from tasks.quality.audit.costs import Booked, dearest_usd, read_booked
 from tasks.quality.audit.sums import period_row
 from tests.fakes.stored_jobs import ACCOUNTS, DAY, fill
 from tests.tasks.quality.audit.auditing import NOW, day_of, gathered, known
@@ -77,7 +81,7 @@ def test_jobs_without_a_result_are_lost_unless_there_is_a_reason(files: LocalFil
     files.put_bytes("jobs/nothing/audio.wav", b"of a job whose source was cleaned up")
     assert collected(files).lost == ("lost",)
     assert collected(files, DAY + timedelta(hours=24)).lost == (), "it may be at work"
-    nobody_asked = gather(files, MONDAY, known(), excused=None, booked_usd=None, now=NOW)
+    nobody_asked = gather(files, MONDAY, known(), excused=None, booked=Booked(), now=NOW)
     assert (nobody_asked.found.lost, nobody_asked.row.lost_jobs) == ((), 0)
     assert "knows no runs" in nobody_asked.notes[0]
 
@@ -93,17 +97,45 @@ def test_a_batch_of_an_older_version_is_whole(files: LocalFiles) -> None:
     assert (row.is_whole, row.rows_in, row.rows_out, row.rows_failed, row.rows_lost) == (True, 2, 0, 2, 0)
 
 
-def test_reports_of_rehearsals_and_of_other_days_are_left_out(files: LocalFiles) -> None:
+def test_rows_that_are_lost_or_missing_are_told_and_reports_of_other_days_are_not(files: LocalFiles) -> None:
     for name, facts in {
-        "rehearsed": {"dry_run": True},
-        "later": {"finished_at": "2026-03-03T00:00:00Z"},
+        "later": {"finished_at": DAY + timedelta(days=1)},
         "short": {"left": 5},
+        "torn": {"out": 9, "missing": 2},
     }.items():
-        report = {"rows": 10, "out": 3, "failed": 1, "finished_at": "2026-03-02T10:00:00Z"} | facts
-        files.put_bytes(f"batch-prompts/{name}/report.json", json.dumps(report).encode())
-    assert [(row.batch_id, row.kind, row.rows_lost) for row in collected(files).batches] == [
-        ("short", "batch-prompts", 1)
+        given = {"rows": 10, "out": 3, "failed": 1, "finished_at": DAY + timedelta(hours=10)} | facts
+        report = RowsReport.model_validate({"kind": "batch of prompts", "report_id": name, **given})
+        files.put_bytes(report.key, report.model_dump_json().encode())
+    files.put_bytes("swarms/damaged/report.json", b"{}")
+    found = collected(files)
+    assert [(row.batch_id, row.kind, row.rows_lost) for row in found.batches] == [
+        ("short", "batch of prompts", 1),
+        ("torn", "batch of prompts", 2),
     ]
+    assert [one.key for one in found.unreadable] == ["swarms/damaged/report.json"]
+
+
+def test_a_batch_of_which_a_person_had_a_recording_erased_is_whole(files: LocalFiles) -> None:
+    fill(files, 1, 3)
+    jobs = [key.split("/")[1] for key in files.list("jobs/") if key.endswith("result.json")]
+    options = JobOptions()
+    items = [{"source": f"{job}.wav", "outcome": "done", "job_id": job} for job in jobs]
+    batch_id = content_hash([options, [item["source"] for item in items]])[:16]
+    at = DAY + timedelta(hours=10)
+    report = BatchReport.model_validate({"batch_id": batch_id, "options": options, "items": items, "finished_at": at})
+    content = report.model_dump_json(indent=2).encode()
+    erased = Traces(subject=Subject(kind="job", id=jobs[1]), jobs=(jobs[1],))
+    left = without("batches/b/report.json", content, erased, "erased")
+    assert isinstance(left, bytes)
+    assert json.loads(left)["erased"] == 1
+    files.put_bytes(f"batches/{batch_id}/report.json", left)
+    files.delete(f"jobs/{jobs[1]}/result.json")
+    [row] = collected(files).batches
+    assert (row.is_whole, row.rows_in, row.results_missing, row.rows_lost) == (True, 2, 0, 0)
+    unsaid = without("batches/b/report.json", content, erased)
+    assert isinstance(unsaid, bytes)
+    files.put_bytes(f"batches/{batch_id}/report.json", unsaid)
+    assert not collected(files).batches[0].is_whole, "nobody says where it went"
 
 
 def test_prices_are_those_of_the_dearest_account(tmp_path: Path) -> None:
@@ -118,7 +150,7 @@ def test_prices_are_those_of_the_dearest_account(tmp_path: Path) -> None:
 
 def test_jobs_that_cost_more_than_the_books_hold(files: LocalFiles, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/books/books.db"
-    assert booked_usd(url, MONDAY) is None
+    assert read_booked(url, MONDAY) == Booked()
     assert not (tmp_path / "books").exists(), "to look makes no books"
     (tmp_path / "books").mkdir()
     fill(files, 1, 50)
@@ -131,7 +163,21 @@ def test_jobs_that_cost_more_than_the_books_hold(files: LocalFiles, tmp_path: Pa
         units = round(usd * USD_UNIT)
         books.write(Entry(at=at, account="first", model="small", user=user, outcome="ok", cost_units=units))
     books.close()
-    booked = booked_usd(url, MONDAY)
-    assert booked == pytest.approx(paid / 2, rel=1e-6)
+    booked = read_booked(url, MONDAY)
+    assert booked.usd == pytest.approx(paid / 2, rel=1e-6)
+    assert (booked.by_job, booked.faults) == ({}, 0)
     assert period_row(MONDAY, found, (), booked, NOW).cost_over_books == pytest.approx(2.0, rel=1e-6)
-    assert period_row(MONDAY, found, (), 0.0, NOW).cost_over_books is None, "the books of another machine"
+    assert period_row(MONDAY, found, (), Booked(usd=0.0), NOW).cost_over_books is None, "the books of another machine"
+
+
+def test_what_each_job_cost_by_the_books(files: LocalFiles, tmp_path: Path) -> None:
+    fill(files, 1, 4)
+    one, other, *_ = gathered(files).found.jobs
+    books = Books(url := f"sqlite:///{tmp_path}/books.db")
+    for row, hours in ((one, 1), (one, -26), (other, 2)):  # a half of what each says, in two calls and in one
+        at, units = (DAY + timedelta(hours=hours)).timestamp(), round((row.cost_usd or 0) / 2 * USD_UNIT)
+        books.write(Entry(at=at, account="a", model="small", user=USER, job=row.job_id, outcome="ok", cost_units=units))
+    books.close()
+    rows = {row.job_id: row for row in gathered(files, booked=read_booked(url, MONDAY)).found.jobs}
+    over = {job: row.cost_over_books for job, row in rows.items() if row.cost_over_books is not None}
+    assert over == {one.job_id: pytest.approx(1, rel=1e-4), other.job_id: pytest.approx(2, rel=1e-4)}

@@ -1,16 +1,23 @@
 """Each planted defect is caught by the expectation named for it; clean data are not flagged."""
 
+import sqlite3
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from blocks.accounts.account import USD_UNIT
+from blocks.accounts.books import Books, Entry
 from blocks.batch import BatchItem, BatchReport
 from blocks.content import content_hash
 from blocks.job import JobOptions
+from blocks.language.pool import USER
+from blocks.rows.report import RowsReport
 from blocks.store.local import LocalFiles
+from tasks.quality.audit.costs import read_booked
 from tests.fakes import stored_jobs
 from tests.fakes.stored_jobs import DAY, Fault, fill
-from tests.tasks.quality.audit.auditing import audited, failed, gathered
+from tests.tasks.quality.audit.auditing import audited, day_of, failed, gathered
 
 pytest.importorskip("great_expectations")
 
@@ -59,6 +66,41 @@ def test_doubled_cost_is_caught_without_a_price(files: LocalFiles) -> None:
     assert "jobs/doubled-cost" not in failed(report)
 
 
+def books_of(files: LocalFiles, path: Path) -> str:
+    """Address of books with the calls of all jobs of a day."""
+    books = Books(url := f"sqlite:///{path}")
+    for row in gathered(files).found.jobs:
+        at, units = row.finished_at.timestamp(), round((row.cost_usd or 0) * USD_UNIT)
+        books.write(
+            Entry(at=at, account="first", model="small", user=USER, job=row.job_id, outcome="ok", cost_units=units)
+        )
+    books.close()
+    return url
+
+
+def test_a_call_that_is_booked_twice_is_caught(files: LocalFiles, tmp_path: Path) -> None:
+    fill(files, 3, JOBS)
+    url = books_of(files, tmp_path / "books.db")
+    assert failed(audited(files, booked=read_booked(url, day_of(DAY)))) == set()
+    with sqlite3.connect(tmp_path / "books.db") as database:
+        names = [row[1] for row in database.execute("PRAGMA table_info(c500_calls)") if row[1] != "id"]
+        columns = ", ".join(f'"{name}"' for name in names)
+        database.execute(f"INSERT INTO c500_calls ({columns}) SELECT {columns} FROM c500_calls LIMIT 1")
+    report = audited(files, booked=read_booked(url, day_of(DAY)))
+    assert failed(report) == {"period/doubled-calls"}
+    assert (report.period.books_faults, report.verdict) == (1, "failed")
+
+
+def test_jobs_that_say_they_cost_twice_what_was_booked_are_caught_without_a_price(
+    files: LocalFiles, tmp_path: Path
+) -> None:
+    fill(files, 3, JOBS)
+    booked = read_booked(books_of(files, tmp_path / "books.db"), day_of(DAY))
+    fill(files, 3, JOBS, fault=stored_jobs.double_cost, share=SHARE)
+    report = audited(files, booked=booked)
+    assert failed(report) == {"jobs/doubled-cost", "jobs/cost-over-books"}
+
+
 def batch(files: LocalFiles, jobs: list[str], *, dropped: int = 0) -> None:
     options, sources = JobOptions(), [f"{job}.wav" for job in jobs]
     items = [BatchItem(source=source, outcome="done", job_id=job) for source, job in zip(sources, jobs, strict=True)]
@@ -71,15 +113,20 @@ def batch(files: LocalFiles, jobs: list[str], *, dropped: int = 0) -> None:
     files.put_bytes(f"batches/{report.batch_id}/report.json", report.model_dump_json().encode())
 
 
+def swarm(files: LocalFiles, name: str, out: int) -> None:
+    at = DAY + timedelta(hours=10)
+    report = RowsReport(kind="swarm", report_id=name, rows=100, out=out, failed=3, finished_at=at)
+    files.put_bytes(report.key, report.model_dump_json().encode())
+
+
 def test_dropped_rows_are_caught(files: LocalFiles) -> None:
     fill(files, 3, 6)
     ids = [key.split("/")[1] for key in files.list("jobs/") if key.endswith("result.json")]
     batch(files, ids)
-    swarm = '{"rows": 100, "out": %d, "failed": 3, "finished_at": "2026-03-02T10:00:00Z", "more": 1}'
-    files.put_bytes("swarms/whole/report.json", (swarm % 97).encode())
+    swarm(files, "whole", out=97)
     assert failed(audited(files)) == set()
 
-    files.put_bytes("swarms/short/report.json", (swarm % 90).encode())
+    swarm(files, "short", out=90)
     batch(files, ids[:4], dropped=1)
     files.delete(f"jobs/{ids[0]}/result.json")
     report = audited(files)

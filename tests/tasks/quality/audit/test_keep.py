@@ -19,17 +19,26 @@ from tests.tasks.ops.killing import killed_at
 from tests.tasks.quality.audit.auditing import day_of, gathered
 
 pytest.importorskip("great_expectations")
+# Failures are told as events; without a server each test that tells some would start one of its own.
+pytestmark = pytest.mark.usefixtures("prefect_api")
 
 LINK = re.compile(rb'href="([^"#]+)"')
 
 
 class Operators:
-    """Who is told."""
+    """Who is told.
 
-    def __init__(self) -> None:
+    Args:
+        are_away: Whether no message reaches them.
+    """
+
+    def __init__(self, *, are_away: bool = False) -> None:
         self.told: list[tuple[str, str]] = []
+        self._are_away = are_away
 
     async def post(self, subject: str, body: str) -> Posted:
+        if self._are_away:
+            return Posted(channels=1, taken=0, why="mail: the server does not answer")
         self.told.append((subject, body))
         return Posted(channels=1, taken=1)
 
@@ -76,6 +85,15 @@ async def test_the_same_audit_again_changes_nothing_and_tells_nobody(files: Loca
     assert report.posted == "given to the operators' channels"
     check_whole(files)
     assert read_report(files, "2026-03-02").period == report.period
+
+
+async def test_a_message_that_reached_nobody_is_sent_by_the_next_audit(files: LocalFiles, bad: Gathered) -> None:
+    report = await kept(files, bad, Operators(are_away=True))
+    assert report.posted == "mail: the server does not answer"
+    operators = Operators()
+    for _ in range(2):
+        await kept(files, bad, operators)
+    assert len(operators.told) == 1
 
 
 async def test_wherever_it_is_killed_the_site_is_whole(files: LocalFiles, bad: Gathered) -> None:

@@ -9,6 +9,7 @@ from blocks.accounts.books import BATCH, Books, Entry
 from blocks.batch import BatchItem, BatchReport
 from blocks.job import JobOptions, JobResult, Metrics, Notice, Versions
 from blocks.manifests import Manifests
+from blocks.rows.report import Kind, RowsReport
 from blocks.store.files import Files
 from blocks.transcript import EngineInfo
 from tasks.agents.result import AgentResult, AgentTrouble, AgentUsage
@@ -133,6 +134,13 @@ def keep_recordings(files: Files, batch_id: str, at: datetime, done: int, failed
     items = tuple(BatchItem(source=f"{number}.wav", outcome=one) for number, one in enumerate(outcomes))
     report = BatchReport(batch_id=batch_id, options=JobOptions(), items=items, finished_at=at)
     files.put_bytes(f"batches/{batch_id}/report.json", report.model_dump_json().encode())
+
+
+def keep_rows(files: Files, kind: Kind, name: str, at: datetime, **facts: Any) -> None:
+    """Keep the report of a swarm, or of another work over many rows."""
+    given = {"outcome": "ended early"} | facts
+    report = RowsReport(kind=kind, report_id=name, finished_at=at, **given)
+    files.put_bytes(report.key, report.model_dump_json().encode())
 
 
 def accounts_file(path: Path, budgets: str) -> None:

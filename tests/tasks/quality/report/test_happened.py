@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from tasks.quality.report.facts import AgentRun, AgentRuns, Batch, IncidentFact, Incidents, Operation, Wanted
+from tasks.quality.report.facts import AgentRun, AgentRuns, Batch, Batches, IncidentFact, Incidents, Operation, Wanted
 from tasks.quality.report.happened import agents_part, batches_part, incidents_part, operations_part
 from tasks.quality.report.people import people_part
 from tasks.quality.report.period import period_of
@@ -105,21 +105,23 @@ def test_agents_are_as_by_hand() -> None:
 
 
 def test_batches_are_as_by_hand() -> None:
-    told = (
+    batches = (
         Batch(kind="swarm", name="s1", rows=100, failed=4, ended_at=NOON),
         Batch(kind="swarm", name="s2", rows=300, failed=0, ended_at=NOON),
-        Batch(kind="agent session", name="t1", rows=1, failed=1, outcome="silent stop", ended_at=NOON),
+        Batch(kind="agent task", name="t1", rows=1, failed=1, outcome="silent stop", ended_at=NOON),
         Batch(kind="swarm", name="s0", rows=10, failed=5, ended_at=NOON - DAY),
     )
-    part = batches_part(told, [GAP], PERIOD)
+    part = batches_part(Batches(batches=batches, unread=("x is damaged",)), PERIOD)
     assert figures(part) == {
         "ended": (3, 1),
         "rows": (401, 10),
         "failed_rows": (5, 5),
         "failed_share": (5 / 401, 0.5),
     }
-    assert part.tables[0].rows == (("swarm", 2, 400, 4), ("agent session", 1, 1, 1))
-    assert [row[0] for row in part.tables[1].rows] == ["s1", "t1", "s2"] and part.gaps == (GAP,)
+    assert part.tables[0].rows == (("swarm", 2, 400, 4), ("agent task", 1, 1, 1))
+    assert [row[0] for row in part.tables[1].rows] == ["s1", "t1", "s2"]
+    assert [gap.source for gap in part.gaps] == ["1 reports of batches"]
+    assert batches_part(GAP, PERIOD).gaps == (GAP,)
 
 
 def test_what_is_urgent_comes_first_and_then_what_waits_longest() -> None:
