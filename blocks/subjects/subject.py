@@ -21,6 +21,9 @@ UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """Ids that programs make. Only these are looked for within texts: a name that a person chose, as `ann`, may stand in
 anybody's text by chance, and counts where it is the whole of a value."""
 
+PAGES = (".html", ".md")
+"""Files for people, made of the figures that lie beside them: they may have a subject's words without naming it."""
+
 OF_USER = "user "
 """How tables of reports name a user beside accounts and models."""
 

@@ -38,7 +38,8 @@ UNFINISHED = (
 async def sweep_uploads_step() -> list[str]:
     """Remove uploads older than an hour that no run needs: it is done, or there is none; returns the keys removed.
 
-    The upload of a failed run is kept for RESULT_TTL: somebody may mend the cause and retry it.
+    The upload of a failed run is kept for RESULT_TTL: somebody may mend the cause and retry it. One on hold stays;
+    where it is not known what is held, `StoreFailed` is raised and all stay.
     """
     # Listed first: whatever run is submitted while we look, its upload is not on this list or is found needed.
     written = await in_thread(_uploads)
@@ -47,6 +48,7 @@ async def sweep_uploads_step() -> list[str]:
     async with get_client() as client:
         needed = await _folders(client, UNFINISHED)
         needed |= await _folders(client, (StateType.FAILED,), timedelta(seconds=settings().result_ttl))
+    needed |= {f"{UPLOADS}{name}" for name in await in_thread(_held)}
     removable = [key for key, at in written.items() if is_removable(key, at, needed, datetime.now(UTC))]
     removed = await in_thread(_remove, removable)
     log.info("uploads swept", kept=len(written) - len(removed), removed=len(removed))
@@ -68,6 +70,12 @@ def is_removable(key: str, written_at: datetime, needed: Collection[str], now: d
 def folder_of(key: str) -> str:
     """The folder of one upload: `uploads/<id>`."""
     return "/".join(key.split("/")[:2])
+
+
+def _held() -> frozenset[str]:
+    from blocks.subjects.held import ids_held
+
+    return ids_held(open_store())
 
 
 def _uploads() -> dict[str, datetime]:

@@ -9,13 +9,10 @@ from typing import Any, cast
 
 from blocks.errors import Conflict, NotFound, StoreFailed
 from blocks.store.files import Files
-from blocks.subjects.subject import Traces
+from blocks.subjects.subject import PAGES, Traces
 from tasks.personal_data.holder import Content, Holder, Item, World
 
 SWAP_TRIES = 50
-
-PAGES = (".html", ".md")
-"""What is made for people of the figures that lie beside it."""
 
 Owned = Callable[[Files, Traces, str], bool]
 """Whether a file, by its key, is a subject's."""

@@ -23,6 +23,7 @@ def c500(*arguments: str) -> Result:
     [
         (("--day", "soon"), "'soon' is no day"),
         (("--week", "2026-W99"), "is no week"),
+        (("2026-W99",), "is no week"),
         (("--day", "--week"), "several periods"),
         (("2026-11-21", "--since", "2026-11-01"), "several periods"),
         (("--until", "2026-11-01"), "needs a begin"),

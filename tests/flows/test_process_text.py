@@ -1,13 +1,21 @@
 """The text job."""
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from blocks.errors import BadInput
 from blocks.job import JobOptions
+from blocks.settings import settings
 from blocks.store import open_store
+from deployments.simulator.asked import Asked
 from flows import process_text
+from tasks.quality.audit.costs import read_booked
+from tasks.quality.audit.period import Period
+from tests.fakes.llm.agent_model import agent_model
+from tests.fakes.stored_jobs import SUMMARY
 
 MEETING = """
 Anna: Good morning, let us begin with the budget.
@@ -71,3 +79,21 @@ async def test_what_is_no_text_is_refused(prefect_api: str, tmp_path: Path) -> N
     (tmp_path / "notes.txt").write_bytes(b"\xff\xfe\x00a")
     with pytest.raises(BadInput, match="no text in UTF-8"):
         await process_text(source=str(tmp_path / "notes.txt"))
+
+
+async def test_its_cost_is_in_the_books_under_its_id(prefect_api: str) -> None:
+    def answer(asked: Asked) -> str:
+        wanted = str(asked.body.get("response_format", ""))
+        lines = MEETING.strip().splitlines()
+        said = {"lines": lines} if "'lines'" in wanted else SUMMARY
+        return json.dumps(said)
+
+    options = JobOptions(features=("clean_transcript", "summary"), template="meeting_notes", language_engine="pool")
+    before = datetime.now(UTC)
+    with agent_model(settings().accounts_file, answer) as model:
+        result = await process_text(MEETING, options)
+        assert model.calls == 2
+    booked = read_booked(settings().books_url, Period(since=before, until=datetime.now(UTC)))
+    assert (result.status, result.notices) == ("complete", ())
+    assert result.metrics.cost_usd
+    assert booked.by_job == {result.job_id: pytest.approx(result.metrics.cost_usd, rel=1e-6)}

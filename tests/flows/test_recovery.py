@@ -7,7 +7,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,6 +25,7 @@ from blocks.runs import JobRun, read_run, submit_run
 from blocks.runs.lost import HEARTBEAT, is_lost, last_heartbeat, lost_runs
 from blocks.settings import settings
 from blocks.store import open_store
+from blocks.subjects import Hold, Holds, Subject
 from flows.recovery import recover_runs, retry_crashed, sweep_uploads
 from tasks.jobs.dead_letter import DEAD_LETTER
 from tests.fakes.deployed import deploy, start, until, until_ended
@@ -296,6 +297,16 @@ async def test_uploads_go_with_their_job_and_without_one(client: PrefectClient, 
     }
     assert open_store().exists("jobs/1/result.json")
     assert await sweep_uploads() == []
+
+
+async def test_an_upload_on_legal_hold_stays(client: PrefectClient, killed: str) -> None:
+    run = await submit(client, killed, upload=upload("held", age_s=7200))
+    await client.set_flow_run_state(run.run_id, Cancelled(), force=True)
+    subject = Subject(kind="job", id=str(run.run_id))
+    Holds(open_store()).put(Hold(subject=subject, reason="case 7", by="ops", at=datetime.now(UTC)))
+    assert await sweep_uploads() == []
+    Holds(open_store()).release(subject)
+    assert len(await sweep_uploads()) == 1
 
 
 def upload(name: str, age_s: float) -> str:

@@ -16,7 +16,7 @@ from blocks.settings import Settings
 from blocks.store.files import Files
 from blocks.store.local import LocalFiles
 from blocks.subjects.held import traces_held
-from blocks.subjects.subject import Traces
+from blocks.subjects.subject import PAGES, Traces
 from tasks.ops.cleanup.archives import archives, removed_archive
 from tasks.ops.cleanup.audio import jobs_known
 from tasks.ops.cleanup.cache import utc
@@ -25,7 +25,6 @@ from tasks.ops.cleanup.parts import done_part, told_lines
 from tasks.ops.cleanup.report import Lines, Part
 from tasks.ops.cleanup.tree import Cleanup
 from tasks.ops.deed import Deed
-from tasks.personal_data.stored import PAGES
 
 Line = dict[str, Any]
 

@@ -100,29 +100,31 @@ def books_faults(books: Books, period: Period) -> int:
 def _usd(books: Books, period: Period) -> float:
     from sqlalchemy import func, select
 
-    from blocks.accounts.schema import CALLS
+    from blocks.accounts.every_call import every_call
 
+    calls = every_call().c
     wanted = (
-        CALLS.c.user == USER,
-        CALLS.c.at >= period.since.timestamp(),
-        CALLS.c.at < period.until.timestamp(),
+        calls.user == USER,
+        calls.at >= period.since.timestamp(),
+        calls.at < period.until.timestamp(),
     )
     with books.engine().connect() as connection:
-        units = connection.execute(select(func.coalesce(func.sum(CALLS.c.cost_units), 0)).where(*wanted)).scalar()
+        units = connection.execute(select(func.coalesce(func.sum(calls.cost_units), 0)).where(*wanted)).scalar()
     return int(units or 0) / USD_UNIT
 
 
 def _usd_by_job(books: Books, period: Period) -> dict[str, float]:
     from sqlalchemy import func, select
 
-    from blocks.accounts.schema import CALLS
+    from blocks.accounts.every_call import every_call
 
+    calls = every_call().c
     wanted = (
-        CALLS.c.user == USER,
-        CALLS.c.job != "",
-        CALLS.c.at >= (period.since - LONGEST_JOB).timestamp(),
-        CALLS.c.at < period.until.timestamp(),
+        calls.user == USER,
+        calls.job != "",
+        calls.at >= (period.since - LONGEST_JOB).timestamp(),
+        calls.at < period.until.timestamp(),
     )
-    sums = select(CALLS.c.job, func.sum(CALLS.c.cost_units)).where(*wanted).group_by(CALLS.c.job)
+    sums = select(calls.job, func.sum(calls.cost_units)).where(*wanted).group_by(calls.job)
     with books.engine().connect() as connection:
         return {job: int(units) / USD_UNIT for job, units in connection.execute(sums)}

@@ -4,7 +4,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from prefect.events import emit_event
 
-from blocks.markdown import code
+from blocks.markdown import code, inert
 from blocks.plain_text import plain
 from tasks.quality.audit.audit import told_hash
 from tasks.quality.audit.judged import AuditReport, Judged
@@ -80,4 +80,4 @@ def _row(one: Judged) -> str:
 
 def cell(text: str) -> str:
     """Text in a cell of a table."""
-    return plain(text).replace("|", "\\|")
+    return inert(plain(text)).replace("|", "\\|")

@@ -21,6 +21,7 @@ def jobs_part(results: Results | Gap, runs: Runs | Gap, period: Period) -> Part:
     told, ran = results if isinstance(results, Results) else None, runs if isinstance(runs, Runs) else None
     figures = (*(_ended(told.now, told.before) if told else ()), *(_lost(ran, told) if ran else ()))
     tables = table_of("Why runs failed", CODES, ran.now.codes.most_common()) if ran else ()
+    part = part.model_copy(update={"notes": ran.notes if ran else ()})
     if told is None:
         return part.model_copy(update={"figures": figures, "tables": tables})
     return part.model_copy(
@@ -32,7 +33,6 @@ def jobs_part(results: Results | Gap, runs: Runs | Gap, period: Period) -> Part:
                 *tables,
             ),
             "charts": over_time("Jobs with a result", told.now.jobs, told.before.jobs, period),
-            "notes": ran.notes if ran else (),
             "gaps": (*part.gaps, *_unreadable(told)),
         }
     )

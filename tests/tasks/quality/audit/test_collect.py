@@ -9,6 +9,8 @@ import pytest
 
 from blocks.accounts.account import USD_UNIT
 from blocks.accounts.books import Books, Entry
+from blocks.accounts.ledger_retention import Held, sum_up
+from blocks.accounts.schema import open_engine
 from blocks.batch import BatchReport
 from blocks.content import content_hash
 from blocks.job import JobOptions
@@ -181,3 +183,15 @@ def test_what_each_job_cost_by_the_books(files: LocalFiles, tmp_path: Path) -> N
     rows = {row.job_id: row for row in gathered(files, booked=read_booked(url, MONDAY)).found.jobs}
     over = {job: row.cost_over_books for job, row in rows.items() if row.cost_over_books is not None}
     assert over == {one.job_id: pytest.approx(1, rel=1e-4), other.job_id: pytest.approx(2, rel=1e-4)}
+
+
+def test_books_whose_old_calls_were_summed_up_say_the_same(tmp_path: Path) -> None:
+    books = Books(url := f"sqlite:///{tmp_path}/books.db")
+    for hours, job in ((1, "a"), (2, "a"), (3, "b"), (30, "c")):
+        at = (DAY + timedelta(hours=hours)).timestamp()
+        books.write(Entry(at=at, account="a", model="m", user=USER, job=job, outcome="ok", cost_units=USD_UNIT))
+    books.close()
+    before = read_booked(url, MONDAY)
+    assert (before.usd, before.by_job) == (3.0, {"a": 2.0, "b": 1.0})
+    assert sum_up(open_engine(url), (DAY + timedelta(days=1)).timestamp(), Held()) == 3
+    assert read_booked(url, MONDAY) == before

@@ -139,6 +139,18 @@ def test_clean_data_are_not_flagged(files: LocalFiles) -> None:
     clean(files, 1, ENOUGH)
 
 
+def test_a_few_recordings_that_waited_for_a_model_say_nothing_of_the_service(files: LocalFiles) -> None:
+    def wait_for_model(stored: stored_jobs.Stored) -> None:
+        metrics = stored.result["metrics"]
+        metrics["processing_time_s"] = 3 * metrics["input_duration_s"]
+        metrics["rtf"] = 3.0
+
+    fill(files, 1, 2, fault=wait_for_model)
+    assert failed(audited(files)) == set()
+    fill(files, 2, 20, DAY + timedelta(days=1), fault=wait_for_model)
+    assert "period/real-time" in failed(audited(files, DAY + timedelta(days=1)))
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(100, 120))
 def test_twenty_clean_stores_are_not_flagged(files: LocalFiles, seed: int) -> None:

@@ -7,6 +7,8 @@ from tasks.quality.audit.docs import index_page, period_page
 from tasks.quality.audit.history import PeriodRow
 from tasks.quality.audit.judged import AuditReport, Judged, JudgedSuite, Sample
 from tasks.quality.audit.period import Period, named
+from tasks.quality.audit.tell import markdown
+from tasks.quality.results import Unreadable
 from tests.fakes.stored_jobs import DAY
 
 HOSTILE = '"><script>alert(1)</script><img src=//x.test onerror=alert(1)>'
@@ -46,6 +48,16 @@ def test_what_is_not_ours_is_text() -> None:
         assert "&lt;script&gt;" in page
 
 
+def test_what_is_not_ours_calls_nobody_in_the_prefect_ui() -> None:
+    picture = f"![x](http://x.test/y) {HOSTILE}"
+    [suite] = report().suites
+    bad = suite.expectations[0].model_copy(update={"observed": picture, "about": picture, "samples": ()})
+    suite = suite.model_copy(update={"expectations": (bad,), "title": picture})
+    told = markdown(report().model_copy(update={"suites": (suite,), "notes": ()}))
+    assert told.count("x.test/y") == 3
+    assert "![" not in told and "<script" not in told and "<img" not in told
+
+
 def test_nothing_comes_from_elsewhere() -> None:
     page = period_page(report(), [report().period])
     assert re.findall(r'(?:src|href)="([^"]*)"', page) == ["data:,", "../index.html"]
@@ -63,3 +75,13 @@ def test_the_first_page_has_all_periods_by_their_kind() -> None:
     assert links[:7] == [period.name for period in reversed(periods[:7])], "the latest first"
     assert set(links) == {period.name for period in periods}
     assert page.count("<polyline") == 4, "trends of four figures that the days have; the others are too few"
+
+
+def test_the_terminal_names_what_is_damaged_or_lost_as_alerts_promise() -> None:
+    damaged = tuple(Unreadable(key=f"jobs/{number}/result.json", why="no JSON | at all") for number in range(25))
+    row = report().period.model_copy(update={"unreadable": 40, "lost_jobs": 1})
+    told = markdown(report().model_copy(update={"period": row, "unreadable": damaged, "lost": ("0f1e2d3c4b5a6978",)}))
+    assert "| `jobs/0/result.json` | no JSON \\| at all |" in told
+    assert "jobs/20/" not in told and "40 in all" in told
+    assert "`0f1e2d3c4b5a6978`" in told
+    assert "cannot be read" not in markdown(report())

@@ -43,10 +43,16 @@ class Operators:
         return Posted(channels=1, taken=1)
 
 
-@pytest.fixture
-def bad(files: LocalFiles) -> Gathered:
+Audit = tuple[Gathered, AuditReport]
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory: pytest.TempPathFactory) -> Audit:
+    """A day, read and judged."""
+    files = LocalFiles(tmp_path_factory.mktemp("bad"))
     fill(files, 2, 12, fault=repeat_phrases, share=0.5)
-    return gathered(files)
+    found = gathered(files)
+    return found, report_of(found, judged(found, None), "a-run", dry_run=False)
 
 
 def site(files: Files) -> dict[str, bytes]:
@@ -67,12 +73,11 @@ def check_whole(files: Files) -> None:
                 assert "/".join(parts) in pages or parts[-1] == "index.html", (key, link)
 
 
-async def kept(files: Files, found: Gathered, operators: Operators) -> AuditReport:
-    report = report_of(found, judged(found, None), "a-run", dry_run=False)
-    return await keep(files, day_of(DAY), found, report, operators.post)
+async def kept(files: Files, audit: Audit, operators: Operators) -> AuditReport:
+    return await keep(files, day_of(DAY), *audit, operators.post)
 
 
-async def test_the_same_audit_again_changes_nothing_and_tells_nobody(files: LocalFiles, bad: Gathered) -> None:
+async def test_the_same_audit_again_changes_nothing_and_tells_nobody(files: LocalFiles, bad: Audit) -> None:
     operators = Operators()
     report = await kept(files, bad, operators)
     before = {key: files.read_bytes(key) for key in files.list("quality/") if not key.startswith("quality/audits")}
@@ -87,7 +92,7 @@ async def test_the_same_audit_again_changes_nothing_and_tells_nobody(files: Loca
     assert read_report(files, "2026-03-02").period == report.period
 
 
-async def test_a_message_that_reached_nobody_is_sent_by_the_next_audit(files: LocalFiles, bad: Gathered) -> None:
+async def test_a_message_that_reached_nobody_is_sent_by_the_next_audit(files: LocalFiles, bad: Audit) -> None:
     report = await kept(files, bad, Operators(are_away=True))
     assert report.posted == "mail: the server does not answer"
     operators = Operators()
@@ -96,10 +101,9 @@ async def test_a_message_that_reached_nobody_is_sent_by_the_next_audit(files: Lo
     assert len(operators.told) == 1
 
 
-async def test_wherever_it_is_killed_the_site_is_whole(files: LocalFiles, bad: Gathered) -> None:
-    report = report_of(bad, judged(bad, None), "a-run", dry_run=False)
+async def test_wherever_it_is_killed_the_site_is_whole(files: LocalFiles, bad: Audit) -> None:
     operators, moment = Operators(), 1
-    work = partial(keep, files, day_of(DAY), bad, report, operators.post)
+    work = partial(keep, files, day_of(DAY), *bad, operators.post)
     while await asyncio.to_thread(killed_at, moment, work, (LocalFiles, "put_bytes")):
         check_whole(files)
         await work()
@@ -112,7 +116,7 @@ async def test_wherever_it_is_killed_the_site_is_whole(files: LocalFiles, bad: G
     assert moment > 2 * 4, "history, report, period, page, first page"
 
 
-async def test_a_site_in_s3(s3_files: Files, files: LocalFiles, bad: Gathered) -> None:
+async def test_a_site_in_s3(s3_files: Files, bad: Audit) -> None:
     report = await kept(s3_files, bad, Operators())
     assert report.page.startswith("s3://")
     assert {key.removeprefix("quality/docs/") for key in site(s3_files)} == {"index.html", "periods/2026-03-02.html"}

@@ -33,6 +33,18 @@ def test_the_latest_is_over() -> None:
     assert [latest(span, NOW).name for span in ("day", "week", "month")] == ["2026-03-03", "2026-W09", "2026-02"]
 
 
+def test_present_periods_are_named_by_words_as_reports_name_them() -> None:
+    assert [named(span, "this", now=NOW).name for span in ("day", "week", "month")] == [
+        "2026-03-04",
+        "2026-W10",
+        "2026-03",
+    ]
+    assert named("day", "today", now=NOW).name == "2026-03-04"
+    assert named("day", "yesterday", now=NOW).name == named("day", "last", now=NOW).name == "2026-03-03"
+    with pytest.raises(BadInput, match="is no week"):
+        named("week", "today", now=NOW)
+
+
 @pytest.mark.parametrize(
     ("span", "name"),
     [("day", "2026-02-30"), ("day", "20260301"), ("week", "2026-W54"), ("week", "2026-03-02"), ("month", "2026-13")],

@@ -8,8 +8,8 @@ import pytest
 
 from blocks.store import LocalFiles
 from tasks.quality.audit.history import PeriodRow, keep_period
-from tasks.quality.report.jobs import jobs_part
-from tasks.quality.report.period import Period, period_of, zone_of
+from tasks.quality.report.jobs import jobs_part, over_time
+from tasks.quality.report.period import Period, period_of, span_of, zone_of
 from tasks.quality.report.quality import audits_part, quality_part
 from tasks.quality.report.report import Gap, Part
 from tasks.quality.report.runs import RunCounts, Runs
@@ -33,6 +33,26 @@ def period() -> Period:
 
 def figures(part: Part) -> dict[str, tuple[float | None, float | None]]:
     return {one.name: (one.value, one.before) for one in part.figures}
+
+
+@pytest.mark.parametrize(
+    ("day", "labels"),
+    [
+        ("2026-10-24", ("00", "03", "23")),
+        ("2026-10-25", ("00:00", "02:07", "22:57")),  # of 25 hours; the clock goes back from three to two
+        ("2026-03-29", ("00:00", "03:52", "23:02")),
+    ],
+)
+def test_bars_of_a_day_begin_when_their_labels_say(day: str, labels: tuple[str, ...]) -> None:
+    berlin = period_of("day", day, zone_of("Europe/Berlin"), NOON)
+    [chart] = over_time("Jobs", [1] * 24, [0] * 24, berlin)
+    assert (chart.labels[0], chart.labels[3], chart.labels[23]) == labels
+
+
+def test_what_prefect_does_not_know_is_told_also_when_results_cannot_be_read(period: Period) -> None:
+    runs = Runs(RunCounts(period.now, 24), RunCounts(period.before, 24), notes=("Crashes are not known.",))
+    part = jobs_part(Gap(source="results of jobs", why="away", fix="wait"), runs, period)
+    assert (part.notes, [gap.source for gap in part.gaps]) == (runs.notes, ["results of jobs"])
 
 
 def test_jobs_are_counted_as_by_hand(files: LocalFiles, period: Period) -> None:
@@ -178,3 +198,20 @@ def test_ten_thousand_results_of_a_day_take_little_memory(files: LocalFiles, per
     assert found.now.done == number
     # The store's own list of names is the most of it: half a KB of each.
     assert peak < 16e6, f"{peak / 1e6:.1f} MB"
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "labels"),
+    [
+        ("2026-11-21", "2026-11-22", ["07:00", "09:00", "11:00"]),
+        ("2026-11-01", "2026-11-13", ["11-01", "11-02", "11-03"]),
+    ],
+)
+def test_a_chart_of_any_span_says_when_its_bars_begin(
+    files: LocalFiles, since: str, until: str, labels: list[str]
+) -> None:
+    zone = zone_of("Asia/Ho_Chi_Minh")
+    period = span_of(f"{since}T00:00+00:00", f"{until}T00:00+00:00", zone, NOON + timedelta(days=9))
+    keep_results(files, [result("a", period.since + timedelta(hours=1))])
+    [chart] = jobs_part(tallied(files, period), NO_PREFECT, period).charts
+    assert [*chart.labels[:3]] == labels and chart.values[0] == 1
