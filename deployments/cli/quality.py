@@ -24,9 +24,9 @@ FAILED = 1
 def audit(
     since: Annotated[str | None, typer.Option(metavar="MOMENT", help="Begin of the period, in UTC.")] = None,
     until: Annotated[str | None, typer.Option(metavar="MOMENT", help="Its end; by default now.")] = None,
-    day: Annotated[str | None, typer.Option(metavar="DAY", help="A day, as 2026-11-21, or last.")] = None,
-    week: Annotated[str | None, typer.Option(metavar="WEEK", help="A week, as 2026-W47, or last.")] = None,
-    month: Annotated[str | None, typer.Option(metavar="MONTH", help="A month, as 2026-11, or last.")] = None,
+    day: Annotated[str | None, typer.Option(metavar="DAY", help="A day, as 2026-11-21, or last, or today.")] = None,
+    week: Annotated[str | None, typer.Option(metavar="WEEK", help="A week, as 2026-W47, or last, or this.")] = None,
+    month: Annotated[str | None, typer.Option(metavar="MONTH", help="A month, as 2026-11, or last, or this.")] = None,
     profile: Profile = None,
     user: User = None,
     resume: Resume = None,

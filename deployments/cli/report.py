@@ -60,13 +60,14 @@ def report(
 
 def _kind(when: str, *, day: bool, week: bool, since: str, until: str) -> "Kind":
     from blocks.errors import BadInput
+    from tasks.quality.report.period import WEEK
 
     span = bool(since or until)
     if (day and week) or (span and (day or week or when)):
         raise BadInput("several periods are asked for", fix="give one of --day, --week, or --since and --until")
     if until and not since:
         raise BadInput("--until needs a begin", fix="give --since, too", field="--since")
-    return "span" if span else "week" if week else "day"
+    return "span" if span else "week" if week or (not day and WEEK.fullmatch(when)) else "day"
 
 
 def _check(kind: "Kind", when: str, *, since: str, until: str, zone: str) -> None:

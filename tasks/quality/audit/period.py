@@ -21,6 +21,7 @@ LONGEST = timedelta(days=366)
 """History and Data Docs tell of periods, not of the whole life of a store."""
 
 FORMS = {"day": "2026-11-21", "week": "2026-W47", "month": "2026-11"}
+STAMPS = {"day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m"}
 PATTERNS = {"day": r"\d{4}-\d{2}-\d{2}", "week": r"\d{4}-W\d{2}", "month": r"\d{4}-\d{2}"}
 
 
@@ -92,19 +93,24 @@ def latest(span: Span, now: datetime | None = None) -> Period:
     return _of_days((first - DAY).replace(day=1), first)
 
 
-def named(span: Span, name: str, field: str | None = None) -> Period:
-    """A day, a week or a month by its name, or the latest one that is over for `last`.
+def named(span: Span, name: str, field: str | None = None, now: datetime | None = None) -> Period:
+    """A day, a week or a month by its name, or by one of the words that `c500 report` takes, too.
 
     Args:
         span: Which of them.
-        name: Such as `2026-11-21`, `2026-W47`, `2026-11`.
+        name: Such as `2026-11-21`, `2026-W47`, `2026-11`; `last` is the latest that is over, `this` the present one;
+            for days also `yesterday` and `today`.
         field: The option that gave it.
+        now: The time; None for now.
 
     Raises:
         BadInput: it names none.
     """
-    if name == "last":
-        return latest(span)
+    now = now or datetime.now(UTC)
+    if name == "last" or (span, name) == ("day", "yesterday"):
+        return latest(span, now)
+    if name == "this" or (span, name) == ("day", "today"):
+        name = f"{now.astimezone(UTC):{STAMPS[span]}}"
     try:
         if not re.fullmatch(PATTERNS[span], name):
             raise ValueError(name)
@@ -115,7 +121,7 @@ def named(span: Span, name: str, field: str | None = None) -> Period:
         return _of_days(first, first + (7 if span == "week" else 1) * DAY)
     except ValueError:
         raise BadInput(
-            f"{name!r:.60} is no {span}", fix=f"give it as {FORMS[span]}, or as last", field=field or span
+            f"{name!r:.60} is no {span}", fix=f"give it as {FORMS[span]}, or as last or this", field=field or span
         ) from None
 
 

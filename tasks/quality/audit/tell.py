@@ -16,7 +16,7 @@ MOST_EVENTS = 50
 """Of one audit; a suite of a thousand expectations does not flood the server."""
 
 MOST_LINES = 20
-"""Expectations in a message; the page has all of them."""
+"""Expectations in a message, files and jobs on the terminal; the page has all of them."""
 
 
 def emit_failures(report: AuditReport) -> int:
@@ -60,6 +60,7 @@ def markdown(report: AuditReport) -> str:
     if report.bad:
         lines += ["", "## Not met", "", "| expectation | severity | asks for | found |", "|---|---|---|---|"]
         lines += [_row(one) for one in report.bad]
+    lines += _damaged(report)
     lines += ["", "## Suites", "", "| suite | rows | met | not met | not judged |", "|---|---|---|---|---|"]
     for suite in report.suites:
         bad = suite.count("failed") + suite.count("broken")
@@ -70,6 +71,23 @@ def markdown(report: AuditReport) -> str:
     if report.posted:
         lines += [f"Operators: {report.posted}."]
     return "\n".join(lines)
+
+
+def _damaged(report: AuditReport) -> list[str]:
+    """Files that cannot be read and jobs that were lost: what the alerts of both send people here for."""
+    lines: list[str] = []
+    if report.unreadable:
+        lines += ["", "## Files that cannot be read", "", "| file | why |", "|---|---|"]
+        lines += [f"| {code(one.key)} | {cell(one.why)} |" for one in report.unreadable[:MOST_LINES]]
+        lines += _more(report.period.unreadable)
+    if report.lost:
+        lines += ["", "## Jobs without a result", "", *(f"- {code(job)}" for job in report.lost[:MOST_LINES])]
+        lines += _more(report.period.lost_jobs)
+    return lines
+
+
+def _more(number: int) -> list[str]:
+    return ["", f"{number:,} in all: `c500 quality show --json` and the page have more."] if number > MOST_LINES else []
 
 
 def _row(one: Judged) -> str:

@@ -1,7 +1,9 @@
 """Jobs of a period: how many, how they ended, how fast they were."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 from tasks.quality.report.compare import count_of, quantile_of, share_of, total_of
 from tasks.quality.report.noise import quantile
@@ -92,13 +94,24 @@ def over_time(
 def _bars(period: Period) -> tuple[tuple[str, ...], list[int]]:
     """Labels, and the slices at which they begin and end."""
     if period.slices == HOURS and period.kind == "day" and period.is_over:
-        return tuple(f"{hour:02}" for hour in range(HOURS)), list(range(HOURS + 1))
+        # On a day of 23 or 25 hours equal parts are no hours of its clock.
+        form = "%H" if period.now.seconds == HOURS * 3600 else "%H:%M"
+        return tuple(f"{begin:{form}}" for begin in _begins(period, HOURS)), list(range(HOURS + 1))
     if period.kind == "week" and period.is_over:
         days = [f"{day:%a}" for day, _ in period.days()]
         return tuple(days), [number * HOURS for number in range(len(days) + 1)]
     parts = 12
     step = period.slices // parts
-    return tuple(str(number + 1) for number in range(parts)), [number * step for number in range(parts + 1)]
+    form = "%H:%M" if period.slices == HOURS else "%m-%d"
+    labels = tuple(f"{begin:{form}}" for begin in _begins(period, parts))
+    return labels, [number * step for number in range(parts + 1)]
+
+
+def _begins(period: Period, parts: int) -> Iterator[datetime]:
+    """When each of so many equal parts begins, by the clock of the period's zone."""
+    zone, length = ZoneInfo(period.zone), (period.until - period.since) / parts
+    for number in range(parts):
+        yield (period.since + number * length).astimezone(zone)
 
 
 def _unreadable(results: Results) -> Iterator[Gap]:
