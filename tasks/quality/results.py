@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from blocks.errors import NotFound
+from blocks.errors import BadInput, NotFound
 from blocks.job import JobResult, job_folder
 from blocks.model import Frozen
+from blocks.plain_text import plain
 from blocks.store.files import Files
 from blocks.store.local import LocalFiles
 from blocks.transcript import Transcript
@@ -134,6 +135,8 @@ def read_result(files: Files, key: str, since: datetime) -> StoredResult | Unrea
         result = JobResult.model_validate_json(files.read_bytes(key))
     except NotFound:
         return None
+    except (BadInput, UnicodeError):  # a folder that somebody put there: no store takes such a name
+        return Unreadable(key=plain(key), why="its name is none that a store gives")
     except ValidationError as error:
         return why_unreadable(key, error)
     if key != f"{job_folder(result.job_id)}/{RESULT}":

@@ -65,6 +65,17 @@ def test_what_cannot_be_read_is_told(files: LocalFiles) -> None:
     assert "words" not in str(unreadable)
 
 
+def test_a_folder_whose_name_no_store_gives_is_told(files: LocalFiles, tmp_path: Path) -> None:
+    fill(files, 1, 3)
+    for name in (b"\xff", b"a\x01"):
+        folder = tmp_path / "store" / "jobs" / os.fsdecode(name)
+        folder.mkdir()
+        (folder / "result.json").write_bytes(b"{}")
+    found, unreadable = read(files)
+    assert len(found) == 3
+    assert {one.key for one in unreadable} == {r"jobs/\udcff/result.json", r"jobs/a\x01/result.json"}
+
+
 def test_a_result_written_before_the_period_is_not_read(files: LocalFiles) -> None:
     fill(files, 1, 1)
     [key] = [key for key in files.list("jobs/") if key.endswith("result.json")]
