@@ -83,6 +83,11 @@ class Traces(Frozen):
         return frozenset((*self.jobs, *self.runs, *self.sessions, *self.flow_runs, *self.uploads))
 
     @cached_property
+    def unnamed(self) -> "Traces":
+        """Without the names of people: for places that name work alone, where a name is but somebody's word."""
+        return Traces.model_validate({**self.model_dump(), "users": ()})
+
+    @cached_property
     def _bytes(self) -> frozenset[bytes]:
         return frozenset(one.encode() for one in self.works)
 

@@ -57,7 +57,7 @@ def _in_store() -> Iterator[Holder]:
     yield files_holder("agent tasks", "agent-tasks/", "figures of a task on an II-Agent server", by_content)
     yield rows_holder("quality", "quality/", "figures of jobs, audits, their pages")
     yield rows_holder("evaluations", "evaluations/", "scores and pages of evaluations")
-    yield rows_holder("reports", "reports/", "reports of operations")
+    yield rows_holder("reports", "reports/", "reports of operations", named=True)
     yield files_holder("requests", "dispatches/", "requests, plans, answers of dispatches", by_name(1))
     yield files_holder("fast responses", "fast-response/", "replies and figures of fast-response runs", by_name(1))
     yield files_holder("session files", "sessions/", "files brought from II-Agent servers", by_name(1))
@@ -69,7 +69,7 @@ def _in_store() -> Iterator[Holder]:
     yield files_holder(
         "conversations", "agents/sessions/", "what was said in conversations", by_name(2), covers="agents"
     )
-    yield rows_holder("intents", "agents/intents/", "which run makes which change, and what came of it")
+    yield rows_holder("intents", "agents/intents/", "which run makes which change, and what came of it", named=True)
     yield files_holder("escalations", "escalations/", "who was told of a request", by_record("approvals", *APPROVALS))
     yield files_holder("approval marks", "approvals/", "which are open", by_mark("approvals", *APPROVALS))
     yield files_holder(

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from prefect.client.schemas.filters import (
     LogFilterFlowRunId,
 )
 from prefect.exceptions import ObjectNotFound
+from prefect.logging.handlers import APILogHandler
 
 from blocks.errors import StoreFailed
 from blocks.subjects.subject import Traces
@@ -25,6 +27,10 @@ from tasks.personal_data.holder import Content, Holder, Item, World
 PAGE = 200
 LOGS_WAIT_S = 30.0
 """The server deletes the log lines of a run a little later than the run."""
+
+LINES_LATE_S = 5.0
+"""The process of a run sends its lines each two seconds, also after the end of the run. The server deletes lines only
+with their run: one that comes after it was deleted would stay for good."""
 
 
 def prefect_holder() -> Holder:
@@ -62,6 +68,7 @@ def _read(world: World, _traces: Traces, item: Item) -> Iterator[tuple[str, Cont
 def _erase(world: World, _traces: Traces, item: Item, _name: str) -> None:
     """The run last: as long as it is there, what is left of it is found by it."""
     client, run_id = world.known.client, item.key
+    _wait_for_late_lines(client, run_id)
     for artifact in list(_artifacts(client, run_id)):
         try:
             client.delete_artifact(artifact.id)
@@ -76,6 +83,15 @@ def _erase(world: World, _traces: Traces, item: Item, _name: str) -> None:
                 f"Prefect's server keeps log lines of run {run_id} still", fix="erase again when it has caught up"
             )
         time.sleep(0.1)
+
+
+def _wait_for_late_lines(client: SyncPrefectClient, run_id: str) -> None:
+    APILogHandler().flush()
+    with suppress(ObjectNotFound):
+        ended = client.read_flow_run(UUID(run_id)).end_time
+        if ended is not None:
+            left_s = LINES_LATE_S - (datetime.now(UTC) - ended).total_seconds()
+            time.sleep(min(max(0.0, left_s), LINES_LATE_S))  # the server's clock may be another
 
 
 def _exists(client: SyncPrefectClient, run_id: str) -> bool:

@@ -47,7 +47,7 @@ def files_holder(name: str, prefix: str, what: str, owned: Owned, *, covers: str
     )
 
 
-def rows_holder(name: str, prefix: str, what: str, counted: str = "") -> Holder:
+def rows_holder(name: str, prefix: str, what: str, counted: str = "", *, named: bool = False) -> Holder:
     """Files with rows about many: those of a subject go, the others stay; pages that cannot be taken apart go whole.
 
     A page may have words of a subject without naming them: it goes when the figures beside it, of which it was made,
@@ -58,10 +58,14 @@ def rows_holder(name: str, prefix: str, what: str, counted: str = "") -> Holder:
         prefix: What the keys begin with.
         what: What they are.
         counted: Field of JSON that says how many rows have gone from its lists; empty for none.
+        named: Whether they name people; else only work, and a value that is somebody's name is somebody's word.
     """
 
-    def find(world: World, traces: Traces) -> Iterator[Item]:
-        files = world.known.files
+    def sought(traces: Traces) -> Traces:
+        return traces if named else traces.unnamed
+
+    def find(world: World, all_traces: Traces) -> Iterator[Item]:
+        files, traces = world.known.files, sought(all_traces)
         rows, others, folders = list[Item](), list[str](), set[str]()
         for key in files.list(prefix):
             with suppress(NotFound):
@@ -82,8 +86,8 @@ def rows_holder(name: str, prefix: str, what: str, counted: str = "") -> Holder:
         what=what,
         covers=(f"store:{prefix.split('/')[0]}",),
         find=find,
-        read=_read_rows,
-        erase=lambda world, traces, item, _name: _erase_rows(world, traces, item, counted),
+        read=lambda world, traces, item: _read_rows(world, sought(traces), item),
+        erase=lambda world, traces, item, _name: _erase_rows(world, sought(traces), item, counted),
     )
 
 
@@ -136,7 +140,7 @@ def by_record(prefix: str, *fields: str) -> Owned:
 
 def by_content(files: Files, traces: Traces, key: str) -> bool:
     """A file that names the work of a subject is theirs."""
-    return traces.in_file(files.read_bytes(key))
+    return traces.unnamed.in_file(files.read_bytes(key))
 
 
 def by_mark(prefix: str, *fields: str) -> Owned:
