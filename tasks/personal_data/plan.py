@@ -118,7 +118,8 @@ def read_plan(files: Files, plan_id: str) -> Plan:
         content = None
     if content is None:
         raise NotFound(
-            f"there is no plan {plan_id[:80]!r}", fix="make one: `c500 data erase --job ID` or `--person NAME`"
+            f"there is no plan {plan_id[:80]!r}: it was never made, or its erasure is done, which `c500 audit show` says",
+            fix="make one: `c500 data erase --job ID` or `--person NAME`",
         )
     try:
         return Plan.model_validate_json(content)
@@ -139,6 +140,8 @@ def drop_plans(files: Files, erased: Traces) -> None:
 def plan_markdown(plan: Plan) -> str:
     """A plan for people."""
     lines = [f"# Data of {plan.traces.subject}: {len(plan.items)} items", ""]
+    if not plan.items:
+        return "\n".join([*lines, "Nothing is kept under this id or name."])
     lines += ["| place | items |", "|---|---|", *(f"| {name} | {count} |" for name, count in plan.counts.items())]
     for holder in sorted({item.holder for item in plan.items}):
         keys = [item.key for item in plan.items if item.holder == holder]

@@ -58,6 +58,18 @@ def test_what_others_named_alike_stays(world: World, anna: Person, bob: Person) 
     assert all(folder.exists() for folder in folders)
 
 
+def test_a_name_is_a_word_where_nobody_is_named(world: World, anna: Person) -> None:
+    plant(world, anna)
+    kept = {
+        "evaluations/scores/0a.json": {"job_id": "0" * 16, "fields": {"speaker": anna.name}},
+        "quality/history/jobs.json": [{"job_id": "0" * 16, "language": anna.name}],
+    }
+    for key, record in kept.items():
+        world.known.files.put_bytes(key, json.dumps(record).encode())
+    erased(world, person(anna))
+    assert {key: json.loads(world.known.files.read_bytes(key)) for key in kept} == kept
+
+
 @pytest.mark.parametrize(
     "name", ["downloads", "leases", "fleets", "jobs", "workspaces", "trash", "../..", "*", "ä" * 200]
 )
