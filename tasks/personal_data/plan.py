@@ -118,7 +118,7 @@ def read_plan(files: Files, plan_id: str) -> Plan:
         content = None
     if content is None:
         raise NotFound(
-            f"there is no plan {plan_id[:80]!r}: it was never made, or its erasure is done, which `c500 audit show` says",
+            f"there is no plan {plan_id[:80]!r}: it never was, or it is carried out: see `c500 audit show`",
             fix="make one: `c500 data erase --job ID` or `--person NAME`",
         )
     try:
