@@ -31,7 +31,7 @@ demo: $(VENV)/base.stamp  ## transcribe, enhance and summarise the bundled recor
 
 # Tests marked `torch` run when torch is there; TORCH=1 installs it.
 test: $(VENV)/dev.stamp lint $(VENV)/system.stamp $(if $(TORCH),$(VENV)/torch.stamp)  ## lint, type-check and run all tests but the heavy ones
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 soak: $(VENV)/dev.stamp $(VENV)/system.stamp $(if $(TORCH),$(VENV)/torch.stamp)  ## the heavy forms of the promises
 	$(BIN)/python -m pytest -m soak --timeout=0

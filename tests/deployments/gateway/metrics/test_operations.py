@@ -161,7 +161,7 @@ def test_capacity_is_that_of_the_latest_outlook(files: LocalFiles) -> None:
     record(files, "plan-capacity", "a", "completed")
     [key] = files.list(f"{RUNS}/")
     run = RunRecord.model_validate_json(files.read_bytes(key))
-    a_day_ago = run.model_copy(update={"ended_at": NOW - timedelta(days=1)})
+    a_day_ago = run.model_copy(update={"ended_at": datetime.now(UTC) - timedelta(days=1)})
     files.put_bytes(key, a_day_ago.model_dump_json().encode())
     figures = told(OperationsLook(files).capacity())
     assert figures["c500_capacity_resources", "critical"] == 2

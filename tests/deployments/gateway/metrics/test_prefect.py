@@ -1,10 +1,12 @@
 """What Prefect says: the queue, the workers, and each end of a run once."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import httpx
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.flows import Flow, flow
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running, Scheduled
 
@@ -121,10 +123,16 @@ async def test_the_first_failure_of_a_flow_we_know_is_seen_as_one() -> None:
 
 async def test_queue_and_workers_are_told_by_pool() -> None:
     async with get_client() as client:
+        pools = {f"busy-{uuid4()}": 2, f"idle-{uuid4()}": 0}
+        for pool, workers in pools.items():
+            await client.create_work_pool(WorkPoolCreate(name=pool, type="warm"))
+            for number in range(workers):
+                await client.send_worker_heartbeat(pool, f"worker-{number}")
         names = {family.name: family for family in await PrefectLook(Load(client)).read()}
     assert names["c500_job_queue_depth"].samples[0].value >= 0
     assert {sample.labels["state"] for sample in names["c500_job_runs"].samples} >= {"running", "failed", "crashed"}
-    assert all(sample.value == 0 for sample in names["c500_worker_online"].samples)
+    online = {sample.labels["pool"]: sample.value for sample in names["c500_worker_online"].samples}
+    assert {pool: online[pool] for pool in pools} == pools
 
 
 async def test_without_prefect_there_is_nothing_to_tell() -> None:
