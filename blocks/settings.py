@@ -1,7 +1,7 @@
 """Everything an operator can set, from the environment or a `.env` file."""
 
-from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError
@@ -411,13 +411,36 @@ class Settings(BaseSettings):
     )
 
 
-@lru_cache(maxsize=1)
-def settings() -> Settings:
-    """The settings of this process, read once.
+class _Once:
+    """Holds the settings. In `lru_cache` a thread that began to read before a `cache_clear` puts the old ones back."""
 
-    Raises:
-        BadInput: naming each variable, the value it has and what is allowed.
-    """
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._found: Settings | None = None
+
+    def __call__(self) -> Settings:
+        """The settings of this process, read once.
+
+        Raises:
+            BadInput: naming each variable, the value it has and what is allowed.
+        """
+        if (found := self._found) is not None:
+            return found
+        with self._lock:
+            if self._found is None:
+                self._found = _read()
+            return self._found
+
+    def cache_clear(self) -> None:
+        """Read them anew at the next call: the environment has changed."""
+        with self._lock:
+            self._found = None
+
+
+settings = _Once()
+
+
+def _read() -> Settings:
     try:
         return Settings()
     except ValidationError as error:

@@ -1,11 +1,12 @@
 """Settings: operators' names, and errors that name the variable, its value and what is allowed."""
 
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
 from blocks.errors import BadInput
-from blocks.settings import settings
+from blocks.settings import Settings, settings
 
 
 def test_defaults_are_the_operators_own() -> None:
@@ -59,3 +60,26 @@ def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_LANGUAGE_API_KEY", "sk-very-secret")
     settings.cache_clear()
     assert "sk-very-secret" not in repr(settings())
+
+
+def test_settings_whose_reading_began_before_a_change_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = Event(), Event()
+
+    class Slow(Settings):
+        def model_post_init(self, _context: object) -> None:
+            begun.set()
+            go_on.wait(30)
+
+    settings.cache_clear()
+    monkeypatch.setattr("blocks.settings.Settings", Slow)
+    reading = Thread(target=settings)
+    reading.start()
+    begun.wait(30)
+    monkeypatch.setenv("MAX_QUEUE_DEPTH", "7")
+    clearing = Thread(target=settings.cache_clear)
+    clearing.start()
+    clearing.join(0.5)  # it may wait for the reading
+    go_on.set()
+    reading.join()
+    clearing.join()
+    assert settings().max_queue_depth == 7
