@@ -16,11 +16,11 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter, EventResourceFilter
 
 from blocks.runs.queue import all_runs
-from blocks.runs.record import JOB_TAG
+from blocks.runs.record import JOB_TAG, PROCESS_FLOWS
 from blocks.settings import HEARTBEAT_S, settings
 
 JOB_FLOWS = (
-    *("process-audio", "process-text", "process-batch", "dispatch-request", "swarm", "run-agent", "run-team"),
+    *(*PROCESS_FLOWS, "dispatch-request", "swarm", "run-agent", "run-team"),
     *("clean-all", "clean-logs", "clean-audio", "clean-cache", "clean-evidence", "watch-disk", "heal-disk"),
     *("maintain", "migrate", "audit-quality", "report-operations", "evaluate", "export-data", "erase-data"),
     *("run-runbook", "respond-to-incident", "write-postmortem", "deploy-service", "watch-rollout", "analyse-logs"),

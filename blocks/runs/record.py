@@ -9,6 +9,9 @@ from pydantic import ValidationError
 
 from blocks.model import Frozen
 
+PROCESS_FLOWS = ("process-audio", "process-text", "process-batch")
+"""Flows that make folders of jobs in the store."""
+
 JOB_TAG = "c500-job"
 """Tag of every run that a client of the service asked for."""
 

@@ -21,7 +21,7 @@ from blocks.errors import NotFound
 from blocks.model import Frozen
 from blocks.progress import in_thread
 from blocks.runs.queue import all_runs
-from blocks.runs.record import JOB_ID, label
+from blocks.runs.record import JOB_ID, PROCESS_FLOWS, label
 from blocks.store.files import Files
 from tasks.ops.cleanup.choose import Hold
 from tasks.ops.cleanup.rules import AUDIO, Retention, Tree
@@ -32,9 +32,6 @@ JOBS = "jobs"
 RESULT = "result.json"
 TEXT = "source.txt"
 """The source of a text job, which is no audio."""
-
-JOB_FLOWS = ("process-audio", "process-text", "process-batch")
-"""Flows that make folders of jobs."""
 
 ENDED = (StateType.FAILED, StateType.CANCELLED)
 OPEN = (
@@ -149,6 +146,6 @@ def _failed_in_batches(files: Files) -> frozenset[str]:
 
 async def _jobs(client: PrefectClient, states: tuple[StateType, ...]) -> frozenset[str]:
     wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(states))))
-    flows = FlowFilter(name=FlowFilterName(any_=list(JOB_FLOWS)))
+    flows = FlowFilter(name=FlowFilterName(any_=list(PROCESS_FLOWS)))
     found = [label(run, JOB_ID) async for run in all_runs(client, wanted, flows)]
     return frozenset(one for one in found if one)

@@ -24,10 +24,11 @@ from blocks.errors import NotFound
 from blocks.job import job_folder
 from blocks.model import Frozen
 from blocks.runs.queue import all_runs
+from blocks.runs.record import PROCESS_FLOWS
 from blocks.steps import RESULTS
 from blocks.store.files import Files
 from blocks.subjects.subject import Traces
-from tasks.ops.cleanup.audio import JOB_FLOWS, JOBS, OPEN, RESULT, JobsKnown
+from tasks.ops.cleanup.audio import JOBS, OPEN, RESULT, JobsKnown
 
 MARKS = "operations/cleanup/expiring"
 
@@ -168,7 +169,7 @@ class Expiry:
 async def oldest_run(client: PrefectClient) -> datetime | None:
     """When the oldest run of a job that is not over began; None where none has begun."""
     wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(OPEN))))
-    flows = FlowFilter(name=FlowFilterName(any_=list(JOB_FLOWS)))
+    flows = FlowFilter(name=FlowFilterName(any_=list(PROCESS_FLOWS)))
     return min([run.start_time async for run in all_runs(client, wanted, flows) if run.start_time], default=None)
 
 

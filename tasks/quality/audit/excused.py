@@ -17,11 +17,8 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import PrefectHTTPStatusError
 
 from blocks.runs.queue import all_runs
-from blocks.runs.record import JOB_ID, label
+from blocks.runs.record import JOB_ID, PROCESS_FLOWS, label
 from tasks.quality.audit.period import Period
-
-JOB_FLOWS = ("process-audio", "process-text", "process-batch")
-"""Flows that make folders of jobs."""
 
 EXCUSED = tuple(state for state in StateType if state != StateType.COMPLETED)
 """It failed, is at work, or will be run again."""
@@ -36,7 +33,7 @@ async def jobs_excused(period: Period) -> frozenset[str] | None:
 
     A server that was started for this command alone, or that keeps runs for a shorter time, knows none of them.
     """
-    flows = FlowFilter(name=FlowFilterName(any_=list(JOB_FLOWS)))
+    flows = FlowFilter(name=FlowFilterName(any_=list(PROCESS_FLOWS)))
     begun = FlowRunFilterStartTime.model_validate({"after_": period.since - MARGIN, "before_": period.until + MARGIN})
     not_done = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(EXCUSED)))
     try:

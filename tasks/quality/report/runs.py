@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import FlowRun
 
-JOBS = ("process-audio", "process-text", "process-batch")
 EVENTS_KEPT = timedelta(days=7)
 """Prefect's default of PREFECT_SERVER_EVENTS_RETENTION_PERIOD; older crashes of runs that live are not known."""
 
@@ -133,12 +132,13 @@ async def _ended_runs(client: "PrefectClient", span: Span) -> AsyncGenerator["Fl
     from prefect.client.schemas.objects import StateType
 
     from blocks.runs.queue import all_runs
+    from blocks.runs.record import PROCESS_FLOWS
 
     wanted = FlowRunFilter(
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.FAILED, StateType.CANCELLED])),
         end_time=FlowRunFilterEndTime.model_validate({"after_": span.since, "before_": span.until}),
     )
-    async for run in all_runs(client, wanted, FlowFilter(name=FlowFilterName(any_=list(JOBS)))):
+    async for run in all_runs(client, wanted, FlowFilter(name=FlowFilterName(any_=list(PROCESS_FLOWS)))):
         if run.end_time is not None and run.end_time in span:  # Prefect takes both edges in
             yield run
 
@@ -176,8 +176,9 @@ async def _job_runs(client: "PrefectClient", run_ids: list[UUID]) -> AsyncGenera
     from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterId
 
     from blocks.runs.queue import PAGE
+    from blocks.runs.record import PROCESS_FLOWS
 
-    jobs = FlowFilter(name=FlowFilterName(any_=list(JOBS)))
+    jobs = FlowFilter(name=FlowFilterName(any_=list(PROCESS_FLOWS)))
     for first in range(0, len(run_ids), PAGE):
         wanted = FlowRunFilter(id=FlowRunFilterId(any_=run_ids[first : first + PAGE]))
         for run in await client.read_flow_runs(flow_filter=jobs, flow_run_filter=wanted):
