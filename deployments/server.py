@@ -23,6 +23,7 @@ from pathlib import Path
 
 import httpx
 
+from blocks.environment import variables
 from blocks.errors import EngineUnavailable, NotAllowed
 from blocks.settings import HOME
 from blocks.store.local import LocalFiles
@@ -85,10 +86,10 @@ def use_server() -> Generator[str]:
         NotAllowed: it does, but refuses us.
     """
     if url := running_server():
-        with _environment({"PREFECT_API_URL": url} | client_auth(url)):
+        with variables({"PREFECT_API_URL": url} | client_auth(url)):
             yield url
         return
-    with temporary_server() as url, _environment({"PREFECT_API_URL": url}):
+    with temporary_server() as url, variables({"PREFECT_API_URL": url}):
         yield url
 
 
@@ -269,17 +270,3 @@ def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Generator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -1,6 +1,5 @@
 """What is evaluated: this system with some options, or outputs that another one gave."""
 
-import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
+from blocks.environment import variables
 from blocks.errors import BadInput
 from blocks.job import DEFAULT_FEATURES, JobOptions
 from blocks.model import Frozen
@@ -141,18 +141,12 @@ def in_force(overridden: Mapping[str, str]) -> Generator[None]:
     if not overridden:
         yield
         return
-    before = {name: os.environ.get(name) for name in overridden}
     try:
-        os.environ.update(overridden)
-        settings.cache_clear()
-        settings()
-        yield
+        with variables(overridden):
+            settings.cache_clear()
+            settings()
+            yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
         settings.cache_clear()
 
 
