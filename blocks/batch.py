@@ -1,7 +1,8 @@
 """What came of many recordings."""
 
-from datetime import datetime
 from typing import Literal
+
+from pydantic import AwareDatetime
 
 from blocks.job import JobOptions
 from blocks.model import Frozen
@@ -43,7 +44,7 @@ class BatchReport(Frozen):
     ignored: tuple[str, ...] = ()
     model_loads: int = 0
     erased: int = 0
-    finished_at: datetime
+    finished_at: AwareDatetime
 
     def count(self, outcome: Outcome) -> int:
         """How many recordings ended so."""

@@ -1,5 +1,6 @@
 """Audits of what finished jobs made: suites of expectations over a period, with Data Docs."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from prefect import flow
@@ -32,7 +33,7 @@ def run_name() -> str:
     if given:
         period = Period.model_validate(given, from_attributes=True)
         return plain(period.name)
-    return plain(latest(flow_run.parameters.get("span") or "day").name)
+    return plain(latest(flow_run.parameters.get("span") or "day", flow_run.scheduled_start_time).name)
 
 
 @flow(name="audit-quality", flow_run_name=run_name, persist_result=False, timeout_seconds=LONGEST_S)
@@ -45,7 +46,8 @@ async def audit_quality(
     killed leaves the site as it was, or with whole pages more.
 
     Args:
-        period: Which; None for the latest day, week or month that is over.
+        period: Which; None for the latest day, week or month that was over when the run was due: one that waited for
+            a service that was down audits the day that it was to.
         span: Which of these.
         options: How it is run; a dry run keeps nothing and tells nobody.
 
@@ -63,7 +65,7 @@ async def audit_quality(
     from tasks.quality.audit.suite_files import read_suites
     from tasks.quality.audit.tell import markdown
 
-    period, chosen = period or latest(span), settings()
+    period, chosen = period or latest(span, flow_run.scheduled_start_time), settings()
     async with operating("audit-quality", options, period.name) as performer, progress("audit-quality") as on_share:
         read_suites(chosen.quality_suites_dir)  # what is wrong with one should not wait for the store
         gathered = await gather_step(period, chosen, on_share)
@@ -105,4 +107,9 @@ def what_is_known(chosen: "Settings") -> "Known":
     from tasks.quality.audit.job_row import Known
 
     schemas = {template.name: template.schema_ for template in list_templates()}
-    return Known(schemas=schemas, dearest_usd=dearest_usd(chosen.accounts_file))
+    days = chosen.results_days
+    return Known(
+        schemas=schemas,
+        dearest_usd=dearest_usd(chosen.accounts_file),
+        results_kept=None if days is None else timedelta(days=days),
+    )

@@ -52,7 +52,8 @@ async def report_operations(
 
     Args:
         kind: `day`, `week` (ISO) or `span`.
-        when: A date as `2026-11-22`, a week as `2026-W47`; empty: the latest that is over, `this`: the present one.
+        when: A date as `2026-11-22`, a week as `2026-W47`; empty: the latest that was over when the run was due,
+            `this`: the present one.
         since: Of a span, its begin, a date or a moment.
         until: Of a span, its end, which is no part of it; empty: now.
         zone: Time zone of the days; empty for REPORT_TIMEZONE, then TZ, then the machine's.
@@ -71,7 +72,9 @@ async def report_operations(
 
     now, files = datetime.now(UTC), open_store()
     chosen = zone or settings().report_timezone
-    period = asked_period(kind, when, since=since, until=until, zone=chosen, now=now)
+    # A run that waited for a service that was down reports the day that it was to.
+    due = now if when or kind == "span" else flow_run.scheduled_start_time
+    period = asked_period(kind, when, since=since, until=until, zone=chosen, now=due)
     async with operating("report-operations", options, f"{period.kind} {period.name}") as performer:
         parts = await parts_of(files, period, now)
         found = OperationsReport(run_id=performer.run_id, period=period, made_at=now, parts=parts)
@@ -84,7 +87,8 @@ async def report_operations(
         report = await in_thread(keep, files, report)
         await show_markdown(f"report-{period.kind}", report_markdown(report), headline(report))
         if send:
-            report = report.model_copy(update={"posted": (await post(*message(report))).told})
+            posted = await post(*message(report))
+            report = report.model_copy(update={"posted": posted.told, "is_sent": posted.taken > 0})
         return report
 
 

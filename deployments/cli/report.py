@@ -56,6 +56,8 @@ def report(
         _print(found, form)
     if found.place and not as_json:
         typer.echo(f"kept in {found.place}" + (f"; {found.posted}" if found.posted else ""), err=True)
+    if send and not dry_run and not found.is_sent:
+        raise typer.Exit(1)
 
 
 def _kind(when: str, *, day: bool, week: bool, since: str, until: str) -> "Kind":

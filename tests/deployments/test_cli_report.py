@@ -51,4 +51,6 @@ def test_a_report_is_printed_and_written(tmp_path: Path) -> None:
     assert page.read_text().startswith("<!doctype html>") and not written.stdout
     shown = c500(*common, "--form", "markdown", "--dry-run")
     assert "| jobs with a result | 2 | 0 | +2 |" in shown.stdout and "kept in" not in shown.stderr
-    assert "2 jobs" in c500(*common).stdout
+    unsent = c500(*common, "--send")
+    assert "2 jobs" in unsent.stdout and "OPERATIONS_CHANNELS_FILE" in unsent.stderr
+    assert unsent.exit_code == 1, "nobody got it"

@@ -12,7 +12,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.events.filters import EventFilter, EventNameFilter
 from prefect.events.worker import EventsWorker
-from prefect.states import Completed, Failed, Running
+from prefect.flow_engine import run_flow_async
+from prefect.states import Completed, Failed, Running, Scheduled
 
 from blocks.errors import BadInput
 from blocks.runs.record import JOB_ID
@@ -21,6 +22,7 @@ from blocks.store import open_store
 from flows.quality_audit import audit_quality
 from tasks.ops.options import OperationsOptions
 from tasks.quality.audit.excused import jobs_excused
+from tasks.quality.audit.judged import AuditReport
 from tasks.quality.audit.period import Period
 from tasks.quality.audit.tell import FAILED
 from tests.fakes.operators import operators
@@ -68,6 +70,17 @@ async def test_failures_are_told_once(tmp_path: Path, monkeypatch: pytest.Monkey
                 events = [one for one in found if one.payload["page"] == report.page]
         assert [one.resource.id for one in events] == ["c500.quality.jobs.doubled-cost"]
         assert events[0].payload["period"] == "2026-03-02"
+
+
+@pytest.mark.usefixtures("twice_paid")
+async def test_a_run_that_was_due_while_the_service_was_down_audits_the_day_that_it_was_to() -> None:
+    due = Scheduled(scheduled_time=MONDAY.until + timedelta(hours=5))
+    async with get_client() as client:
+        late = await client.create_flow_run(audit_quality, parameters={"options": OPTIONS}, state=due)
+    report = await run_flow_async(audit_quality, flow_run=late, parameters={"options": OPTIONS})
+    assert isinstance(report, AuditReport) and (report.period.name, report.period.jobs) == (MONDAY.name, 10)
+    async with get_client() as client:
+        assert (await client.read_flow_run(late.id)).name == MONDAY.name
 
 
 @pytest.mark.usefixtures("twice_paid")

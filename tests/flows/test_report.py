@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import State
+from prefect.flow_engine import run_flow_async
 from prefect.flows import Flow
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Cancelled, Completed, Crashed, Failed, Pending, Running
+from prefect.states import Cancelled, Completed, Crashed, Failed, Pending, Running, Scheduled
 
 from blocks.redact import default_redactor
 from blocks.runs.record import ERROR, RunError
@@ -106,10 +107,22 @@ async def test_it_is_kept_in_all_forms_without_secrets_and_sent(
     (subject, body), folder = listening.messages[0], f"reports/day/{NOON:%Y-%m-%d}"
     assert subject.startswith(f"C500 {NOON:%Y-%m-%d}: 10 jobs, 0 failed, $1.50, 1 incident, 2 things need a person")
     assert report.place == open_store().uri(folder) and f"{report.place}/report.html" in body
-    assert report.posted == "given to the operators' channels"
+    assert report.is_sent and report.posted == "given to the operators' channels"
     kept = {name: open_store().read_bytes(f"{folder}/report.{name}").decode() for name in ("html", "md", "json")}
-    assert OperationsReport.model_validate_json(kept["json"]) == report.model_copy(update={"posted": ""})
+    assert OperationsReport.model_validate_json(kept["json"]) == report.model_copy(
+        update={"posted": "", "is_sent": False}
+    )
     assert "leaked" in kept["html"] and not any(CODE in text for text in (*kept.values(), body))
+
+
+@pytest.mark.usefixtures("world", "service")
+async def test_a_run_that_was_due_while_the_service_was_down_reports_the_day_that_it_was_to() -> None:
+    given = {"zone": "UTC", "options": OPTIONS.model_copy(update={"dry_run": True})}
+    async with get_client() as client:
+        due = Scheduled(scheduled_time=NOON - DAY)
+        late = await client.create_flow_run(report_operations, parameters=given, state=due)
+    report = await run_flow_async(report_operations, flow_run=late, parameters=given)
+    assert isinstance(report, OperationsReport) and report.period.name == f"{NOON - 2 * DAY:%Y-%m-%d}"
 
 
 @pytest.mark.usefixtures("world", "service")

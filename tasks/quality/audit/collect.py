@@ -24,6 +24,9 @@ MOST_TOLD = 1_000
 STILL_AT_WORK = timedelta(hours=24)
 """A job that was begun later than this before now may be at work yet, or wait for one that is."""
 
+LONGEST_BATCH = timedelta(days=2)
+"""A job that a batch calls done was finished at most so long before the batch."""
+
 CLOCKS = timedelta(hours=1)
 """By so much the clocks of a store and of the machines that write to it may differ."""
 
@@ -90,7 +93,8 @@ def collect(
         told(len(rows))
     rows, faults = sound("job metrics", rows)
     unreadable += [Unreadable(key=JOBS, why=fault) for fault in faults]
-    batches = sorted(_batches(files, period, unreadable.append), key=lambda row: (row.kind, row.batch_id))
+    expired = None if known.results_kept is None else now - known.results_kept
+    batches = sorted(_batches(files, period, expired, unreadable.append), key=lambda row: (row.kind, row.batch_id))
     lost = sorted(_lost(files, keys, period, excused, now))
     return Collected(
         jobs=tuple(rows),
@@ -138,12 +142,14 @@ def _lost(files: Files, keys: Sequence[str], period: Period, excused: Collection
             yield job_id
 
 
-def _batches(files: Files, period: Period, on_unreadable: Callable[[Unreadable], None]) -> Iterator[BatchRow]:
+def _batches(
+    files: Files, period: Period, expired: datetime | None, on_unreadable: Callable[[Unreadable], None]
+) -> Iterator[BatchRow]:
     for key in files.list("batches/"):
         if key.count("/") != 2 or not key.endswith("/report.json"):
             continue
         try:
-            row = _of_batch(files, files.read_bytes(key), period)
+            row = _of_batch(files, files.read_bytes(key), period, expired)
         except NotFound:
             continue
         except ValidationError as error:
@@ -158,12 +164,15 @@ def _batches(files: Files, period: Period, on_unreadable: Callable[[Unreadable],
             yield _of_rows(report)
 
 
-def _of_batch(files: Files, content: bytes, period: Period) -> BatchRow | None:
+def _of_batch(files: Files, content: bytes, period: Period, expired: datetime | None) -> BatchRow | None:
+    """The row of a batch of the period; results that may have been cleaned away, as they are older, are not missed."""
     report = BatchReport.model_validate_json(content)
     if not period.has(report.finished_at):
         return None
     items, done = report.items, [item for item in report.items if item.outcome != "failed"]
-    jobs = {item.job_id for item in done}
+    jobs = {item.job_id for item in done if expired is None or item.outcome != "found"}
+    if expired is not None and report.finished_at - LONGEST_BATCH < expired:
+        jobs = set()
     # As it was written: the options of a newer version have more fields, and another hash.
     written = json.loads(content)
     named_after = content_hash([written["options"], [item["source"] for item in written["items"]]])[:16]

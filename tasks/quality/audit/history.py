@@ -4,6 +4,7 @@ It is kept so that drift can look back without reading all results again, and af
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import date
 
 from pydantic import Field, ValidationError
@@ -157,7 +158,8 @@ def _put_day(files: Files, day: date, rows: Sequence[JobRow]) -> None:
 
 def _days(files: Files) -> Iterator[date]:
     for key in files.list(f"{JOBS}/"):
-        yield date.fromisoformat(key.rsplit("/", 1)[1].removesuffix(".jsonl"))
+        with suppress(ValueError):  # a file that somebody put there
+            yield date.fromisoformat(key.rsplit("/", 1)[1].removesuffix(".jsonl"))
 
 
 def _day_key(day: date) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import chain
 from typing import Any, Literal
 
@@ -41,11 +42,13 @@ class Known:
         schemas: JSON Schema of each summary template that there is now.
         dearest_usd: By model, the dollars for a token of input and of output at its dearest account.
         booked_usd: By job, what the books say that its calls cost.
+        results_kept: For how long the store keeps results; None for good.
     """
 
     schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     dearest_usd: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     booked_usd: Mapping[str, float] = field(default_factory=dict[str, float])
+    results_kept: timedelta | None = None
 
 
 class JobRow(Frozen):

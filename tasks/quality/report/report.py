@@ -160,6 +160,7 @@ class OperationsReport(Frozen):
         written_by: Who wrote the summary: `rules`, or a model.
         place: Where it lies in the store; empty for a dry run.
         posted: Whether the operators got it, in words; empty where it was not sent.
+        is_sent: Whether one of their channels took it.
     """
 
     run_id: str
@@ -170,6 +171,7 @@ class OperationsReport(Frozen):
     written_by: str = "rules"
     place: str = ""
     posted: str = ""
+    is_sent: bool = False
 
     def part(self, name: str) -> Part:
         """One of its parts."""

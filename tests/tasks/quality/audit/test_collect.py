@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -29,8 +30,8 @@ from tests.tasks.quality.audit.auditing import NOW, day_of, gathered, known
 MONDAY = day_of(DAY)
 
 
-def collected(files: LocalFiles, now: datetime = NOW) -> Collected:
-    return collect(files, MONDAY, known(), {"excused"}, now)
+def collected(files: LocalFiles, now: datetime = NOW, kept: timedelta | None = None) -> Collected:
+    return collect(files, MONDAY, replace(known(), results_kept=kept), {"excused"}, now)
 
 
 def begun(files: LocalFiles, job_id: str, hours: float) -> None:
@@ -138,6 +139,18 @@ def test_a_batch_of_which_a_person_had_a_recording_erased_is_whole(files: LocalF
     assert isinstance(unsaid, bytes)
     files.put_bytes(f"batches/{batch_id}/report.json", unsaid)
     assert not collected(files).batches[0].is_whole, "nobody says where it went"
+
+
+def test_results_that_were_cleaned_away_by_age_are_not_missed(files: LocalFiles) -> None:
+    at = DAY + timedelta(hours=10)
+    items = [{"source": f"{job}.wav", "outcome": job, "job_id": job} for job in ("done", "found")]
+    report = {"batch_id": "b", "options": JobOptions(), "items": items, "finished_at": at}
+    files.put_bytes("batches/b/report.json", BatchReport.model_validate(report).model_dump_json().encode())
+    missing = [
+        collected(files, at + timedelta(days=20), kept).batches[0].results_missing
+        for kept in (None, timedelta(days=30), timedelta(days=15))
+    ]
+    assert missing == [2, 1, 0], "one found had been done before, nobody knows when"
 
 
 def test_prices_are_those_of_the_dearest_account(tmp_path: Path) -> None:
