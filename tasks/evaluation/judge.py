@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from pydantic_ai.models import Model
 
 
+PURSE = "evaluation/"
+"""What the limit's key begins with that holds the money of an evaluation's judge."""
+
+
 class JudgeOptions(Frozen):
     """Whether a model judges, and which.
 
@@ -43,7 +47,7 @@ def purse_of(run_id: str, budget_usd: float | None) -> tuple[Limit, ...]:
     if budget_usd is None:
         return ()
     amount = round(budget_usd * USD_UNIT)
-    return (Limit(key=f"evaluation/{run_id}/usd", amount=amount, kind="calendar", period="ever"),)
+    return (Limit(key=f"{PURSE}{run_id}/usd", amount=amount, kind="calendar", period="ever"),)
 
 
 class Judge:
@@ -65,6 +69,12 @@ class Judge:
     def identity(self) -> dict[str, Any]:
         """What its judgements depend on."""
         return self._options.model_dump(include={"rubrics", "model", "tier"})
+
+    def why(self, error: C500Error) -> str:
+        """Why it did not answer; of its own budget, by the option's name."""
+        if self._options.budget_usd is not None and error.message.startswith(PURSE):
+            return f"--judge-budget-usd, ${self._options.budget_usd:g}, leaves no room for another call"
+        return error.message
 
     async def judge(self, case: Case, output: Output) -> tuple[Judgement, ...]:
         """A judgement of each statement.

@@ -156,7 +156,7 @@ async def _judgements(judge: Judge | None, case: Case, output: Output) -> tuple[
     except Stopped:
         raise
     except C500Error as error:
-        return (), f"the judge did not answer: {error.message}"
+        return (), f"the judge did not answer: {judge.why(error)}"
 
 
 def _failure(case: Case, error: Exception) -> CaseFailure:

@@ -198,7 +198,7 @@ async def test_a_judge_whose_budget_is_spent_leaves_the_other_figures(
         assert model.calls == 0
     [score] = found.candidate.scores
     assert score.claims is not None
-    assert "the judge did not answer" in score.notes[0]
+    assert score.notes[0].startswith("the judge did not answer: --judge-budget-usd, $1e-06, leaves no room")
     assert [(one.measure, one.lacking) for one in found.candidate.totals if one.lacking] == [("judge", 1)]
 
 
