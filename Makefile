@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Without .pyc files a first Prefect run takes twice as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test soak lint deploy format models bench docs lock clean help
+.PHONY: demo test compiled soak lint deploy format models bench docs lock clean help
 
 $(VENV)/base.stamp: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "C500 needs Python 3.11 or newer; set PYTHON=python3.x" >&2; exit 2; }
@@ -29,9 +29,15 @@ $(VENV)/system.stamp:
 demo: $(VENV)/base.stamp  ## transcribe, enhance and summarise the bundled recording
 	$(BIN)/c500 process deployments/demo/meeting.flac
 
-# Tests marked `torch` run when torch is there; TORCH=1 installs it.
-test: $(VENV)/dev.stamp lint $(VENV)/system.stamp $(if $(TORCH),$(VENV)/torch.stamp)  ## lint, type-check and run all tests but the heavy ones
+# Tests marked `torch` run when torch is there; TORCH=1 installs it. The type checker uses one core: what else must be
+# there is made on another meanwhile.
+test: $(VENV)/dev.stamp $(if $(TORCH),$(VENV)/torch.stamp)  ## lint, type-check and run all tests but the heavy ones
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint compiled
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+
+# Else each of the four processes would compile all tests. What cannot be collected is told by the run itself.
+compiled: $(VENV)/system.stamp
+	-@$(BIN)/python -m pytest --collect-only -q >/dev/null
 
 soak: $(VENV)/dev.stamp $(VENV)/system.stamp $(if $(TORCH),$(VENV)/torch.stamp)  ## the heavy forms of the promises
 	$(BIN)/python -m pytest -m soak --timeout=0

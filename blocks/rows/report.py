@@ -89,12 +89,11 @@ def rows_reports(files: Files, since: datetime) -> Iterator[tuple[str, RowsRepor
         StoreFailed: the store cannot be read.
     """
     for folder in FOLDERS.values():
-        for key in files.list(f"{folder}/"):
-            if key.count("/") != 2 or not key.endswith("/report.json"):
+        for key, written_at in files.list_modified(f"{folder}/"):
+            if key.count("/") != 2 or not key.endswith("/report.json") or written_at < since:
                 continue
             try:
-                if files.modified(key) >= since:
-                    yield key, RowsReport.model_validate_json(files.read_bytes(key))
+                yield key, RowsReport.model_validate_json(files.read_bytes(key))
             except NotFound:  # it went while we look
                 continue
             except ValidationError as error:

@@ -72,6 +72,10 @@ class Files(Protocol):
         """All keys that begin with the prefix, sorted."""
         ...
 
+    def list_modified(self, prefix: str = "") -> Iterator[tuple[str, datetime]]:
+        """As `list`, each key with when it was written, in UTC; over a network by far faster than to ask for each."""
+        ...
+
     def modified(self, key: str) -> datetime:
         """When the file was written, in UTC. Raises `NotFound`."""
         ...

@@ -123,6 +123,12 @@ class LocalFiles:
         )
         yield from sorted(key for key in found if key.startswith(prefix))
 
+    def list_modified(self, prefix: str = "") -> Iterator[tuple[str, datetime]]:
+        """As `list`, each key with when it was written, in UTC; one that goes meanwhile is left out."""
+        for key in self.list(prefix):
+            with suppress(FileNotFoundError):
+                yield key, datetime.fromtimestamp((self.root / key).stat().st_mtime, UTC)
+
     def modified(self, key: str) -> datetime:
         """When the file was written, in UTC. Raises `NotFound`."""
         path = self._path(key)

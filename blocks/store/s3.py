@@ -118,13 +118,17 @@ class S3Files:
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """All keys that begin with the prefix, sorted; locks are not among them."""
+        yield from (key for key, _ in self.list_modified(prefix))
+
+    def list_modified(self, prefix: str = "") -> Iterator[tuple[str, datetime]]:
+        """As `list`, each key with when it was written, in UTC."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)
         with _s3_errors(prefix):
             for page in pages:
                 for item in page.get("Contents", ()):
                     key = str(item["Key"]).removeprefix(self.prefix)
                     if not key.startswith(".locks/"):
-                        yield key
+                        yield key, item["LastModified"]
 
     def modified(self, key: str) -> datetime:
         """When the object was written, in UTC. Raises `NotFound`."""

@@ -16,13 +16,11 @@ RUNS = "agents/runs/"
 def read_agents(files: Files, period: Period, since: datetime) -> AgentRuns:
     """Runs that began or ended since then. Raises `StoreFailed`."""
     begun, before, ended, unread = 0, 0, list[AgentRun](), list[str]()
-    for key in files.list(RUNS):
+    for key, written_at in files.list_modified(RUNS):
         name = key.rsplit("/", 1)[-1]
-        if name not in ("begun.json", "result.json"):
+        if name not in ("begun.json", "result.json") or written_at < since:
             continue
         try:
-            if files.modified(key) < since:
-                continue
             content = files.read_bytes(key)
             if name == "result.json":
                 ended.append(_ended(content))

@@ -40,10 +40,10 @@ def _recordings(files: Files, since: datetime) -> Iterator[tuple[str, Batch | Va
     """Batches of recordings."""
     from blocks.batch import BatchReport
 
-    for key in files.list(BATCHES):
+    for key, written_at in files.list_modified(BATCHES):
+        if not key.endswith("/report.json") or written_at < since:
+            continue
         try:
-            if not key.endswith("/report.json") or files.modified(key) < since:
-                continue
             report = BatchReport.model_validate_json(files.read_bytes(key))
         except NotFound:
             continue

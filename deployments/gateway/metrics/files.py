@@ -39,21 +39,20 @@ class Facts(Generic[T]):
     def look(self) -> Mapping[str, T | None]:
         """The facts by key; None where the file is damaged. Raises `StoreFailed`: the store does not answer."""
         known: dict[str, tuple[datetime, T | None]] = {}
-        for key in self._files.list(self._prefix):
+        for key, changed in self._files.list_modified(self._prefix):
             if not key.endswith(self._suffix):
                 continue
             try:
-                known[key] = self._known_of(key)
+                known[key] = self._known_of(key, changed)
             except NotFound:
                 continue  # it has gone meanwhile
         self._known = known
         return {key: fact for key, (_, fact) in known.items()}
 
-    def _known_of(self, key: str) -> tuple[datetime, T | None]:
+    def _known_of(self, key: str, changed: datetime) -> tuple[datetime, T | None]:
         before = self._known.get(key)
         if before is not None and before[1] is not None and self._is_final(before[1]):
             return before
-        changed = self._files.modified(key)
         if before is not None and before[0] == changed:
             return before
         now = datetime.now(UTC)

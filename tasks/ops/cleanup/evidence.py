@@ -126,14 +126,14 @@ async def _stored(cleanup: Cleanup, kind: Kind, days: float, held: tuple[Traces,
 
 
 def _things(files: Files, kind: Kind, before: datetime, held: tuple[Traces, ...]) -> Iterator[Line]:
-    every: dict[str, list[str]] = {}
-    for key in files.list(kind.prefix):
-        every.setdefault("/".join(key.split("/")[: kind.depth]) if kind.depth else key, []).append(key)
-    for thing, keys in every.items():
+    every: dict[str, dict[str, datetime]] = {}
+    for key, written_at in files.list_modified(kind.prefix):
+        every.setdefault("/".join(key.split("/")[: kind.depth]) if kind.depth else key, {})[key] = written_at
+    for thing, written in every.items():
         with suppress(NotFound):
-            if _newest(files, keys) >= before:
+            if max(written.values()) >= before:
                 yield {"path": thing, "status": "kept", "why": "young"}
-            elif any(_is_held(files, one, thing, keys) for one in held):
+            elif any(_is_held(files, one, thing, list(written)) for one in held):
                 yield {"path": thing, "status": "kept", "why": "held"}
             else:
                 yield {"path": thing, "status": "planned", "why": "expired"}
@@ -141,19 +141,13 @@ def _things(files: Files, kind: Kind, before: datetime, held: tuple[Traces, ...]
 
 def _removed(files: Files, kind: Kind, thing: str, before: datetime) -> Line:
     """Delete a thing that is still as old; of several files the ones that tell of the others last."""
-    keys = list(files.list(f"{thing}/")) if kind.depth else [thing]
-    try:
-        if not keys or _newest(files, keys) >= before:
-            return {"status": "changed"}
-    except NotFound:
+    listed = files.list_modified(f"{thing}/" if kind.depth else thing)
+    written = {key: at for key, at in listed if kind.depth or key == thing}
+    if not written or max(written.values()) >= before:
         return {"status": "changed"}
-    for key in sorted(keys, key=lambda one: one.endswith((".json", ".md"))):
+    for key in sorted(written, key=lambda one: one.endswith((".json", ".md"))):
         files.delete(key)
     return {"status": "deleted"}
-
-
-def _newest(files: Files, keys: list[str]) -> datetime:
-    return max(files.modified(key) for key in keys)
 
 
 def _is_held(files: Files, held: Traces, thing: str, keys: list[str]) -> bool:

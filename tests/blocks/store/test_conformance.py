@@ -67,6 +67,9 @@ def test_a_file_says_when_it_was_written(files: Files) -> None:
     assert abs((datetime.now(UTC) - files.modified("a/x")).total_seconds()) < 60
     with pytest.raises(NotFound):
         files.modified("a/y")
+    files.put_bytes("b/x", b"another")
+    assert list(files.list_modified("a/")) == [("a/x", files.modified("a/x"))]
+    assert [key for key, _ in files.list_modified()] == list(files.list()) == ["a/x", "b/x"]
 
 
 def test_what_is_missing_is_not_found(files: Files) -> None:

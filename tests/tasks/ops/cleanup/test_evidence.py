@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
-from prefect.states import Completed, Running
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+from prefect.states import Cancelled, Completed, Running
 
 from blocks.accounts.books import Entry as Call
 from blocks.accounts.books import insert
@@ -23,12 +24,13 @@ from blocks.errors import StoreFailed
 from blocks.iiagent.state import SessionState, sessions_folder, write_state
 from blocks.redact import default_redactor
 from blocks.rows.report import FOLDERS
+from blocks.runs.queue import all_runs
 from blocks.runs.record import JOB_ID, JOB_TAG
 from blocks.settings import settings
 from blocks.store import open_store
 from blocks.store.files import Files
 from blocks.subjects import Hold, Holds, Subject, Traces
-from tasks.ops.cleanup.audio import JobsKnown
+from tasks.ops.cleanup.audio import OPEN, JobsKnown
 from tasks.ops.cleanup.evidence import evidence_parts
 from tasks.ops.cleanup.expiry import MARKS, Expiry, Mark
 from tasks.ops.cleanup.report import Part, read_lines
@@ -47,6 +49,16 @@ def policy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv(name, value)
     settings.cache_clear()
     yield
+
+
+@pytest.fixture(autouse=True)
+async def nothing_at_work(prefect_api: str) -> None:
+    """Other tests leave runs on the same server that never end, and jobs stay while one may work with them."""
+    del prefect_api
+    async with get_client() as client:
+        wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(OPEN))))
+        for run in [run async for run in all_runs(client, wanted)]:
+            await client.set_flow_run_state(run.id, Cancelled(), force=True)
 
 
 def put(key: str, content: str = "x", age_s: float = OLD_S) -> str:
@@ -123,6 +135,14 @@ async def test_a_dry_run_lists_what_would_go_and_changes_nothing(make_cleanup: M
     assert of(parts, "quality").counts == {"to delete": 1}
     assert sorted(open_store().list("jobs/")) == before
     assert open_store().exists("quality/history/jobs/2026-01-01.jsonl")
+
+
+@pytest.mark.usefixtures("policy")
+async def test_a_file_goes_alone_though_the_name_of_another_begins_alike(make_cleanup: MakeCleanup) -> None:
+    put("quality/history/jobs/2026-01-01.jsonl")
+    young = put("quality/history/jobs/2026-01-01.jsonl.copy", age_s=DAY_S)
+    assert of(await expired(make_cleanup, "r1"), "quality").counts == {"deleted": 1, "young": 1}
+    assert list(open_store().list("quality/")) == [young]
 
 
 @pytest.mark.usefixtures("policy")
