@@ -1,11 +1,13 @@
 """Fixtures every test may use."""
 
+import fcntl
 import gc
 import logging
 import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -116,12 +118,22 @@ def sentence(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a Whisper of random weights; see `tests.fakes.tiny_models`."""
-    pytest.importorskip("torch")
-    pytest.importorskip("transformers")
-    from tests.fakes.tiny_models import build_whisper
+    """A folder with a Whisper of random weights; see `tests.fakes.tiny_models`.
 
-    return build_whisper(tmp_path_factory.mktemp("models") / "whisper")
+    The workers of pytest-xdist share it: what builds it takes seconds to import.
+    """
+    if not all(map(find_spec, ("torch", "transformers"))):
+        pytest.skip("torch or transformers is not installed")
+    folder = tmp_path_factory.getbasetemp()
+    models = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "shared-models"
+    models.mkdir(exist_ok=True)
+    with (models / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (models / "whisper").exists():
+            from tests.fakes.tiny_models import build_whisper
+
+            build_whisper(models / "new").rename(models / "whisper")
+    return models / "whisper"
 
 
 @pytest.fixture

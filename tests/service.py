@@ -7,33 +7,44 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from deployments.server import migrated_template
+from deployments.service.plan import MARK
 from tests.processes import free_port, stop, until_ready
 
 ROOT = Path(__file__).parent.parent
 STARTUP_S = 240
 COMMAND_S = 240
+END_S = 90
+RUNS = "C500 runs"
 
 
 @dataclass
 class Service:
-    """A running `c500 up`.
+    """A `c500 up`.
 
     Attributes:
         folder: Where everything of it lies.
+        options: What the command was given.
         environment: What `c500` commands need to find it, and nothing else.
-        screen: What it printed.
+        process: Its supervisor, once it was started.
     """
 
     folder: Path
+    options: tuple[str, ...]
     environment: dict[str, str]
     api_url: str
     gateway_url: str
-    process: "subprocess.Popen[bytes]"
-    screen: Path
+    process: "subprocess.Popen[bytes]" = field(init=False)
+
+    @property
+    def screen(self) -> Path:
+        """What it printed."""
+        return self.folder / "screen.log"
 
     @property
     def auth(self) -> str:
@@ -42,6 +53,36 @@ class Service:
     @property
     def first_key(self) -> str:
         return re.findall(r"shown this once: (\S+)", self.screen.read_text())[0]
+
+    def start(self) -> None:
+        """Run it, also again when it has ended, and wait until it says that it runs."""
+        with self.screen.open("ab") as output:
+            ran = self.screen.read_text().count(RUNS)
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "deployments", "up", "--gpus", "0", *self.options],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        until_ready(self.process, lambda: self.screen.read_text().count(RUNS) > ran, self.screen, STARTUP_S)
+
+    def parts(self) -> list[psutil.Process]:
+        """All its processes but the supervisor, whoever their parents are."""
+        mark = str(self.folder / "service")
+        found: list[psutil.Process] = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def part(self, command: str) -> psutil.Process:
+        """The process with this on its command line."""
+        return next(one for one in self.parts() if command in " ".join(one.cmdline()))
 
     def c500(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run a command beside the service."""
@@ -77,25 +118,11 @@ def start_service(folder: Path, *options: str, **environment: str) -> Iterator[S
         "API_PORT": str(port),
     } | environment
     _put_tables(folder / "service" / "prefect" / "prefect.db")
-    screen = folder / "screen.log"
-    with screen.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "deployments", "up", "--gpus", "0", *options],
-            cwd=folder,
-            env=given,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
+    service = Service(folder, options, given, f"http://127.0.0.1:{api_port}/api", f"http://127.0.0.1:{port}")
     try:
-        until_ready(process, lambda: "C500 runs" in screen.read_text(), screen, STARTUP_S)
-        yield Service(
-            folder=folder,
-            environment=given,
-            api_url=f"http://127.0.0.1:{api_port}/api",
-            gateway_url=f"http://127.0.0.1:{port}",
-            process=process,
-            screen=screen,
-        )
+        service.start()
+        yield service
     finally:
-        stop(process, within_s=90)
+        stop(service.process, within_s=END_S)
+    assert service.process.returncode == 0
+    assert not service.parts()

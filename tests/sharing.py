@@ -5,15 +5,15 @@ from typing import Any
 from xdist.scheduler.loadfile import LoadFileScheduling
 
 SERVICE = "tests/deployments/service/"
-ON_ONE_SERVICE = {f"{SERVICE}test_{name}.py" for name in ("checks", "deploy", "join", "up")}
+ON_ONE_SERVICE = {f"{SERVICE}test_{name}.py" for name in ("chaos", "checks", "deploy", "home", "join", "up")}
 
 """They share a service, which takes half a minute to start."""
 
 LONG = {
     *ON_ONE_SERVICE,
-    *(f"{SERVICE}test_{name}.py" for name in ("databases_gone", "two_machines")),
+    f"{SERVICE}test_two_machines.py",
     *(f"tests/deployments/warm/test_{name}.py" for name in ("attempts", "kills", "outage", "runs")),
-    *(f"tests/deployments/test_{name}.py" for name in ("chaos", "cli", "cli_ask")),
+    *(f"tests/deployments/test_{name}.py" for name in ("cli", "cli_ask")),
     *(f"tests/deployments/gateway/test_{name}.py" for name in ("finished", "health", "incidents", "page")),
     *(f"tests/flows/test_{name}.py" for name in ("cancel", "crash", "process_audio", "process_batch", "recovery")),
     *(f"tests/flows/test_{name}.py" for name in ("server_restart", "swarm_killed", "swarm_spread")),

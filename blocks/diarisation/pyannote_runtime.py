@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from blocks.audio import SAMPLE_RATE_HZ
-from blocks.errors import C500Error, EngineFailed, NotFound, OutOfMemory, Unsupported
+from blocks.errors import EngineFailed, NotFound, OutOfMemory, Unsupported
 from blocks.inference.runtime import Unit
 
 RELOAD = "pull it again (c500 models pull), or name another folder in PYANNOTE_MODEL"
@@ -33,23 +34,27 @@ class PyannoteRuntime:
             NotFound: the configuration names models that lie on the hub.
             EngineFailed: it cannot be loaded.
         """
-        self._torch, yaml, package = _packages()
-        try:
+        try:  # before the packages, whose import takes seconds
             _check_local(self._config, yaml.safe_load(self._config.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+            raise self._unusable(error) from error
+        self._torch, package = _packages()
+        try:
             # The file, not its folder: version 3 takes a folder for a name on the hub.
             self._pipeline: Any = package.Pipeline.from_pretrained(self._config)
             if self._pipeline is not None and self._torch.cuda.is_available():
                 self._pipeline.to(self._torch.device("cuda", 0))  # the only one that this process sees
-        except C500Error:
-            raise
         except self._torch.OutOfMemoryError as error:
             raise _out_of_memory() from error
         except Exception as error:
-            reason = str(error).partition("\n")[0]
-            raise EngineFailed(f"{self._config} cannot be loaded by pyannote.audio: {reason}", fix=RELOAD) from error
+            raise self._unusable(error) from error
         if self._pipeline is None:
             raise EngineFailed(f"{self._config} cannot be loaded by pyannote.audio", fix=RELOAD)
         return {}
+
+    def _unusable(self, error: Exception) -> EngineFailed:
+        reason = str(error).partition("\n")[0]
+        return EngineFailed(f"{self._config} cannot be loaded by pyannote.audio: {reason}", fix=RELOAD)
 
     def split(self, request: dict[str, Any]) -> list[Unit]:
         """The whole recording, since voices are compared across all of it; nothing where there is no speech."""
@@ -86,10 +91,10 @@ class PyannoteRuntime:
             raise EngineFailed(f"pyannote.audio failed: {error}", fix="try diarise=cluster") from error
 
 
-def _packages() -> tuple[Any, Any, Any]:
-    """Of torch, yaml and pyannote.audio the modules."""
+def _packages() -> tuple[Any, Any]:
+    """Of torch and pyannote.audio the modules."""
     try:
-        return import_module("torch"), import_module("yaml"), import_module("pyannote.audio")
+        return import_module("torch"), import_module("pyannote.audio")
     except Exception as error:  # version 3 with a newer torchaudio: AttributeError
         raise Unsupported(
             f"pyannote.audio cannot be imported: {error}",

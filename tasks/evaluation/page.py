@@ -1,70 +1,28 @@
 """The report of an evaluation as one HTML page that needs nothing else: no script, no font, no address."""
 
-import base64
-import hashlib
 from collections.abc import Iterator, Sequence
 from html import escape
+from pathlib import Path
 
+from blocks.page import document
 from blocks.plain_text import INVISIBLE
 from tasks.evaluation import plots, told
 from tasks.evaluation.evaluation import Evaluation, SystemResult
 from tasks.evaluation.measures import BY_NAME
 from tasks.evaluation.scores import CaseScore
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1c2430; --dim: #5b6675; --line: #d8dee6; --paper: #ffffff; --soft: #f4f6f9;
-  --good: #13734a; --bad: #b3261e; --even: #5b6675; --one: #1f5fbf; --two: #c2570c; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6eaf0; --dim: #9aa6b5; --line: #323b47; --paper: #12161c;
-  --soft: #1a2028; --good: #58c795; --bad: #ff8a80; --even: #9aa6b5; --one: #7fb0ff; --two: #ffb072; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 1040px; margin: 0 auto; padding: 32px 24px 64px; }
-h1 { font-size: 1.7rem; margin: 0 0 4px; } h2 { font-size: 1.2rem; margin: 36px 0 10px; }
-.dim, .small { color: var(--dim); } .dim { margin: 0 0 20px; }
-.verdict { border-left: 6px solid var(--even); background: var(--soft); padding: 14px 18px; border-radius: 4px; }
-.verdict.good { border-color: var(--good); } .verdict.bad { border-color: var(--bad); }
-.verdict b { display: block; font-size: 1.15rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }
-th, td { text-align: left; padding: 6px 10px 6px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-th { color: var(--dim); font-weight: 600; } td { overflow-wrap: break-word; max-width: 420px; }
-td.good, .good { color: var(--good); } td.bad, .bad { color: var(--bad); }
-svg { width: 100%; height: auto; } svg text { fill: var(--ink); font: 14px system-ui, sans-serif; }
-svg text.small { fill: var(--dim); font-size: 12px; } .zero { stroke: var(--dim); stroke-dasharray: 4 4; }
-.grid { stroke: var(--line); } .bar { stroke-width: 5; stroke-linecap: round; opacity: 0.55; }
-g.good line { stroke: var(--good); } g.good circle { fill: var(--good); }
-g.bad line { stroke: var(--bad); } g.bad circle { fill: var(--bad); }
-g.even line { stroke: var(--even); } g.even circle { fill: var(--even); }
-.side0 { fill: var(--one); } .side1 { fill: none; stroke: var(--two); stroke-width: 2; }
-.key span { margin-right: 20px; } .one { color: var(--one); } .two { color: var(--two); }
-.words { margin: 4px 0 14px; overflow-wrap: anywhere; }
-del { color: var(--bad); } ins { color: var(--good); text-decoration: none; border-bottom: 2px solid currentColor; }
-summary { cursor: pointer; }
-"""
-
+STYLE = Path(__file__).with_name("page.css")
 NO_BREAK = "\u00a0"
-POLICY = "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'"
 
 
 def page(evaluation: Evaluation) -> str:
     """The page; everything in it that came from outside is escaped."""
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-    policy = escape(POLICY.format(style=digest), quote=True)
-    title = f"Evaluation of {_text(evaluation.dataset)}"
-    return "".join(
-        [
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{title}</title><style>{STYLE}</style></head><body><main><h1>{title}</h1>",
-            *_content(evaluation),
-            "</main></body></html>\n",
-        ]
-    )
+    title = INVISIBLE.sub("", f"Evaluation of {evaluation.dataset}")
+    return document(title, f"<main><h1>{_text(title)}</h1>{''.join(_content(evaluation))}</main>", STYLE)
 
 
 def _content(evaluation: Evaluation) -> Iterator[str]:
-    yield f'<p class="dim">{told.counts(evaluation)}; evaluation {evaluation.evaluation_id}</p>'
+    yield f'<p class="soft">{told.counts(evaluation)}; evaluation {evaluation.evaluation_id}</p>'
     yield _verdict(evaluation)
     if evaluation.comparison is not None:
         yield from _section("Side by side", told.COMPARED_HEADS, told.compared_rows(evaluation))
@@ -101,7 +59,7 @@ def _verdict(evaluation: Evaluation) -> str:
 def _system(role: str, result: SystemResult) -> Iterator[str]:
     about = "; ".join(filter(None, [*result.engines, told.jobs_line(result.scores)]))
     yield f"<h2>{role.capitalize()}: {_text(result.label)}</h2>"
-    yield f'<p class="dim">{_text(about)}</p>' if about else ""
+    yield f'<p class="soft">{_text(about)}</p>' if about else ""
     yield _table(told.TOTAL_HEADS, told.total_rows(result))
 
 
@@ -124,7 +82,7 @@ def _words(role: str, result: SystemResult) -> Iterator[str]:
         [reference or "–", hypothesis or "–", str(count)] for reference, hypothesis, count in told.wrong_words(result)
     ]
     yield "<details><summary>most often</summary>" + _table(("said", "heard", "times"), rows) + "</details>"
-    yield '<p class="small">said and not heard: <del>so</del>; heard and not said: <ins>so</ins></p>'
+    yield '<p class="soft small">said and not heard: <del>so</del>; heard and not said: <ins>so</ins></p>'
     yield from (_differences(score) for score in wrong)
 
 

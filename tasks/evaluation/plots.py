@@ -91,7 +91,8 @@ def _values(scores: Sequence[CaseScore], measure: MeasureName) -> Iterator[tuple
 
 
 def _svg(height: float, title: str, content: str) -> str:
+    label = escape(title, quote=True)
     return (
-        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(title, quote=True)}" '
-        f'xmlns="http://www.w3.org/2000/svg">{content}</svg>'
+        f'<div class="wide"><svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{label}" '
+        f'xmlns="http://www.w3.org/2000/svg">{content}</svg></div>'
     )

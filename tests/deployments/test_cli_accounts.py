@@ -14,6 +14,7 @@ from blocks.accounts.file import read_accounts
 from blocks.accounts.routes import budgets_of, plan, routes_of
 from blocks.accounts.sealed import new_seal_key
 from deployments.docs import ROOT
+from tests.deployments.here import c500_here
 from tests.deployments.test_cli import c500
 from tests.fakes.llm.simulated import Simulated, simulated
 
@@ -76,12 +77,12 @@ def test_accounts_are_listed_with_what_matters_and_without_secrets(accounts: Pat
     assert "unknown" in lines[2]
     assert lines[3].endswith("disabled")
     assert SECRET not in listed.stdout + listed.stderr
-    without_key = c500("accounts", "list", "--json", FIRST_KEY="")
+    without_key = c500_here("accounts", "list", "--json", FIRST_KEY="")
     assert "FIRST_KEY" in json.loads(without_key.stdout)[0]["state"]
 
 
 def test_check_calls_every_model_once_and_compares_its_limits(accounts: Path, simulator: Simulated) -> None:
-    run = c500("accounts", "check", FIRST_KEY=SECRET)
+    run = c500_here("accounts", "check", FIRST_KEY=SECRET)
     assert run.returncode == 0, run.stdout + run.stderr
     assert [line.split()[:3] for line in run.stdout.splitlines()] == [
         ["first", "small", "ok"],
@@ -90,53 +91,53 @@ def test_check_calls_every_model_once_and_compares_its_limits(accounts: Path, si
     ]
     assert "rpm 60" in run.stdout
     assert simulator.books()["total"]["charged"]["calls"] == 3
-    by_user = json.loads(c500("costs", "--by", "user,outcome", "--json").stdout)
+    by_user = json.loads(c500_here("costs", "--by", "user,outcome", "--json").stdout)
     assert [(one["group"], one["calls"]) for one in by_user] == [({"user": "accounts-check", "outcome": "ok"}, 3)]
-    assert "100.0% of 1 ok" in c500("accounts", "list", FIRST_KEY=SECRET).stdout
+    assert "100.0% of 1 ok" in c500_here("accounts", "list", FIRST_KEY=SECRET).stdout
 
 
 def test_check_says_what_fails_and_how_to_put_it_right(accounts: Path, simulator: Simulated) -> None:
     simulator.change("second", faults={"out_of_quota": 1.0})
-    run = c500("accounts", "check", "--json", FIRST_KEY="")
+    run = c500_here("accounts", "check", "--json", FIRST_KEY="")
     assert run.returncode == 1
     missing, _, exhausted = json.loads(run.stdout)
     assert (missing["ok"], missing["error"]["code"]) == (False, "NOT_FOUND")
     assert "FIRST_KEY" in missing["error"]["fix"]
     assert (exhausted["ok"], exhausted["error"]["fix"]) == (False, "top the accounts up")
-    shown = c500("accounts", "check", "second")
+    shown = c500_here("accounts", "check", "second")
     assert "fix: top the accounts up" in shown.stdout
 
 
 def test_limits_are_shown_as_they_stand(accounts: Path) -> None:
-    c500("accounts", "check", "first", FIRST_KEY=SECRET)
-    rows = {row["limit"]: row for row in json.loads(c500("accounts", "show-limits", "--json").stdout)}
+    c500_here("accounts", "check", "first", FIRST_KEY=SECRET)
+    rows = {row["limit"]: row for row in json.loads(c500_here("accounts", "show-limits", "--json").stdout)}
     assert (rows["account/first/rpm"]["used"], rows["account/first/rpm"]["of"]) == (2, 60)
     assert rows["account/first/large/rpm"]["used"] == 1
     assert 0 < rows["account/first/usd_per_day"]["used"] < 0.01
     assert rows["everyone/usd_per_month"]["used"] == rows["account/first/usd_per_day"]["used"]
     assert (rows["user/ann/tpd"]["used"], rows["account/first/concurrency"]["held"]) == (0, 0)
     assert "account/spare/rpm" not in rows
-    shown = c500("accounts", "show-limits", "--user", "ben").stdout.splitlines()
+    shown = c500_here("accounts", "show-limits", "--user", "ben").stdout.splitlines()
     assert shown[0].split() == ["limit", "used", "held", "of", "share", "blocked"]
     assert ["account/first/rpm", "2", "0", "60", "3%", "-"] in [line.split() for line in shown]
 
 
 def test_a_sealed_secret_opens_an_account(accounts: Path, tmp_path: Path) -> None:
-    key = c500("accounts", "new-key").stdout.strip()
-    sealed = c500("accounts", "seal", "keys.json", "first", stdin=f"{SECRET}\n", C500_SEAL_KEY=key)
+    key = c500_here("accounts", "new-key").stdout.strip()
+    sealed = c500_here("accounts", "seal", "keys.json", "first", stdin=f"{SECRET}\n", C500_SEAL_KEY=key)
     assert sealed.returncode == 0, sealed.stderr
     assert sealed.stdout.strip().endswith("file:keys.json#first")
     assert SECRET not in (tmp_path / "keys.json").read_text() + sealed.stdout
     accounts.write_text(accounts.read_text().replace("env:FIRST_KEY", "file:keys.json#first"))
-    assert c500("accounts", "check", "first", C500_SEAL_KEY=key).returncode == 0
-    wrong = c500("accounts", "check", "first", C500_SEAL_KEY=new_seal_key())
+    assert c500_here("accounts", "check", "first", C500_SEAL_KEY=key).returncode == 0
+    wrong = c500_here("accounts", "check", "first", C500_SEAL_KEY=new_seal_key())
     assert wrong.returncode == 1
     assert "does not open" in wrong.stdout
 
 
 def test_costs_are_summed_as_asked(accounts: Path) -> None:
-    c500("accounts", "check", FIRST_KEY=SECRET)
-    shown = c500("costs", "--by", "account,model", "--since", "24h").stdout.splitlines()
+    c500_here("accounts", "check", FIRST_KEY=SECRET)
+    shown = c500_here("costs", "--by", "account,model", "--since", "24h").stdout.splitlines()
     assert [line.split()[:2] for line in shown[1:]] == [
         ["first", "large"],
         ["first", "small"],
@@ -146,15 +147,15 @@ def test_costs_are_summed_as_asked(accounts: Path) -> None:
     for head in ("tokens sent", "tokens answered", "tokens cached", "of it estimated"):
         assert head in shown[0]
     assert shown[-1].split()[-1] == "$0.0000"  # all were answered, with their tokens
-    days = json.loads(c500("costs", "--by", "day", "--json").stdout)
+    days = json.loads(c500_here("costs", "--by", "day", "--json").stdout)
     assert [one["calls"] for one in days] == [3]
-    unpriced = c500("costs", "--anomalies").stdout
+    unpriced = c500_here("costs", "--anomalies").stdout
     assert "1 calls of account second, model small today have no price" in unpriced
 
 
 @pytest.mark.parametrize("wrong", [("--by", "colour"), ("--since", "2026-13-01")])
 def test_a_wrong_question_about_costs_is_refused_with_a_fix(wrong: tuple[str, str]) -> None:
-    run: subprocess.CompletedProcess[str] = c500("costs", *wrong)
+    run: subprocess.CompletedProcess[str] = c500_here("costs", *wrong)
     assert run.returncode == 2
     assert "fix:" in run.stderr
 

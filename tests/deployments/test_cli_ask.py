@@ -19,21 +19,32 @@ from blocks.errors import BadInput
 from deployments.cli import app, load_commands
 from tasks.dispatch.plan import read_plan
 from tests.conftest import ROOT
+from tests.deployments.here import c500_here
 from tests.fakes.llm.simulated import Simulated, simulated
 
 DEMO = ROOT / "deployments/demo/dispatch"
 REQUEST = "Should our bakery in Da Nang open a second shop?"
 
 
-@pytest.fixture
-def rehearsal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulated]:
-    """The rehearsal's accounts, simulated; the settings lead to them."""
-    behaviour = yaml.safe_load((DEMO / "behaviour.yaml").read_text()) | {"latency": {"mean_ms": 0}}
-    accounts = tmp_path / "rehearsal.yaml"
+BEHAVIOUR = yaml.safe_load((DEMO / "behaviour.yaml").read_text()) | {"latency": {"mean_ms": 0}}
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
+    folder = tmp_path_factory.mktemp("simulator")
+    accounts = folder / "rehearsal.yaml"
     accounts.write_bytes((DEMO / "accounts.yaml").read_bytes())
-    with simulated(accounts, tmp_path, **behaviour) as simulator:
-        monkeypatch.setenv("ACCOUNTS_FILE", str(simulator.accounts))
-        yield simulator
+    with simulated(accounts, folder, **BEHAVIOUR) as running:
+        yield running
+
+
+@pytest.fixture
+def rehearsal(simulator: Simulated, monkeypatch: pytest.MonkeyPatch) -> Simulated:
+    """The rehearsal's accounts, simulated and unused; the settings lead to them."""
+    simulator.reset()
+    simulator.change(rules=BEHAVIOUR["rules"])
+    monkeypatch.setenv("ACCOUNTS_FILE", str(simulator.accounts))
+    return simulator
 
 
 def c500(*arguments: str, stdin: int | None = None) -> subprocess.CompletedProcess[str]:
@@ -41,7 +52,7 @@ def c500(*arguments: str, stdin: int | None = None) -> subprocess.CompletedProce
     return subprocess.run(command, capture_output=True, text=True, stdin=stdin, timeout=300)
 
 
-def test_the_rehearsal_of_the_docs(prefect_server: str, rehearsal: Simulated, tmp_path: Path) -> None:
+def test_the_rehearsal_of_the_docs(prefect_api: str, rehearsal: Simulated, tmp_path: Path) -> None:
     run = c500("ask", REQUEST)
     assert run.returncode == 0, run.stderr
     said = " ".join(run.stdout.split())
@@ -51,7 +62,7 @@ def test_the_rehearsal_of_the_docs(prefect_server: str, rehearsal: Simulated, tm
     assert "complete" in said
     assert "proposal: done" in run.stderr
     before = rehearsal.books()
-    again = json.loads(c500("ask", REQUEST, "--json").stdout)
+    again = json.loads(c500_here("ask", REQUEST, "--json").stdout)
     assert rehearsal.books() == before  # the same request is answered from the store
     charged = before["total"]["charged"]
     assert (again["spent"]["calls"], again["spent"]["cost_usd"]) == (charged["calls"], charged["cost_units"] / 1e9)
@@ -107,13 +118,13 @@ def test_accounts_and_models_that_there_are_not_are_named_at_once(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text("law: {description: Law, system: You know the law., model: nomodel}\n")
     monkeypatch.setenv("ACCOUNTS_FILE", str(DEMO / "accounts.yaml"))
-    run = c500("ask", "Do it.", *arguments)
+    run = c500_here("ask", "Do it.", *arguments)
     assert (run.returncode, says in run.stderr) == (2, True), run.stderr
     assert "start Prefect" not in run.stderr
 
 
 def test_a_plan_is_shown_without_being_carried_out(rehearsal: Simulated, tmp_path: Path) -> None:
-    run = c500("ask", REQUEST, "--plan-only")
+    run = c500_here("ask", REQUEST, "--plan-only")
     assert run.returncode == 0, run.stderr
     assert "start Prefect" not in run.stderr
     assert rehearsal.books()["total"]["charged"]["calls"] == 1
@@ -121,13 +132,13 @@ def test_a_plan_is_shown_without_being_carried_out(rehearsal: Simulated, tmp_pat
     plan = read_plan(tmp_path / "plan.yaml")
     assert "proposal" in [task.id for task in plan.tasks]
     assert f"this plan takes {len(plan.tasks) + 2} calls" in run.stderr
-    assert c500("ask", REQUEST, "--plan-only", "--plan", str(tmp_path / "plan.yaml")).returncode == 2
+    assert c500_here("ask", REQUEST, "--plan-only", "--plan", str(tmp_path / "plan.yaml")).returncode == 2
 
 
-def test_a_partial_answer_is_printed_and_ends_with_1(prefect_server: str, rehearsal: Simulated, tmp_path: Path) -> None:
+def test_a_partial_answer_is_printed_and_ends_with_1(prefect_api: str, rehearsal: Simulated, tmp_path: Path) -> None:
     rehearsal.change(rules=[])  # as a plain `c500 simulate-llm`: an echo is no merged answer
     (tmp_path / "plan.yaml").write_text("tasks: [{id: rent, title: Rents, instruction: Find the rent.}]")
-    run = c500("ask", REQUEST, "--plan", str(tmp_path / "plan.yaml"))
+    run = c500_here("ask", REQUEST, "--plan", str(tmp_path / "plan.yaml"))
     assert "Nothing was merged" in run.stdout, run.stderr
     assert "partial" in run.stdout
     assert run.returncode == 1

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.deployments.here import c500_here
 from tests.fakes.repository import Repo
 from tests.tasks.ops.ci.junit_files import ASSERTION, junit
 from tests.tasks.ops.fixing.conftest import BARE, CART, TESTS
@@ -19,21 +20,20 @@ MAIN = (
 
 
 @pytest.fixture
-def c500(prefect_server: str):
-    """Run the command: exit code, standard output, standard error."""
+def c500(prefect_api: str):
+    """Run the command in this process: exit code, standard output, standard error."""
 
     def run(*words: str) -> tuple[int, str, str]:
-        done = subprocess.run(
-            [sys.executable, "-c", MAIN, *words], capture_output=True, text=True, env=dict(os.environ)
-        )
+        done = c500_here(*words)
         return done.returncode, done.stdout, done.stderr
 
     return run
 
 
 def test_a_build_is_triaged(c500, tmp_path: Path) -> None:
-    code, out, _ = c500("ci", "triage", str(junit(tmp_path / "j.xml", one=ASSERTION)), "--commit", "abc", "--json")
-    report = json.loads(out)
+    words = ["ci", "triage", str(junit(tmp_path / "j.xml", one=ASSERTION)), "--commit", "abc", "--json"]
+    done = subprocess.run([sys.executable, "-c", MAIN, *words], capture_output=True, text=True, env=dict(os.environ))
+    code, report = done.returncode, json.loads(done.stdout)
     assert (code, report["failed"], report["findings"][0]["judged"]["cause"]) == (1, 1, "assertion")
     code, out, _ = c500("ci", "triage", str(junit(tmp_path / "k.xml", one=None)))
     assert code == 0

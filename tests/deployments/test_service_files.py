@@ -267,4 +267,4 @@ def test_the_wheel_carries_prefect_yaml(tmp_path: Path) -> None:
     [wheel] = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         assert archive.read("deployments/prefect.yaml") == (ROOT / "prefect.yaml").read_bytes()
-        assert "deployments/docker/compose.yaml" in archive.namelist()
+        assert {"deployments/docker/compose.yaml", "blocks/page.css"} <= set(archive.namelist())

@@ -1,5 +1,6 @@
 """Work asked for line by line, each in a fork that may be killed: what takes long to import is imported once."""
 
+import gc
 import json
 import os
 import sys
@@ -7,6 +8,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import fastapi.encoders  # noqa: F401 - Prefect imports both when a flow runs: no fork has to
+import prefect.utilities.visualization  # noqa: F401
 
 from blocks.errors import C500Error
 
@@ -24,6 +28,8 @@ def serve(work: Callable[[Asked], Outcome], facts: Callable[[], Outcome] = dict)
         work: Does it, in the fork.
         facts: More to tell of the fork at its end, also of one that failed.
     """
+    gc.collect()
+    gc.freeze()  # else each fork goes through, and so copies, all that was imported
     for line in sys.stdin:
         handle, name = tempfile.mkstemp(prefix="fork-", suffix=".json")
         os.close(handle)

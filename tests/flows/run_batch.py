@@ -1,17 +1,22 @@
-"""Run one batch in a process of its own, which kills itself as a chosen step begins.
+"""Run batches, each in a fork that kills itself as a chosen step begins; see `tests.fakes.forks.serve`.
 
-`python -m tests.flows.run_batch FOLDER [KILL_AFTER]`: prints «began STEP» for every step computed and, at the end,
-the report.
+Prints «began STEP» for every step computed; tells the report.
 """
 
 import asyncio
 import os
 import signal
-import sys
+from typing import Any
+
+import anyio._backends._asyncio  # noqa: F401 - all that is not used here: no fork has to import it
+import prefect.engine
+import prefect.flow_engine  # noqa: F401
 
 from blocks import timeline
 from blocks.job import JobOptions
+from blocks.settings import settings
 from flows import process_batch
+from tests.fakes.forks import serve
 
 OPTIONS = JobOptions(engine="whisper", language="en", guard=False, features=("raw_transcript",))
 
@@ -35,13 +40,14 @@ class Killer:
         """Pass over."""
 
 
-def main() -> None:
-    """Run the batch, or part of it."""
-    folder, kill_after = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else None
-    timeline.log = Killer(kill_after)  # type: ignore[assignment]
-    report = asyncio.run(process_batch([folder], OPTIONS))
-    print(report.model_dump_json())
+def run(asked: dict[str, Any]) -> dict[str, Any]:
+    """Run the batch of the folder `folder`, or part of it: killed as the step `kill_after` begins."""
+    os.environ.update(asked["environment"])
+    settings.cache_clear()
+    timeline.log = Killer(asked["kill_after"])  # type: ignore[assignment]
+    report = asyncio.run(process_batch([asked["folder"]], OPTIONS))
+    return {"report": report.model_dump(mode="json")}
 
 
 if __name__ == "__main__":
-    main()
+    serve(run)

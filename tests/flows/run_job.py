@@ -1,7 +1,8 @@
-"""Run one job in a process of its own, which kills itself at a chosen step boundary.
+"""Run jobs, each in a process that may kill itself at a chosen step boundary.
 
-`python -m tests.flows.run_job SOURCE [KILL_AT]`: boundaries are counted as steps begin (even) and
-end (odd); without KILL_AT, prints as its last line the steps it computed and the job's result.
+`python -m tests.flows.run_job SOURCE` runs one; without SOURCE, as many as standard input asks for, each in a fork:
+see `tests.fakes.forks.serve`. Boundaries are counted as steps begin (even) and end (odd), and printed. What is told at
+the end, in the last line: the steps computed and the job's result.
 """
 
 import asyncio
@@ -9,14 +10,23 @@ import json
 import os
 import signal
 import sys
+from typing import Any
+
+import anyio._backends._asyncio  # noqa: F401 - all that is not used here: no fork has to import it
+import prefect.engine
+import prefect.flow_engine  # noqa: F401
 
 from blocks import timeline
+from blocks.settings import settings
 from flows import process_audio
+from tests.fakes.forks import serve
 
 
-def main() -> None:
-    """Run the job, or part of it."""
-    source, kill_at = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else None
+def run(asked: dict[str, Any]) -> dict[str, Any]:
+    """Run a job, or part of it: the file `source`, killed at the boundary `kill_at`."""
+    os.environ.update(asked.get("environment", {}))
+    settings.cache_clear()
+    kill_at: int | None = asked.get("kill_at")
     boundaries: list[tuple[str, bool]] = []
 
     def on_step(step: str, ended: bool) -> None:
@@ -26,9 +36,12 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     timeline.on_step.set(on_step)
-    result = asyncio.run(process_audio(source))
-    print(json.dumps({"boundaries": boundaries, "result": result.model_dump(mode="json")}))
+    result = asyncio.run(process_audio(asked["source"]))
+    return {"boundaries": boundaries, "result": result.model_dump(mode="json")}
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:
+        print(json.dumps(run({"source": sys.argv[1]})))
+    else:
+        serve(run)

@@ -17,10 +17,14 @@ import asyncpg  # noqa: F401
 import prefect.engine
 import prefect.flow_engine  # noqa: F401
 
+import blocks.audit.places  # noqa: F401
+import tasks.ops.migration.ready
 import tasks.ops.performer  # noqa: F401
 from blocks import audit  # noqa: F401
 from blocks.approvals import ApprovalRequest, open_approvals
 from blocks.hosts.local import LocalHost
+from blocks.policy.programs import known_programs
+from blocks.policy.read import shipped_for_operations
 from blocks.settings import settings
 from blocks.store.local import LocalFiles
 from flows.approvals import on_asked
@@ -112,4 +116,6 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    shipped_for_operations()
+    known_programs()
     serve(run)

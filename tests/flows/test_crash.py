@@ -1,35 +1,38 @@
 """A job killed at any step boundary goes on where it stopped: nothing lost, nothing twice, no litter."""
 
-import json
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from blocks.store import open_store
+from tests.flows.forking import Forks, forks_of
 
 UNSTORED = {"ingest", "publish"}
 """Steps that look at the world, and so run each time."""
 
 
-def run_job(source: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.flows.run_job", str(source), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+@pytest.fixture(scope="module")
+def jobs(running_prefect_server: str) -> Iterator[Forks]:
+    """Runs jobs in forks of one process."""
+    with forks_of("tests.flows.run_job", running_prefect_server) as forks:
+        yield forks
 
 
-def finish(source: Path) -> dict[str, Any]:
-    run = run_job(source)
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout.splitlines()[-1])
+def finish(jobs: Forks, source: Path) -> dict[str, Any]:
+    ended, _ = jobs.run(source=str(source))
+    assert "result" in ended, ended
+    return ended
 
 
-def boundaries_of(run: subprocess.CompletedProcess[str]) -> list[tuple[str, bool]]:
-    lines = [line.split() for line in run.stdout.splitlines() if line.startswith("boundary ")]
+def boundaries_of(printed: list[str]) -> list[tuple[str, bool]]:
+    lines = [line.split() for line in printed if line.startswith("boundary ")]
     return [(step, ended == "True") for _, step, ended in lines]
 
 
@@ -41,16 +44,16 @@ def assert_no_litter() -> None:
     assert not list((root / ".locks").iterdir())
 
 
-def kill_and_resume(source: Path, kill_at: int) -> bool:
+def kill_and_resume(jobs: Forks, source: Path, kill_at: int) -> bool:
     """Whether the boundary was reached."""
-    killed = run_job(source, kill_at)
-    if killed.returncode == 0:
+    killed, printed = jobs.run(source=str(source), kill_at=kill_at)
+    if "result" in killed:
         return False
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    seen = boundaries_of(killed)
+    assert killed == {"signal": signal.SIGKILL}
+    seen = boundaries_of(printed)
     # A step was stored when the next one had begun.
     stored = {step for index, (step, ended) in enumerate(seen[:-1]) if ended} - UNSTORED
-    resumed = finish(source)
+    resumed = finish(jobs, source)
     computed = {step for step, ended in resumed["boundaries"] if not ended}
     assert not computed & stored, f"computed again after a kill at {seen[-1]}"
     assert resumed["result"]["status"] == "complete"
@@ -64,24 +67,24 @@ def erase_store() -> None:
 
 
 @pytest.mark.parametrize("kill_at", [4, 14])
-def test_a_job_killed_at_a_boundary_resumes(prefect_server: str, sentence: Path, kill_at: int) -> None:
+def test_a_job_killed_at_a_boundary_resumes(jobs: Forks, sentence: Path, kill_at: int) -> None:
     """Early and late; at every boundary it is a soak test."""
-    assert kill_and_resume(sentence, kill_at)
+    assert kill_and_resume(jobs, sentence, kill_at)
 
 
 @pytest.mark.soak
-def test_a_job_killed_at_every_boundary_resumes(prefect_server: str, sentence: Path) -> None:
+def test_a_job_killed_at_every_boundary_resumes(jobs: Forks, sentence: Path) -> None:
     kill_at = 0
-    while kill_and_resume(sentence, kill_at):
+    while kill_and_resume(jobs, sentence, kill_at):
         erase_store()
         kill_at += 1
     assert kill_at >= 14
 
 
 @pytest.mark.soak
-def test_a_job_killed_at_50_random_moments_completes(prefect_server: str, sentence: Path) -> None:
+def test_a_job_killed_at_50_random_moments_completes(prefect_server: str, jobs: Forks, sentence: Path) -> None:
     chance = random.Random(20261121)
-    clean = finish(sentence)["result"]
+    clean = finish(jobs, sentence)["result"]
     for _ in range(50):
         erase_store()
         command = [sys.executable, "-m", "tests.flows.run_job", str(sentence)]
@@ -89,7 +92,7 @@ def test_a_job_killed_at_50_random_moments_completes(prefect_server: str, senten
         time.sleep(chance.uniform(1.5, 6.0))  # the moment is the input here, not a wait for something
         job.kill()
         job.wait()
-        result = finish(sentence)["result"]
+        result = finish(jobs, sentence)["result"]
         assert result["status"] == "complete"
         assert result["files"]["transcript.json"]["sha256"] == clean["files"]["transcript.json"]["sha256"]
         assert_no_litter()

@@ -13,7 +13,7 @@ import pytest
 
 from blocks import timeline
 from blocks.errors import BadAudio, NotFound, TimedOut, Unsupported
-from blocks.job import JobOptions
+from blocks.job import JobOptions, JobResult
 from blocks.settings import settings
 from blocks.store import open_store
 from blocks.transcript import Transcript
@@ -36,10 +36,10 @@ def computed() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def store_of_the_sentence(
+def job_of_the_sentence(
     running_prefect_server: str, sentence: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A store in which the job of the sentence is done: it takes seconds."""
+) -> tuple[JobResult, Path]:
+    """The job of the sentence, and a store in which it is done: it takes seconds."""
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     folder = tmp_path_factory.mktemp("done")
@@ -47,76 +47,64 @@ def store_of_the_sentence(
         environment.setenv("AUDIO_DIR", str(folder / "store"))
         environment.setenv("LOG_DIR", str(folder / "logs"))
         settings.cache_clear()
-        asyncio.run(process_audio(str(sentence)))
+        result = asyncio.run(process_audio(str(sentence)))
     settings.cache_clear()
-    return folder / "store"
+    return result, folder / "store"
 
 
 @pytest.fixture
-def done(store_of_the_sentence: Path, tmp_path: Path) -> None:
-    """This test's store holds the finished job of the sentence."""
-    shutil.copytree(store_of_the_sentence, tmp_path / "store")
+def done(job_of_the_sentence: tuple[JobResult, Path], tmp_path: Path) -> JobResult:
+    """The finished job of the sentence, which this test's store holds."""
+    result, store = job_of_the_sentence
+    shutil.copytree(store, tmp_path / "store")
+    return result
 
 
-async def test_speech_becomes_transcript_text_and_summary(prefect_api: str, sentence: Path) -> None:
-    result = await process_audio(str(sentence))
-
-    assert result.status == "complete"
-    assert set(result.files) == MADE
-    transcript = Transcript.model_validate_json(open_store().read_bytes(result.files["transcript.json"].key))
+def test_speech_becomes_transcript_text_and_summary(done: JobResult) -> None:
+    assert done.status == "complete"
+    assert set(done.files) == MADE
+    transcript = Transcript.model_validate_json(open_store().read_bytes(done.files["transcript.json"].key))
     assert "will call the customer before noon" in transcript.text.replace("\n", " ")
-    assert result.summary
-    assert result.versions.language and result.versions.language.name == "extractive"
-    assert 0 < (result.metrics.asr_confidence_avg or 0) <= 1
-    assert 0.5 < (result.metrics.vad_coverage or 0) <= 1
+    assert done.summary
+    assert done.versions.language and done.versions.language.name == "extractive"
+    assert 0 < (done.metrics.asr_confidence_avg or 0) <= 1
+    assert 0.5 < (done.metrics.vad_coverage or 0) <= 1
 
 
-async def test_the_stored_result_fits_the_published_schemas(prefect_api: str, done: None, sentence: Path) -> None:
-    result = await process_audio(str(sentence))
+def test_the_stored_result_fits_the_published_schemas(done: JobResult) -> None:
     schemas = Path(__file__).parents[2] / "docs" / "schemas"
     for name in ("result", "transcript", "enhanced", "summary"):
         schema = json.loads((schemas / f"{name}.schema.json").read_text())
-        stored = open_store().read_bytes(f"jobs/{result.job_id}/{name}.json")
+        stored = open_store().read_bytes(f"jobs/{done.job_id}/{name}.json")
         jsonschema.validate(json.loads(stored), schema, format_checker=jsonschema.FormatChecker())
 
 
 async def test_the_same_file_is_computed_once(
-    prefect_api: str, done: None, sentence: Path, computed: list[str]
+    prefect_api: str, done: JobResult, sentence: Path, computed: list[str]
 ) -> None:
-    first = await process_audio(str(sentence))
-    computed.clear()
-    assert await process_audio(str(sentence)) == first
+    assert await process_audio(str(sentence)) == done
     assert computed == ["ingest"]
 
 
-async def test_refresh_computes_again(prefect_api: str, done: None, sentence: Path, computed: list[str]) -> None:
-    first = await process_audio(str(sentence))
-    computed.clear()
+async def test_refresh_computes_again(prefect_api: str, done: JobResult, sentence: Path, computed: list[str]) -> None:
     again = await process_audio(str(sentence), refresh=True)
     assert "transcribe" in computed
-    assert again.job_id == first.job_id
-    assert again.finished_at > first.finished_at
+    assert again.job_id == done.job_id
+    assert again.finished_at > done.finished_at
 
 
-async def test_another_template_reuses_the_transcript(
-    prefect_api: str, done: None, sentence: Path, computed: list[str]
+async def test_another_template_reuses_the_transcript_and_deleting_one_job_leaves_the_other_whole(
+    prefect_api: str, done: JobResult, sentence: Path, computed: list[str]
 ) -> None:
-    first = await process_audio(str(sentence))
-    computed.clear()
     second = await process_audio(str(sentence), JobOptions(template="interview"))
-    assert second.job_id != first.job_id
+    assert second.job_id != done.job_id
     assert "summarise" in computed
     assert not {"decode", "detect-speech", "transcribe", "enhance"} & set(computed)
     assert second.files["transcript.json"].key.startswith(f"jobs/{second.job_id}/")
-
-
-async def test_deleting_one_job_leaves_the_other_whole(prefect_api: str, done: None, sentence: Path) -> None:
-    first = await process_audio(str(sentence))
-    second = await process_audio(str(sentence), JobOptions(template="interview"))
-    for key in list(open_store().list(f"jobs/{first.job_id}/")):
+    for key in list(open_store().list(f"jobs/{done.job_id}/")):
         open_store().delete(key)
     assert all(open_store().exists(ref.key) for ref in second.files.values())
-    assert (await process_audio(str(sentence))).job_id == first.job_id
+    assert (await process_audio(str(sentence))).job_id == done.job_id
 
 
 @pytest.fixture
@@ -140,25 +128,22 @@ def long_speech(sentence: Path, tmp_path: Path) -> Path:
 
 
 async def test_a_result_that_lost_a_file_is_made_whole_again(
-    prefect_api: str, done: None, sentence: Path, computed: list[str]
+    prefect_api: str, done: JobResult, sentence: Path, computed: list[str]
 ) -> None:
-    first = await process_audio(str(sentence))
-    open_store().delete(first.files["transcript.srt"].key)
-    computed.clear()
+    open_store().delete(done.files["transcript.srt"].key)
     assert set((await process_audio(str(sentence))).files) == MADE
-    assert open_store().exists(first.files["transcript.srt"].key)
+    assert open_store().exists(done.files["transcript.srt"].key)
     assert "transcribe" not in computed
 
 
-async def test_people_see_progress_summary_and_metrics_in_prefect(prefect_api: str, sentence: Path) -> None:
+async def test_people_see_progress_summary_and_metrics_in_prefect(prefect_api: str, done: JobResult) -> None:
     from prefect.client.orchestration import get_client
 
-    result = await process_audio(str(sentence))
     async with get_client() as client:
         artifacts = {artifact.key: artifact for artifact in await client.read_artifacts(limit=200)}
     assert artifacts["progress-transcribe"].data == 100
-    assert "extractive" in str(artifacts[f"summary-{result.job_id}"].data)
-    assert "real-time factor" in str(artifacts[f"metrics-{result.job_id}"].data)
+    assert "extractive" in str(artifacts[f"summary-{done.job_id}"].data)
+    assert "real-time factor" in str(artifacts[f"metrics-{done.job_id}"].data)
 
 
 async def test_silence_is_a_valid_result_that_says_so(prefect_api: str, silence: Path) -> None:
@@ -170,7 +155,7 @@ async def test_silence_is_a_valid_result_that_says_so(prefect_api: str, silence:
 
 
 async def test_a_failing_language_engine_leaves_the_transcript(
-    prefect_api: str, sentence: Path, monkeypatch: pytest.MonkeyPatch
+    prefect_api: str, done: JobResult, sentence: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_LANGUAGE_URL", "http://127.0.0.1:9/v1")
     settings.cache_clear()

@@ -1,12 +1,10 @@
 """The batch job: every recording is tried, failures are collected, done ones found."""
 
 import csv
-import json
 import random
 import shutil
 import signal
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -20,6 +18,7 @@ from blocks.transcript import Transcript
 from flows import process_audio, process_batch
 from tasks.jobs.publish import read_result
 from tests.fakes.voices import SENTENCES, speak
+from tests.flows.forking import Forks, forks_of
 from tests.processes import until
 
 OPTIONS = JobOptions(features=("raw_transcript",))
@@ -37,7 +36,7 @@ def folder(tmp_path: Path, sentence: Path) -> Path:
     return place
 
 
-async def test_failures_are_collected_and_the_rest_is_done(prefect_api: str, folder: Path) -> None:
+async def test_failures_are_collected_the_rest_is_done_and_found_the_next_time(prefect_api: str, folder: Path) -> None:
     report = await process_batch([str(folder), "missing.wav"], OPTIONS)
     outcomes = {Path(item.source).name: item.outcome for item in report.items}
     assert outcomes == {"a.wav": "done", "b.wav": "failed", "missing.wav": "failed"}
@@ -45,20 +44,12 @@ async def test_failures_are_collected_and_the_rest_is_done(prefect_api: str, fol
     failed = next(item for item in report.items if item.source == "missing.wav")
     assert failed.code == "NOT_FOUND"
     assert failed.fix
-
-
-async def test_a_second_batch_finds_what_is_done(prefect_api: str, folder: Path) -> None:
-    await process_batch([str(folder / "a.wav")], OPTIONS)
-    report = await process_batch([str(folder / "a.wav")], OPTIONS)
-    assert [item.outcome for item in report.items] == ["found"]
-
-
-async def test_the_report_is_stored(prefect_api: str, folder: Path) -> None:
-    report = await process_batch([str(folder)], OPTIONS)
     stored = open_store().read_bytes(f"batches/{report.batch_id}/report.csv").decode("utf-8-sig")
     rows = list(csv.DictReader(stored.splitlines()))
     assert [row["outcome"] for row in rows] == [item.outcome for item in report.items]
     assert open_store().exists(f"batches/{report.batch_id}/report.md")
+    again = await process_batch([str(folder / "a.wav")], OPTIONS)
+    assert [item.outcome for item in again.items] == ["found"]
 
 
 async def test_an_empty_folder_is_refused(prefect_api: str, tmp_path: Path) -> None:
@@ -90,26 +81,21 @@ def stored_text(result_key: str | None) -> str:
 
 
 @pytest.mark.torch
-async def test_a_batch_loads_the_model_once_and_hears_what_single_jobs_hear(
+async def test_a_batch_loads_the_model_once_hears_what_single_jobs_hear_and_once_done_loads_nothing(
     prefect_api: str, spoken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = await process_batch([str(spoken)], HEARD)
     assert [item.outcome for item in report.items] == ["done"] * 3
     assert report.model_loads == 1
     batched = [stored_text(item.job_id) for item in report.items]
+    again = await process_batch([str(spoken)], HEARD)
+    assert [item.outcome for item in again.items] == ["found"] * 3
+    assert again.model_loads == 0
     monkeypatch.setenv("AUDIO_DIR", str(tmp_path / "other store"))
     settings.cache_clear()
     singles = [await process_audio(item.source, HEARD) for item in report.items]
     assert [stored_text(single.job_id) for single in singles] == batched
     assert all(batched)
-
-
-@pytest.mark.torch
-async def test_a_batch_that_was_done_loads_nothing(prefect_api: str, spoken: Path) -> None:
-    await process_batch([str(spoken)], HEARD)
-    report = await process_batch([str(spoken)], HEARD)
-    assert [item.outcome for item in report.items] == ["found"] * 3
-    assert report.model_loads == 0
 
 
 @pytest.mark.torch
@@ -122,32 +108,39 @@ async def test_a_recording_the_model_cannot_hear_stops_none_of_the_others(
     assert report.model_loads == 1
 
 
+@pytest.fixture(scope="module")
+def batches(running_prefect_server: str) -> Iterator[Forks]:
+    """Runs batches in forks of one process."""
+    with forks_of("tests.flows.run_batch", running_prefect_server) as forks:
+        yield forks
+
+
 @pytest.mark.torch
-def test_a_batch_killed_at_any_moment_goes_on_where_it_stopped(prefect_server: str, spoken: Path) -> None:
+def test_a_batch_killed_at_any_moment_goes_on_where_it_stopped(batches: Forks, spoken: Path) -> None:
     """The full form, at a hundred random moments, is a soak test."""
-    kill_and_finish(spoken, kills=3)
+    kill_and_finish(batches, spoken, kills=3)
 
 
 @pytest.mark.soak
 @pytest.mark.torch
-def test_a_batch_killed_at_fifty_random_moments_goes_on(prefect_server: str, spoken: Path) -> None:
-    kill_and_finish(spoken, kills=50)
+def test_a_batch_killed_at_fifty_random_moments_goes_on(batches: Forks, spoken: Path) -> None:
+    kill_and_finish(batches, spoken, kills=50)
 
 
-def kill_and_finish(folder: Path, kills: int) -> None:
+def kill_and_finish(batches: Forks, folder: Path, kills: int) -> None:
     """Kill runs of the batch at random steps; a last run finishes, and repeats none that was stored."""
     chance = random.Random(3)
     for turn in range(kills):
         if turn % 5 == 4:
             shutil.rmtree(settings().audio_dir)  # from the start again
-        killed = run_batch(folder, chance.randrange(16))
-        assert killed.returncode in (0, -signal.SIGKILL), killed.stderr
-    last = run_batch(folder, None)
-    assert last.returncode == 0, last.stderr
-    report = json.loads(last.stdout.splitlines()[-1])
-    assert {item["outcome"] for item in report["items"]} <= {"done", "found"}
-    again = run_batch(folder, None).stdout.splitlines()
-    assert {line for line in again if line.startswith("began ")} == {"began ingest"}  # which looks at the world
+        killed, _ = batches.run(folder=str(folder), kill_after=chance.randrange(16) or None)
+        assert killed == {"signal": signal.SIGKILL} or "report" in killed, killed
+    last, _ = batches.run(folder=str(folder), kill_after=None)
+    assert "report" in last, last
+    assert {item["outcome"] for item in last["report"]["items"]} <= {"done", "found"}
+    again, printed = batches.run(folder=str(folder), kill_after=None)
+    assert "report" in again, again
+    assert {line for line in printed if line.startswith("began ")} == {"began ingest"}  # which looks at the world
     assert_no_orphans()
 
 
@@ -162,8 +155,3 @@ def orphaned(process: psutil.Process) -> bool:
 
 def alive() -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if process.status() != psutil.STATUS_ZOMBIE]
-
-
-def run_batch(folder: Path, kill_after: int | None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.flows.run_batch", str(folder), *([str(kill_after)] if kill_after else [])]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)

@@ -3,14 +3,13 @@
 The pages that great-expectations itself would write fetch their scripts and styles from six other hosts.
 """
 
-import base64
-import hashlib
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from blocks.page import document
 from blocks.store.files import Files
 from tasks.quality.audit.drift import DriftRow
 from tasks.quality.audit.history import PeriodRow
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 DOCS = "quality/docs"
 INDEX = f"{DOCS}/index.html"
 PAGES = Path(__file__).parent / "pages"
+STYLE = PAGES / "style.css"
 HTML = "text/html; charset=utf-8"
 
 MOST_LISTED = 100
@@ -90,6 +90,7 @@ def period_page(report: AuditReport, periods: Sequence[PeriodRow]) -> str:
     not_judged = sum(one.outcome == "not_judged" for one in expectations)
     return _page(
         "period.html.jinja",
+        f"Quality of {row.name}: {report.verdict}",
         report=report,
         verdict=_verdict(report),
         since=f"{row.since:%Y-%m-%d %H:%M}",
@@ -118,7 +119,7 @@ def index_page(periods: Sequence[PeriodRow], *, with_reports: bool = False) -> s
         rows = sorted(found, key=lambda row: row.since)
         listed = [_listed(row) for row in reversed(rows[-LONGEST_LIST:])]
         groups.append({"title": title, "rows": listed, "tiles": _tiles(rows)})
-    return _page("index.html.jinja", groups=groups, with_reports=with_reports)
+    return _page("index.html.jinja", "Quality of results", groups=groups, with_reports=with_reports)
 
 
 def _kind(row: PeriodRow) -> tuple[int, str]:
@@ -197,21 +198,8 @@ def _length(minutes: float) -> str:
     return f"{minutes:,.0f} min" if minutes < 600 else f"{minutes / 60:,.0f} h"
 
 
-def _page(template: str, **values: Any) -> str:
-    return _environment().get_template(template).render(style=_style(), policy=policy(), **values)
-
-
-def policy() -> str:
-    """The content policy that each page itself has: its one style, and nothing else."""
-    digest = base64.b64encode(hashlib.sha256(str(_style()).encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-
-
-@cache
-def _style() -> Any:
-    from markupsafe import Markup
-
-    return Markup((PAGES / "style.css").read_text(encoding="utf-8"))  # noqa: S704 - ours
+def _page(template: str, title: str, **values: Any) -> str:
+    return document(title, _environment().get_template(template).render(values), STYLE)
 
 
 @cache

@@ -1,12 +1,11 @@
 """The page that names all reports of operations, from which each opens."""
 
 import re
-from base64 import b64encode
 from collections.abc import Iterable, Iterator
-from hashlib import sha256
 from html import escape
 from pathlib import Path
 
+from blocks.page import document
 from blocks.store.files import Files
 
 KEPT = "reports"
@@ -31,19 +30,11 @@ def listing_page(keys: Iterable[str]) -> str:
     Args:
         keys: Of all files of reports.
     """
-    return "".join(_page(keys))
+    return document("Reports of operations", "".join(_content(keys)), STYLE)
 
 
-def _page(keys: Iterable[str]) -> Iterator[str]:
-    style = STYLE.read_text(encoding="utf-8")
-    digest = b64encode(sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-    yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    yield '<meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer">'
-    yield '<link rel="icon" href="data:,"><title>Reports of operations</title>'
-    yield f"<style>{style}</style></head><body><header><h1>Reports of operations</h1></header><main>"
+def _content(keys: Iterable[str]) -> Iterator[str]:
+    yield "<header><h1>Reports of operations</h1></header><main>"
     found = [one for key in keys if (one := PAGE.fullmatch(key))]
     for kind, title in TITLES.items():
         names = sorted((one[2] for one in found if one[1] == kind), reverse=True)[:MOST]
@@ -51,4 +42,4 @@ def _page(keys: Iterable[str]) -> Iterator[str]:
             yield f"<section><h2>{title}</h2><nav><ul>"
             yield from (f'<li><a href="{kind}/{escape(name)}/report.html">{escape(name)}</a></li>' for name in names)
             yield "</ul></nav></section>"
-    yield "</main></body></html>\n"
+    yield "</main>"

@@ -1,12 +1,11 @@
-"""A report as one HTML file: no script, nothing fetched, under a content policy that would refuse both."""
+"""A report as one HTML file."""
 
 import re
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from html import escape
 from pathlib import Path
 
+from blocks.page import document
 from blocks.plain_text import plain
 from tasks.quality.report.markdown import headline
 from tasks.quality.report.report import Cell, Figure, Gap, OperationsReport, Part, Table, Unit, changed, number
@@ -24,29 +23,20 @@ STYLE = Path(__file__).with_name("page.css")
 
 def report_page(report: OperationsReport) -> str:
     """The whole page."""
-    return "".join(_page(report))
+    title = f"Operations: {report.period.title}"
+    return document(title, "".join(_content(report, title)), STYLE)
 
 
-def _page(report: OperationsReport) -> Iterator[str]:
-    style = STYLE.read_text(encoding="utf-8")
-    digest = b64encode(sha256(style.encode()).digest()).decode()
-    # Not frame-ancestors: browsers want that in a header, and complain of it here.
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    title = f"Operations: {escape(report.period.title)}"
-    yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-    yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    yield '<meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer">'
-    yield f'<link rel="icon" href="data:,"><title>{title}</title><style>{style}</style></head><body>'
-    yield f"<header><h1>{title}</h1>"
+def _content(report: OperationsReport, title: str) -> Iterator[str]:
+    yield f"<header><h1>{_text(title)}</h1>"
     yield f'<p class="headline">{escape(headline(report))}</p>'
-    yield f'<p class="about">{_about(report)}</p></header>'
+    yield f'<p class="soft small">{_about(report)}</p></header>'
     if report.summary:
         said = escape(" ".join(plain(line) for line in report.summary.splitlines()))
         by = (
             ""
             if report.written_by == "rules"
-            else f' <span class="about">(Written by {_text(report.written_by)}.)</span>'
+            else f' <span class="soft small">(Written by {_text(report.written_by)}.)</span>'
         )
         yield f'<p class="summary">{said}{by}</p>'
     yield from _gaps(report.gaps)
@@ -57,7 +47,7 @@ def _page(report: OperationsReport) -> Iterator[str]:
     yield "</ul></nav><main>"
     for part in report.parts:
         yield from _part(part)
-    yield "</main></body></html>\n"
+    yield "</main>"
 
 
 def _about(report: OperationsReport) -> str:
@@ -81,7 +71,7 @@ def _gaps(gaps: Sequence[Gap]) -> Iterator[str]:
 def _part(part: Part) -> Iterator[str]:
     yield f'<section id="{escape(part.name)}"><h2>{escape(part.title)}</h2>'
     for gap in part.gaps:
-        yield f'<p class="missing">Missing: {_text(gap.source)}.</p>'
+        yield f'<p class="soft small">Missing: {_text(gap.source)}.</p>'
     for note in part.notes:
         yield f"<p>{_text(note)}</p>"
     if part.told:
@@ -90,7 +80,7 @@ def _part(part: Part) -> Iterator[str]:
             yield _figure(one)
         yield "</div>"
     if part.nothing:
-        yield f'<p class="about">{escape(part.nothing)}</p>'
+        yield f'<p class="soft small">{escape(part.nothing)}</p>'
     for chart in part.charts:
         legend = '<span class="key"><i class="k-now"></i>this period <i class="k-before"></i>before</span>'
         yield f"<figure><figcaption>{_text(chart.title)}{legend if chart.before else ''}</figcaption>"
@@ -98,7 +88,7 @@ def _part(part: Part) -> Iterator[str]:
     for table in part.tables:
         yield from _table(table)
     if not (part.figures or part.tables or part.notes or part.gaps):
-        yield '<p class="about">Nothing in either period.</p>'
+        yield '<p class="soft small">Nothing in either period.</p>'
     yield "</section>"
 
 
@@ -128,7 +118,7 @@ def _table(table: Table) -> Iterator[str]:
         yield "</tr>"
     yield "</tbody></table></div>"
     if table.more:
-        yield f'<p class="about">and {table.more:,} more</p>'
+        yield f'<p class="soft small">and {table.more:,} more</p>'
 
 
 def _aligned(unit: Unit) -> str:

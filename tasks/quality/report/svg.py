@@ -8,7 +8,7 @@ from tasks.quality.report.report import Chart, Unit, number
 
 WIDTH, HEIGHT = 640, 220
 LEFT, TOP, BOTTOM = 74, 14, 30
-ROW, LABEL = 30, 190
+ROW, LABEL = 30, 236
 TICKS = 4
 MOST_LABELS = 12
 NAME_CHARS = 26
@@ -65,7 +65,8 @@ def _begin(chart: Chart, width: int, height: int) -> Iterator[str]:
     values = "; ".join(
         f"{label}: {number(one, chart.unit)}" for label, one in zip(chart.labels, chart.values, strict=True)
     )
-    yield f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{_escape(f"{chart.title}. {values}")}">'
+    kind = ' class="ranking"' if chart.is_ranking else ""
+    yield f'<svg{kind} viewBox="0 0 {width} {height}" role="img" aria-label="{_escape(f"{chart.title}. {values}")}">'
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:

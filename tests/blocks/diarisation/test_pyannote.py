@@ -7,6 +7,7 @@ import json
 import os
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -61,7 +62,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def pyannote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePyannote:
     """The stand-in, installed for this process and its children, on the second GPU of a machine."""
-    pytest.importorskip("torch")
+    if find_spec("torch") is None:
+        pytest.skip("torch is not installed")
     package = str(ROOT / "tests" / "fakes" / "pyannote_package")
     monkeypatch.syspath_prepend(package)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), package]))
@@ -112,6 +114,8 @@ def test_a_recording_is_diarised_offline_and_untracked_on_the_gpu_of_the_setting
 ) -> None:
     shares: list[float] = []
     with PyannoteDiariser() as diariser:
+        assert diariser.turns(recording, spans=[], speakers=None, on_progress=ignore) == []
+        assert pyannote.noted("speakers") == [], "without speech nothing is computed"
         found = diariser.turns(recording, spans=SPEECH, speakers=2, on_progress=shares.append)
     assert found == [Turn(start_s=0, end_s=1, speaker=0), Turn(start_s=1, end_s=2, speaker=1)]
     assert set(shares) <= {0.0, 1.0}
@@ -125,13 +129,6 @@ def test_a_recording_is_diarised_offline_and_untracked_on_the_gpu_of_the_setting
             "CUDA_VISIBLE_DEVICES": "1",
         }
     ]
-
-
-@pytest.mark.usefixtures("folder")
-def test_without_speech_nothing_is_computed(pyannote: FakePyannote, recording: Path) -> None:
-    with PyannoteDiariser() as diariser:
-        assert diariser.turns(recording, spans=[], speakers=None, on_progress=ignore) == []
-    assert pyannote.noted("speakers") == []
 
 
 @pytest.mark.usefixtures("folder")
@@ -171,9 +168,11 @@ def test_what_is_not_loaded_computes_nothing(recording: Path) -> None:
         PyannoteDiariser().turns(recording, spans=SPEECH, speakers=None, on_progress=ignore)
 
 
-@pytest.mark.usefixtures("pyannote")
 @pytest.mark.parametrize("content", [": nonsense [", "", "pipeline: 3", None])
-def test_a_damaged_configuration_is_named(folder: Path, content: str | None) -> None:
+def test_a_damaged_configuration_is_named_before_anything_is_imported(
+    folder: Path, pyannote: FakePyannote, content: str | None
+) -> None:
+    pyannote.behaves(import_error="it was imported")
     config = folder / "config.yaml"
     config.unlink()
     if content is not None:

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from blocks.audio import Span
 from blocks.errors import EngineFailed, NotFound
 from blocks.settings import settings
 from blocks.speech.chunkformer import ChunkFormerEngine
-from blocks.speech.chunkformer_runtime import seconds_of, stretches
+from blocks.speech.chunkformer_runtime import ChunkFormerRuntime, seconds_of, stretches
 from blocks.transcript import Transcript
 from tests.fakes.voices import SENTENCES, speak
 
@@ -54,6 +55,60 @@ def engine(loaded: ChunkFormerEngine, chunkformer: Path) -> ChunkFormerEngine:
     return loaded
 
 
+def holders() -> set[int]:
+    """Processes of ours that hold a model; one may be this module's engine."""
+    return {child.pid for child in psutil.Process().children() if "blocks.inference.worker" in child.cmdline()}
+
+
+@dataclass
+class Cycles:
+    """What came of loading two engines one after the other, each of which takes seconds."""
+
+    alone: list[Transcript]
+    """Of two short recordings by a transducer, one after the other."""
+    together: list[Transcript]
+    """The same at once."""
+    cut: Transcript
+    """Of the long recording, where pieces are 20 s at most."""
+    left: set[int]
+    """Processes that hold a model, and were not there before."""
+    grown: int
+    """Bytes of this process from the end of the first to the end of the second."""
+
+
+@pytest.fixture(scope="module")
+def cycles(
+    loaded: ChunkFormerEngine,
+    tiny_chunkformer: Path,
+    recordings: list[tuple[Path, list[Span]]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Cycles:
+    """A transducer is loaded, used and unloaded, then the model of the other tests with short pieces."""
+    from tests.fakes.tiny_models import build_chunkformer
+
+    transducer = build_chunkformer(tmp_path_factory.mktemp("models") / "rnnt", transducer=True)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CHUNKFORMER_MODEL_NAME", str(transducer))
+        environment.setenv("CHUNKFORMER_DEVICE", "cpu")
+        environment.setenv("LOG_DIR", str(tmp_path_factory.mktemp("logs")))
+        settings.cache_clear()
+        heard(loaded, *recordings[3])  # what this process keeps of the first use of an engine is no leak
+        me, before = psutil.Process(), holders()
+        with ChunkFormerEngine() as engine:
+            alone = [heard(engine, *recordings[index]) for index in (1, 2)]
+            with ThreadPoolExecutor() as pool:
+                together = list(pool.map(lambda index: heard(engine, *recordings[index]), (1, 2)))
+        size = me.memory_info().rss
+        environment.setenv("CHUNKFORMER_MODEL_NAME", str(tiny_chunkformer))
+        environment.setenv("CHUNKFORMER_TOTAL_BATCH_DURATION", "20")
+        settings.cache_clear()
+        with ChunkFormerEngine() as engine:
+            cut = heard(engine, *recordings[3])
+        grown = me.memory_info().rss - size
+    settings.cache_clear()
+    return Cycles(alone, together, cut, holders() - before, grown)
+
+
 def test_a_file_comes_out_the_same_alone_and_in_a_batch(
     engine: ChunkFormerEngine, recordings: list[tuple[Path, list[Span]]]
 ) -> None:
@@ -77,14 +132,10 @@ def test_segments_of_a_long_recording_have_times_within_it(
 
 
 def test_cutting_a_long_recording_between_spans_keeps_times(
-    chunkformer: Path, recordings: list[tuple[Path, list[Span]]], monkeypatch: pytest.MonkeyPatch
+    cycles: Cycles, recordings: list[tuple[Path, list[Span]]]
 ) -> None:
-    monkeypatch.setenv("CHUNKFORMER_TOTAL_BATCH_DURATION", "20")
-    settings.cache_clear()
-    audio, spans = recordings[3]
-    with ChunkFormerEngine() as engine:
-        transcript = heard(engine, audio, spans)
-    assert transcript.segments[-1].start_s > spans[-1].end_s / 2
+    _, spans = recordings[3]
+    assert cycles.cut.segments[-1].start_s > spans[-1].end_s / 2
 
 
 def test_a_segment_of_a_short_recording_is_its_span(
@@ -96,37 +147,13 @@ def test_a_segment_of_a_short_recording_is_its_span(
     assert {(segment.start_s, segment.end_s) for segment in transcript.segments} <= places
 
 
-def test_a_transducer_works_as_well(
-    tmp_path: Path, recordings: list[tuple[Path, list[Span]]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("chunkformer")
-    from tests.fakes.tiny_models import build_chunkformer
-
-    monkeypatch.setenv("CHUNKFORMER_MODEL_NAME", str(build_chunkformer(tmp_path / "rnnt", transducer=True)))
-    monkeypatch.setenv("CHUNKFORMER_DEVICE", "cpu")
-    settings.cache_clear()
-    with ChunkFormerEngine() as engine:
-        alone = [heard(engine, *recordings[index]) for index in (1, 2)]
-        with ThreadPoolExecutor() as pool:
-            assert list(pool.map(lambda index: heard(engine, *recordings[index]), (1, 2))) == alone
+def test_a_transducer_works_as_well(cycles: Cycles) -> None:
+    assert cycles.together == cycles.alone
 
 
-def holders() -> set[int]:
-    """Processes of ours that hold a model; one may be this module's engine."""
-    return {child.pid for child in psutil.Process().children() if "blocks.inference.worker" in child.cmdline()}
-
-
-def test_loading_and_unloading_leaves_no_process_and_no_memory(
-    chunkformer: Path, recordings: list[tuple[Path, list[Span]]]
-) -> None:
-    me, before = psutil.Process(), holders()
-    sizes: list[Any] = []
-    for _ in range(4):
-        with ChunkFormerEngine() as engine:
-            heard(engine, *recordings[1])
-        sizes.append(me.memory_info().rss)
-    assert holders() == before
-    assert max(sizes[3:]) - sizes[2] < 4e6
+def test_loading_and_unloading_leaves_no_process_and_no_memory(cycles: Cycles) -> None:
+    assert cycles.left == set()
+    assert cycles.grown < 4e6
 
 
 @pytest.mark.soak
@@ -155,7 +182,7 @@ def test_a_damaged_checkpoint_is_a_typed_error(
     weights = copy_of(chunkformer, tmp_path, monkeypatch) / "pytorch_model.bin"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(EngineFailed, match="cannot be loaded"):
-        ChunkFormerEngine().load()
+        load_here(ChunkFormerEngine())
 
 
 def test_a_checkpoint_of_another_model_is_a_typed_error(
@@ -168,7 +195,12 @@ def test_a_checkpoint_of_another_model_is_a_typed_error(
     del state["ctc.ctc_lo.bias"]
     torch.save(state, weights)
     with pytest.raises(EngineFailed, match=r"lacks 1 weights.*ctc_lo\.bias"):
-        ChunkFormerEngine().load()
+        load_here(ChunkFormerEngine())
+
+
+def load_here(engine: ChunkFormerEngine) -> None:
+    """Load in this process, which has imported the package: one of its own takes seconds to."""
+    ChunkFormerRuntime(**engine._config()).load()
 
 
 def copy_of(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -11,6 +11,14 @@ from blocks.store import LocalFiles
 from tests.conftest import ROOT
 from tests.deployments.gateway.gateways import Gateway, SharedGateway, start_gateway
 from tests.deployments.gateway.submitting import DEPTH, ask, clear, deploy, leftovers
+from tests.deployments.gateway.working import end_forks
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_forkserver_left() -> Iterator[None]:
+    """What did the tests' jobs ends with the tests."""
+    yield
+    end_forks()
 
 
 @pytest.fixture

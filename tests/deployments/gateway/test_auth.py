@@ -9,18 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from litestar import Litestar, WebSocket, get, websocket
 from pydantic import SecretStr
 
 from blocks.errors import LimitReached, NotAllowed
 from blocks.keys import STATIC, KeyRing
-from blocks.settings import Settings
+from blocks.settings import Settings, settings
 from blocks.store import LocalFiles, open_store
+from deployments.gateway.__main__ import main
 from deployments.gateway.web.auth import OPEN, LiveKeys, NoKey, Slowdown, check_exposure, check_routes, needs, presented
 from tests.deployments.gateway.gateways import SharedGateway
-from tests.processes import until
+from tests.processes import HTTP, until
 
 READ = "/v1/models"
 GOOD = "9d1f6c0ab27e48d3957b1c2e6f804a5d"
@@ -142,25 +142,44 @@ def test_other_addresses_are_fine_with_a_real_key_of_either_kind_until_it_is_rev
         check_exposure(Settings(api_host="0.0.0.0"))
 
 
+TOO_SHORT = {"SECRET_API_KEY": "much-too-short-9c41"}
+
+
 @pytest.mark.parametrize(
     ("environment", "code"),
     [
         ({"API_HOST": "0.0.0.0"}, 3),
         ({"API_HOST": "0.0.0.0", "SECRET_API_KEY": "change-me-change-me-change-me-change-me"}, 3),
-        ({"SECRET_API_KEY": "much-too-short-9c41"}, 2),
+        (TOO_SHORT, 2),
     ],
 )
-def test_a_refused_start_says_why_in_two_lines_without_the_key(environment: dict[str, str], code: int) -> None:
+def test_a_refused_start_says_why_in_two_lines_without_the_key(
+    environment: dict[str, str], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == code
+    is_refused_in_two_lines(capsys.readouterr().err, environment)
+
+
+def test_the_process_of_a_refused_start_ends() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "deployments.gateway"],
-        env=os.environ | environment,
+        env=os.environ | TOO_SHORT,
         capture_output=True,
         text=True,
         timeout=60,
     )
-    assert run.returncode == code
-    assert [line.split(":")[0] for line in run.stderr.splitlines()] == ["error", "fix"]
-    assert environment.get("SECRET_API_KEY", "nothing") not in run.stderr
+    assert run.returncode == 2
+    is_refused_in_two_lines(run.stderr, TOO_SHORT)
+
+
+def is_refused_in_two_lines(said: str, environment: dict[str, str]) -> None:
+    assert [line.split(":")[0] for line in said.splitlines()] == ["error", "fix"]
+    assert environment.get("SECRET_API_KEY", "nothing") not in said
 
 
 def status(gateway: SharedGateway, secret: str) -> int:
@@ -170,7 +189,7 @@ def status(gateway: SharedGateway, secret: str) -> int:
 def test_a_key_made_while_the_gateway_runs_works_until_it_is_revoked(shared_gateway: SharedGateway) -> None:
     secret, key = shared_gateway.key("read")
     assert status(shared_gateway, secret) == 200
-    bearer = httpx.get(shared_gateway.url + READ, headers={"authorization": f"Bearer {secret}"})
+    bearer = HTTP.get(shared_gateway.url + READ, headers={"authorization": f"Bearer {secret}"})
     assert bearer.status_code == 200
     newer, _ = shared_gateway.keys.rotate(key.key_id, grace_s=3600)
     until(lambda: status(shared_gateway, newer) == 200)

@@ -12,18 +12,29 @@ import pytest
 import yaml
 
 from deployments.gateway.llm import LivePool
-from tests.deployments.gateway.chatting import FILE, HTTP, SAID, Service, client, service  # noqa: F401 - fixtures
+from tests.deployments.gateway.chatting import HTTP, SAID, Service, client, service  # noqa: F401 - fixtures
 from tests.processes import until
 
 
-def test_the_budget_of_a_key_holds_over_all_gateways(service: Service, tmp_path: Path) -> None:
+def test_a_file_may_come_later_and_be_wrong_first_and_the_budget_of_a_key_holds_over_all_gateways(
+    service: Service, tmp_path: Path
+) -> None:
     later = tmp_path / "later.yaml"
     second = service.gateway("second", later)
+
+    def parts() -> Any:
+        return HTTP.get(f"{second.url}/health").json()["parts"]
+
     try:
+        assert "accounts" not in parts()
         with pytest.raises(openai.InternalServerError) as none:
             service.client(gateway=second).chat.completions.create(model="small", messages=SAID)
         assert (none.value.status_code, "later.yaml" in none.value.message) == (503, True)
+        later.write_text("accounts:\n  - name: a\n    lables: x\n")
+        told = f"{later.name}:2 is wrong; no account is used"
+        until(lambda: parts().get("accounts", {}).get("detail") == told)
         later.write_text(service.simulator.accounts.read_text())
+        until(lambda: parts()["accounts"]["ok"])
         until(lambda: "small" in [model.id for model in service.client(gateway=second).models.list()])
         # A call may cost 500 answered tokens at $4 a million and some 30 sent: $0.00203.
         secret, _ = service.ring.create("poor", ["read", "chat"], usd_per_day=0.0045)
@@ -125,21 +136,6 @@ def test_a_file_that_became_wrong_is_named_by_health_while_the_last_good_one_ser
     finally:
         file.write_text(before)
     until(lambda: part()["ok"])
-
-
-def test_a_file_that_was_always_wrong_is_named_by_health(service: Service, tmp_path: Path) -> None:
-    file = tmp_path / "wrong.yaml"
-    second = service.gateway("wrong", file)
-    try:
-        parts = HTTP.get(f"{second.url}/health").json()["parts"]
-        assert "accounts" not in parts
-        file.write_text("accounts:\n  - name: a\n    lables: x\n")
-        told = f"{file.name}:2 is wrong; no account is used"
-        until(lambda: HTTP.get(f"{second.url}/health").json()["parts"].get("accounts", {}).get("detail") == told)
-        file.write_text(FILE)
-        until(lambda: HTTP.get(f"{second.url}/health").json()["parts"]["accounts"]["ok"])
-    finally:
-        second.stop()
 
 
 def test_a_file_that_became_wrong_before_the_first_call_leaves_the_last_good_one(

@@ -282,9 +282,10 @@ def test_the_events_of_a_finished_task_are_its_end(client: httpx.Client, task: s
 
 
 def test_a_result_that_was_deleted_is_said_to_have_expired(
-    client: httpx.Client, deployed: str, store_path: Path, recording: Path, task: str
+    client: httpx.Client, deployed: str, store_path: Path
 ) -> None:
-    task_id = process(client, recording, features="raw_transcript", hints="expiring")
+    asked = {"text": "Words that expire.", "features": ["raw_transcript"]}
+    task_id = client.post("/v1/process_text", json=asked).json()["task_id"]
     run_job(deployed, task_id, store_path)
     job_id = client.get(f"/v1/status/{task_id}").json()["job_id"]
     files = LocalFiles(store_path)

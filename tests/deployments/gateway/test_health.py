@@ -81,20 +81,30 @@ def test_without_its_store_it_is_not_ready(gateway: Gateway, store_path: Path) -
     until(lambda: ready(gateway) == 200)
 
 
-def test_redis_is_a_part_where_messages_go_by_it(prefect_server: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def exposed(running_prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway that others reach, with messages that go by a Redis that is away."""
+    folder = tmp_path_factory.mktemp("exposed")
     running = start_gateway(
-        prefect_server,
-        log=tmp_path / "redis.log",
+        running_prefect_server,
+        log=folder / "gateway.log",
+        PYTHONPATH=str(ROOT),
+        AUDIO_DIR=str(folder / "store"),
+        LOG_DIR=str(folder / "logs"),
+        API_HOST="0.0.0.0",
+        SECRET_API_KEY="9f8e7d6c5b4a39281706f5e4d3c2b1a0",
         PREFECT_MESSAGING_BROKER="prefect_redis.messaging",
         PREFECT_REDIS_MESSAGING_URL=f"redis://user:hidden@127.0.0.1:{free_port()}/0",
     )
-    try:
-        answer = get(running, "/health")
-        assert answer.json()["redis_connected"] is False
-        assert answer.json()["parts"]["redis"]["ok"] is False
-        assert "hidden" not in answer.text
-    finally:
-        running.stop()
+    yield running
+    running.stop()
+
+
+def test_redis_is_a_part_where_messages_go_by_it(exposed: Gateway) -> None:
+    answer = get(exposed, "/health")
+    assert answer.json()["redis_connected"] is False
+    assert answer.json()["parts"]["redis"]["ok"] is False
+    assert "hidden" not in answer.text
 
 
 def test_requests_are_counted_by_route_not_by_path(gateway: Gateway) -> None:
@@ -133,14 +143,9 @@ def test_metrics_by_way_of_a_proxy_need_a_key(gateway: Gateway, store_path: Path
         )
 
 
-def test_metrics_need_a_key_where_others_reach_the_gateway(prefect_server: str, tmp_path: Path) -> None:
-    secret = "9f8e7d6c5b4a39281706f5e4d3c2b1a0"
-    gateway = start_gateway(prefect_server, log=tmp_path / "gateway.log", API_HOST="0.0.0.0", SECRET_API_KEY=secret)
-    try:
-        assert get(gateway, "/metrics").status_code == 401
-        assert get(gateway, "/metrics", **{"X-API-Key": secret}).status_code == 200
-    finally:
-        gateway.stop()
+def test_metrics_need_a_key_where_others_reach_the_gateway(exposed: Gateway) -> None:
+    assert get(exposed, "/metrics").status_code == 401
+    assert get(exposed, "/metrics", **{"X-API-Key": exposed.secret}).status_code == 200
 
 
 def test_a_wrong_method_is_told_the_right_ones(gateway: Gateway) -> None:

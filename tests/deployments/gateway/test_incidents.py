@@ -17,7 +17,7 @@ from blocks.keys import KeyRing, Scope
 from blocks.settings import settings
 from blocks.store import LocalFiles
 from flows.incident import respond_to_incident
-from tasks.ops.incident.intake import change
+from tasks.ops.incident.intake import PREFIX, change
 from tests.deployments.gateway.gateways import Gateway
 from tests.deployments.gateway.submitting import ask, clear
 from tests.deployments.gateway.working import stored_gateway, working
@@ -39,21 +39,53 @@ async def deploy(client: PrefectClient) -> None:
     await made.aapply()
 
 
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    monkeypatch.setenv("AUDIO_DIR", str(tmp_path / "store"))
-    monkeypatch.setenv("AGENTS_HOME", str(tmp_path / "agents"))
+@pytest.fixture(scope="module")
+def standing(running_prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, Gateway]]:
+    """A world and its gateway for all tests of the module."""
+    folder = tmp_path_factory.mktemp("world")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in places(folder).items():
+            patch.setenv(name, value)
+        settings.cache_clear()
+        with (
+            broken_world(folder, patch.setenv) as made,
+            stored_gateway(running_prefect_server, folder / "store") as running,
+        ):
+            yield made, running
     settings.cache_clear()
-    with broken_world(tmp_path, monkeypatch.setenv) as made:
-        yield made
+
+
+def places(folder: Path) -> dict[str, str]:
+    """Where everything of the module's world and gateway lies."""
+    return {
+        "AUDIO_DIR": str(folder / "store"),
+        "AGENTS_HOME": str(folder / "agents"),
+        "ACCOUNTS_FILE": str(folder / "accounts.yaml"),
+        "LIMITER_URL": f"sqlite:///{folder}/limits.db",
+        "BOOKS_URL": f"sqlite:///{folder}/books.db",
+    }
 
 
 @pytest.fixture
-def server(running_prefect_server: str, world: World) -> Iterator[Gateway]:
+def world(standing: tuple[World, Gateway], monkeypatch: pytest.MonkeyPatch) -> World:
+    """The world without incidents; nobody has been told of any."""
+    made, _ = standing
+    for name, value in places(made.folder).items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    files = LocalFiles(made.folder / "store")
+    for key in list(files.list(f"{PREFIX}/")):
+        files.delete(key)
+    made.operators.messages.clear()
+    return made
+
+
+@pytest.fixture
+def server(running_prefect_server: str, standing: tuple[World, Gateway], world: World) -> Iterator[Gateway]:
+    """The gateway, with the flow deployed and without runs."""
     ask(running_prefect_server, deploy)
     ask(running_prefect_server, clear)
-    with stored_gateway(running_prefect_server, world.folder / "store") as running:
-        yield running
+    yield standing[1]
     ask(running_prefect_server, clear)
 
 
@@ -230,15 +262,15 @@ def test_people_ask_about_an_incident(server: Gateway, world: World) -> None:
     "content",
     [b"", b"[]", b"{", b'{"alerts": []}', b'{"alerts": [{"labels": {"a": 1}}]}', b'{"alerts": [{"status": "firing"}]}'],
 )
-def test_what_alertmanager_never_sends_is_refused(server: Gateway, content: bytes) -> None:
-    with server.client() as client:
+def test_what_alertmanager_never_sends_is_refused(standing: tuple[World, Gateway], content: bytes) -> None:
+    with standing[1].client() as client:
         answer = client.post("/v1/alerts", content=content, headers={"content-type": "application/json"})
         assert answer.status_code == 422, answer.text
         assert answer.headers["content-type"].startswith("application/problem+json")
 
 
-def test_a_body_that_is_too_large_is_refused(server: Gateway) -> None:
-    with server.client() as client:
+def test_a_body_that_is_too_large_is_refused(standing: tuple[World, Gateway]) -> None:
+    with standing[1].client() as client:
         assert client.post("/v1/alerts", json={"alerts": ["x" * 1_100_000]}).status_code == 413
 
 

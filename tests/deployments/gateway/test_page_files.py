@@ -5,7 +5,9 @@ import re
 
 import pytest
 
+from blocks.page import SHARED
 from deployments.gateway.routes.page import FOLDER, page_files
+from tests.colours import contrast, schemes
 from tests.deployments.gateway.gateways import SharedGateway
 from tests.processes import HTTP
 
@@ -41,23 +43,7 @@ def test_no_file_holds_inline_code_or_styles_or_makes_markup_of_text() -> None:
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|https?:", scripts)
 
 
-def schemes() -> list[dict[str, str]]:
-    return [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in css().split("@media", 1)]
-
-
-def luminance(colour: str) -> float:
-    """Source: WCAG 2.2, relative luminance."""
-    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: str, other: str) -> float:
-    bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (bright + 0.05) / (dark + 0.05)
-
-
-@pytest.mark.parametrize("scheme", schemes(), ids=["light", "dark"])
+@pytest.mark.parametrize("scheme", schemes(css()), ids=["light", "dark"])
 def test_text_stands_out_from_its_ground(scheme: dict[str, str]) -> None:
     text = [*itertools.product(("ink", "soft", "bad"), ("paper", "panel")), ("ink", "mark"), ("on-accent", "accent")]
     assert {
@@ -65,6 +51,13 @@ def test_text_stands_out_from_its_ground(scheme: dict[str, str]) -> None:
     } == {}
     edges = [*itertools.product(("line", "accent"), ("paper", "panel"))]
     assert {pair for pair in edges if contrast(*(scheme[name] for name in pair)) < 3} == set()
+
+
+def test_its_colours_are_those_of_all_pages() -> None:
+    for own, shared in zip(schemes(css()), schemes(SHARED.read_text(encoding="utf-8")), strict=True):
+        alike = (own.keys() & shared.keys()) - {"line"}
+        assert alike == {"paper", "panel", "ink", "soft", "accent", "bad"}
+        assert {name: own[name] for name in alike} == {name: shared[name] for name in alike}
 
 
 def test_every_word_has_its_vietnamese() -> None:

@@ -19,7 +19,7 @@ from blocks.runs import submit_run
 from deployments.gateway.app import create_app
 from deployments.gateway.web.auth import NEEDS
 from tests.deployments.gateway.gateways import SharedGateway
-from tests.processes import until
+from tests.processes import HTTP, until
 
 WRONG = "c500_0123456789ab_" + "A" * 43
 BODIES = ("POST", "PUT", "PATCH")
@@ -50,7 +50,7 @@ class Route:
         path = re.sub(r"\{name:\w+\}", "txt", path)
         path = re.sub(r"\{\w+:\w+\}", "something", path)
         body = {"json": {}} if self.method in BODIES else {}
-        return httpx.request(self.method, gateway.url + path, headers=headers, timeout=60, trust_env=False, **body)
+        return HTTP.request(self.method, gateway.url + path, headers=headers, **body)
 
 
 @pytest.fixture(scope="module")

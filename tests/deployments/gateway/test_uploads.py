@@ -232,31 +232,47 @@ def test_others_are_served_while_uploads_are_in_hand(submitting: Gateway, store_
     until(lambda: not leftovers(store_path), 20)
 
 
-def test_a_killed_gateway_leaves_a_file_that_the_next_one_removes(deployed: str, tmp_path: Path) -> None:
-    store = tmp_path / "store"
+class Restarted:
+    """A gateway with a store of its own that takes large files, and can be killed and started again."""
 
-    def started() -> Gateway:
-        return start_gateway(deployed, log=tmp_path / "log", PYTHONPATH=str(ROOT), AUDIO_DIR=str(store))
+    def __init__(self, prefect_url: str, folder: Path) -> None:
+        self._prefect_url, self._folder = prefect_url, folder
+        self.store = folder / "store"
+        self.start()
 
-    gateway = started()
-    client = Raw(gateway, form_head(4_000_000))
+    def start(self) -> None:
+        self.now = start_gateway(
+            self._prefect_url,
+            log=self._folder / "log",
+            PYTHONPATH=str(ROOT),
+            AUDIO_DIR=str(self.store),
+            LOG_DIR=str(self._folder / "logs"),
+            MAX_FILE_SIZE_MB="500",
+        )
+
+
+@pytest.fixture(scope="module")
+def restarted(deployed: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restarted]:
+    made = Restarted(deployed, tmp_path_factory.mktemp("restarted"))
+    yield made
+    made.now.stop()
+
+
+def test_a_killed_gateway_leaves_a_file_that_the_next_one_removes(restarted: Restarted) -> None:
+    client = Raw(restarted.now, form_head(4_000_000))
     client.send(FEATURES + file_part(bytes(1_000_000)))
-    until(lambda: leftovers(store))
-    gateway.process.kill()
-    gateway.process.wait()
+    until(lambda: leftovers(restarted.store))
+    restarted.now.process.kill()
+    restarted.now.process.wait()
     client.socket.close()
-    assert leftovers(store)
-    gateway = started()
-    assert leftovers(store) == []
-    gateway.stop()
+    assert leftovers(restarted.store)
+    restarted.start()
+    assert leftovers(restarted.store) == []
 
 
 @pytest.mark.parametrize("megabytes", [100, pytest.param(500, marks=pytest.mark.soak)])
-def test_memory_stays_flat_under_a_large_upload(deployed: str, tmp_path: Path, megabytes: int) -> None:
-    log, store = tmp_path / "log", tmp_path / "store"
-    environment = {"PYTHONPATH": str(ROOT), "AUDIO_DIR": str(store), "MAX_FILE_SIZE_MB": str(megabytes)}
-    gateway = start_gateway(deployed, log=log, **environment)
-    process = psutil.Process(gateway.process.pid)
+def test_memory_stays_flat_under_a_large_upload(restarted: Restarted, megabytes: int) -> None:
+    process = psutil.Process(restarted.now.process.pid)
     highest = 0
 
     def large() -> Iterator[bytes]:
@@ -267,11 +283,8 @@ def test_memory_stays_flat_under_a_large_upload(deployed: str, tmp_path: Path, m
             highest = max(highest, process.memory_info().rss)
         yield b"\r\n" + END
 
-    try:
-        with gateway.client() as client:
-            assert submit(client).status_code == 202  # everything that loads on the first upload is there
-            before = process.memory_info().rss
-            assert client.post("/v1/process", content=large(), headers=MULTIPART, timeout=300).status_code == 202
-        assert highest - before < 50_000_000, f"{(highest - before) / 1e6:.0f} MB more"
-    finally:
-        gateway.stop()
+    with restarted.now.client() as client:
+        assert submit(client).status_code == 202  # everything that loads on the first upload is there
+        before = process.memory_info().rss
+        assert client.post("/v1/process", content=large(), headers=MULTIPART, timeout=300).status_code == 202
+    assert highest - before < 50_000_000, f"{(highest - before) / 1e6:.0f} MB more"

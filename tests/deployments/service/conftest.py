@@ -15,6 +15,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One service for all tests of this folder; a test puts right what it breaks."""
     with start_service(tmp_path_factory.mktemp("up")) as running:
         yield running
+    assert running.screen.read_text().splitlines()[-1] == "server: stopped"  # the last of them, and not by force
 
 
 @pytest.fixture

@@ -1,20 +1,24 @@
 """Definitions on a real server: made once, the same when applied again, and what a person changed stays."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate, WorkPoolUpdate
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from blocks.environment import variables
 from blocks.errors import Conflict
 from blocks.runs.queue import FAIR_QUEUES
 from blocks.settings import settings
 from deployments.server import temporary_server
 from deployments.service.definitions import apply_definitions, apply_deployment
+from deployments.service.home import SERVER_AUTH
 from deployments.service.pools import apply_pools, gpu_plan, pool_plans, template_environment
 from deployments.service.prefect_file import Definition, Schedule, definitions, prefect_file
 from deployments.service.shared_store import check_shared, mark_store
@@ -22,10 +26,19 @@ from deployments.service.shared_store import check_shared, mark_store
 GPUS = 2
 
 
+OF_ANOTHER_SERVER = {
+    SERVER_AUTH: "ops:secret",
+    "PREFECT_MESSAGING_BROKER": "prefect_redis.messaging",
+    "PREFECT_REDIS_MESSAGING_URL": "redis://127.0.0.1:1/0",
+}
+
+
 @pytest.fixture(scope="module")
 def fresh_server() -> Iterator[str]:
     """A server of this module's own: others make pools of the same names."""
-    with temporary_server() as url:
+    with ExitStack() as stack:
+        with variables(OF_ANOTHER_SERVER):
+            url = stack.enter_context(temporary_server())
         yield url
 
 
@@ -34,6 +47,10 @@ async def client(fresh_server: str) -> AsyncIterator[PrefectClient]:
     with temporary_settings({PREFECT_API_URL: fresh_server}):
         async with get_client() as client:
             yield client
+
+
+def test_a_temporary_server_takes_nothing_of_other_servers(fresh_server: str) -> None:
+    assert httpx.get(f"{fresh_server}/admin/version", timeout=60, trust_env=False).is_success
 
 
 def find(name: str, gpus: int = 0) -> Definition:

@@ -5,16 +5,16 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import pytest
+from typer.testing import CliRunner
 
-from blocks.errors import Conflict, NotAllowed, StoreFailed
+from blocks.errors import Conflict, EngineUnavailable, NotAllowed, StoreFailed
 from blocks.settings import settings
-from deployments.server import client_auth, running_server, temporary_server, use_server
+from deployments.cli import app, load_commands
+from deployments.server import client_auth, running_server, use_server
 from deployments.service.home import (
     CLIENT_AUTH,
     SERVER_AUTH,
@@ -28,6 +28,7 @@ from deployments.service.home import (
     write_running,
 )
 from tests.processes import free_port
+from tests.service import Service
 
 URL = "http://127.0.0.1:4200/api"
 SECRET = "c500:kept-secret"
@@ -37,13 +38,6 @@ def running(pid: int | None = None, api_url: str = URL) -> Running:
     return Running(
         pid=pid or os.getpid(), api_url=api_url, gateway_url="http://127.0.0.1:8000", started_at=datetime.now(UTC)
     )
-
-
-@pytest.fixture(scope="module")
-def guarded_server() -> Iterator[str]:
-    """A Prefect server that wants a secret."""
-    with temporary_server({SERVER_AUTH: SECRET}) as url:
-        yield url
 
 
 def keep(secret: str) -> None:
@@ -138,48 +132,41 @@ def test_a_folder_that_cannot_be_made_is_explained(tmp_path: Path, monkeypatch: 
         pass
 
 
-def test_a_command_uses_the_running_service(guarded_server: str) -> None:
-    keep(SECRET)
+def test_a_command_uses_the_running_service(service: Service) -> None:
+    keep(service.auth)
     with only_one():
-        write_running(running(api_url=guarded_server))
-        assert running_server() == guarded_server
-        assert client_auth(guarded_server) == {CLIENT_AUTH: SECRET}
+        write_running(running(api_url=service.api_url))
+        assert running_server() == service.api_url
+        assert client_auth(service.api_url) == {CLIENT_AUTH: service.auth}
         with use_server() as url:
-            assert url == guarded_server
-            assert os.environ[CLIENT_AUTH] == SECRET
+            assert url == service.api_url
+            assert os.environ[CLIENT_AUTH] == service.auth
     assert CLIENT_AUTH not in os.environ
 
 
-def test_a_temporary_server_takes_nothing_of_other_servers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(SERVER_AUTH, "ops:secret")
-    monkeypatch.setenv("PREFECT_MESSAGING_BROKER", "prefect_redis.messaging")
-    monkeypatch.setenv("PREFECT_REDIS_MESSAGING_URL", "redis://127.0.0.1:1/0")
-    with temporary_server() as url:
-        assert httpx.get(f"{url}/admin/version", timeout=60, trust_env=False).is_success
-
-
-def test_a_configured_server_that_refuses_us_is_an_error(guarded_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PREFECT_API_URL", guarded_server)
+def test_a_configured_server_that_refuses_us_is_an_error(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", service.api_url)
     with pytest.raises(NotAllowed, match="wants another PREFECT_API_AUTH_STRING"):
         running_server()
-    monkeypatch.setenv(CLIENT_AUTH, SECRET)
-    assert running_server() == guarded_server
+    monkeypatch.setenv(CLIENT_AUTH, service.auth)
+    assert running_server() == service.api_url
 
 
-def test_the_service_of_somebody_else_is_passed_over(guarded_server: str) -> None:
+def test_the_service_of_somebody_else_is_passed_over(service: Service) -> None:
     keep("c500:another-secret")
     with only_one():
-        write_running(running(api_url=guarded_server))
-        assert running_server() != guarded_server
+        write_running(running(api_url=service.api_url))
+        assert running_server() != service.api_url
 
 
 def test_status_tells_a_service_whose_server_is_away_from_none() -> None:
+    load_commands()
+
     def status() -> str:
-        run = subprocess.run(
-            [sys.executable, "-m", "deployments", "status"], capture_output=True, text=True, timeout=60
-        )
-        assert run.returncode == 1
-        return run.stderr
+        refused = CliRunner().invoke(app, ["status"]).exception
+        assert isinstance(refused, EngineUnavailable)
+        assert refused.exit_code == 1
+        return refused.message
 
     assert "no service runs here" in status()
     nobody = f"http://127.0.0.1:{free_port()}/api"

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
 
+from blocks.errors import Conflict, EngineUnavailable, NotAllowed, NotFound
+from deployments.service.join import check_joining, service_api
 from tests.processes import stop, until_ready
 from tests.service import ROOT, Service
 
@@ -55,12 +58,19 @@ def joined(
         stop(process, within_s=60)
 
 
-async def test_a_worker_joins_from_another_home(
+async def test_a_worker_joins_from_another_home_and_keeps_no_secrets_of_other_parts(
     service: Service, service_client: PrefectClient, tmp_path: Path
 ) -> None:
-    with joined(tmp_path, machine(tmp_path, service), "elsewhere"):
+    secrets = {
+        "SECRET_API_KEY": "hidden-value-of-32-characters-or-more",
+        "SERVER_POSTGRES_URL": "postgresql://c500:hidden-value@db/prefect",
+    }
+    with joined(tmp_path, machine(tmp_path, service, **secrets), "elsewhere") as worker:
         workers = await service_client.read_workers_for_work_pool("cpu")
         assert "elsewhere" in {worker.name for worker in workers if worker.status == "ONLINE"}
+        own = psutil.Process(worker.pid)
+        for process in (own, *own.children(recursive=True)):
+            assert b"hidden-value" not in Path(f"/proc/{process.pid}/environ").read_bytes()
     assert f"joins {service.api_url}" in (tmp_path / "elsewhere.log").read_text()
 
 
@@ -72,45 +82,35 @@ def test_a_machine_with_another_store_may_not_join(service: Service, tmp_path: P
     assert "set AUDIO_DIR to it" in run.stderr
 
 
-def test_a_wrong_secret_is_refused_in_one_line(service: Service, tmp_path: Path) -> None:
-    run = join(tmp_path, machine(tmp_path, service, PREFECT_API_AUTH_STRING="c500:guessed"), "cpu")
-    assert run.returncode == 3
-    assert "wants another PREFECT_API_AUTH_STRING" in run.stderr
-    assert "guessed" not in run.stderr
+def test_a_wrong_secret_is_refused_in_one_line(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", service.api_url)
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "c500:guessed")
+    with pytest.raises(NotAllowed, match="wants another PREFECT_API_AUTH_STRING") as refused:
+        service_api()
+    assert refused.value.exit_code == 3
+    assert "\n" not in refused.value.message
+    assert "guessed" not in refused.value.message + refused.value.fix
 
 
-def test_an_unknown_pool_is_refused_with_those_that_there_are(service: Service, tmp_path: Path) -> None:
-    run = join(tmp_path, machine(tmp_path, service), "gpu-9")
-    assert run.returncode == 2
-    assert "no work pool gpu-9" in run.stderr
-    assert "agents, cpu" in run.stderr
+async def test_an_unknown_pool_is_refused_with_those_that_there_are(service_client: PrefectClient) -> None:
+    with pytest.raises(NotFound, match="no work pool gpu-9") as refused:
+        await check_joining("gpu-9")
+    assert refused.value.exit_code == 2
+    assert "agents, cpu" in refused.value.fix
 
 
-async def test_a_pool_of_another_kind_is_refused(
-    service: Service, service_client: PrefectClient, tmp_path: Path
-) -> None:
+async def test_a_pool_of_another_kind_is_refused(service_client: PrefectClient) -> None:
     await service_client.create_work_pool(WorkPoolCreate(name="containers", type="docker"))
     try:
-        run = join(tmp_path, machine(tmp_path, service), "containers")
+        with pytest.raises(Conflict, match="containers is of type docker, not warm") as refused:
+            await check_joining("containers")
     finally:
         await service_client.delete_work_pool("containers")
-    assert run.returncode == 1
-    assert "containers is of type docker, not warm" in run.stderr
+    assert refused.value.exit_code == 1
 
 
-def test_without_a_server_it_says_what_to_set(tmp_path: Path, service: Service) -> None:
-    environment = machine(tmp_path, service, PREFECT_API_URL="http://127.0.0.1:9/api")
-    run = join(tmp_path, environment, "cpu")
-    assert run.returncode == 1
-    assert "no Prefect server answers at PREFECT_API_URL" in run.stderr
-
-
-@pytest.mark.parametrize("variable", ["SECRET_API_KEY", "SERVER_POSTGRES_URL"])
-async def test_a_joined_worker_does_not_keep_secrets_of_other_parts(
-    service: Service, tmp_path: Path, variable: str
-) -> None:
-    value = (
-        "postgresql://c500:hidden-value@db/prefect" if "URL" in variable else "hidden-value-of-32-characters-or-more"
-    )
-    with joined(tmp_path, machine(tmp_path, service, **{variable: value}), "careful") as worker:
-        assert b"hidden-value" not in Path(f"/proc/{worker.pid}/environ").read_bytes()
+def test_without_a_server_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    with pytest.raises(EngineUnavailable, match="no Prefect server answers at PREFECT_API_URL") as refused:
+        service_api()
+    assert refused.value.exit_code == 1

@@ -5,50 +5,35 @@ import os
 import signal
 import socket
 import stat
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterDeploymentId,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import StateType
+from typer.testing import CliRunner
 
-from deployments.service.plan import MARK
-from tests.deployments.gateway.gateways import live
+from blocks.errors import BadInput, C500Error
+from blocks.settings import settings
+from deployments.cli import app, load_commands
 from tests.fakes.deployed import until as until_async
-from tests.processes import free_port, until
+from tests.processes import free_port
 from tests.service import Service, start_service
 
 DEADLINE_S = 120
+TEXTS = FlowFilter(name=FlowFilterName(any_=["process-text"]))
 
 RECOVERY = "recover-runs/recover-runs"
 """Its schedule is every minute."""
-
-
-def parts_of(folder: Path) -> list[psutil.Process]:
-    """All processes of the service in that folder, whoever their parents are."""
-    mark = str(folder / "service")
-    found: list[psutil.Process] = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
-def part(service: Service, command: str) -> psutil.Process:
-    return next(one for one in parts_of(service.folder) if command in " ".join(one.cmdline()))
 
 
 def test_the_prefect_server_wants_the_secret_that_only_the_owner_can_read(service: Service) -> None:
@@ -61,18 +46,24 @@ def test_the_prefect_server_wants_the_secret_that_only_the_owner_can_read(servic
 
 def test_no_secret_is_on_a_command_line_or_in_a_log(service: Service) -> None:
     secret = service.auth.split(":")[1]
-    for process in parts_of(service.folder):
+    for process in service.parts():
         assert secret not in " ".join(process.cmdline())
     for log in (service.folder / "logs").rglob("*.log*"):
         assert secret not in log.read_text(), log
     assert secret not in service.screen.read_text()
 
 
-def test_no_key_is_made_in_a_store_the_service_does_not_read(service: Service, tmp_path: Path) -> None:
-    refused = service.c500("keys", "create", "trap", AUDIO_DIR=str(tmp_path / "elsewhere"))
-    assert refused.returncode != 0
-    assert str(service.folder / "store") in refused.stderr
-    assert "AUDIO_DIR" in refused.stderr
+def test_no_key_is_made_in_a_store_the_service_does_not_read(
+    service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    load_commands()
+    monkeypatch.setenv("SERVICE_DIR", service.environment["SERVICE_DIR"])
+    monkeypatch.setenv("AUDIO_DIR", str(tmp_path / "elsewhere"))
+    settings.cache_clear()
+    refused = CliRunner().invoke(app, ["keys", "create", "trap"]).exception
+    assert isinstance(refused, C500Error)
+    assert str(service.folder / "store") in refused.message + refused.fix
+    assert "AUDIO_DIR" in refused.message + refused.fix
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -88,14 +79,17 @@ def test_starting_it_twice_says_that_it_runs(service: Service) -> None:
     assert f"C500 already runs as process {service.process.pid}: {service.gateway_url}" in again.stdout
 
 
-def test_a_command_finds_the_service_and_its_server_by_itself(service: Service, tmp_path: Path) -> None:
+async def test_a_command_finds_the_service_and_its_server_by_itself(
+    service: Service, service_client: PrefectClient, tmp_path: Path
+) -> None:
+    before = await service_client.read_flow_runs(flow_filter=TEXTS)
     (tmp_path / "note.txt").write_text("We decided to approve the budget. Maria will call David on Friday.")
     run = service.c500("text", str(tmp_path / "note.txt"), "--json")
     assert run.returncode == 0, run.stderr
     done = json.loads(run.stdout)
     assert (service.folder / "store" / "jobs" / done["job_id"] / "result.json").exists()
-    status = json.loads(service.c500("status", "--json").stdout)
-    assert status["runs"]["COMPLETED"] >= 1
+    [state] = [one.state_type for one in await service_client.read_flow_runs(flow_filter=TEXTS) if one not in before]
+    assert state == StateType.COMPLETED
 
 
 def test_a_job_goes_through_gateway_and_worker(service: Service) -> None:
@@ -138,71 +132,45 @@ def test_doctor_finds_the_service_well(service: Service) -> None:
         assert f"ok   {part}" in run.stdout
 
 
-def test_a_killed_gateway_comes_back(service: Service) -> None:
-    before = part(service, "deployments.gateway")
-    before.kill()
-    until(lambda: live(service.gateway_url), DEADLINE_S)
-    assert part(service, "deployments.gateway").pid != before.pid
-    assert "gateway: was killed by SIGKILL" in service.screen.read_text()
-
-
 @pytest.mark.parametrize("name", ["API_PORT", "PREFECT_SERVER_API_PORT"])
-def test_a_taken_port_is_named_with_its_setting(service: Service, tmp_path: Path, name: str) -> None:
-    free = {"API_PORT": str(free_port()), "PREFECT_SERVER_API_PORT": str(free_port())}
+def test_a_taken_port_is_named_with_its_setting(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    load_commands()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        run = service.c500("up", **free | {name: port, "SERVICE_DIR": str(tmp_path / "other")})
-    assert run.returncode == 2
-    assert f"{name}={port} cannot be used on 127.0.0.1: Address already in use" in run.stderr
-    assert f"set {name} to a free port" in run.stderr
-
-
-def test_nothing_survives_a_killed_supervisor_and_the_next_start_goes_on(tmp_path: Path) -> None:
-    with start_service(tmp_path, "--no-worker") as service:
-        key = service.first_key
-        left = parts_of(tmp_path)
-        assert len(left) == 2  # server and gateway
-        # A run of a worker that was killed has its own session and other parents.
-        orphan = subprocess.Popen(
-            [sys.executable, "-c", "import signal; signal.pause()"],
-            env={MARK: str(tmp_path / "service")},
-            start_new_session=True,
-        )
-        service.process.kill()
-        service.process.wait()
-        _, alive = psutil.wait_procs(left, timeout=30)
-        assert not alive
-        assert orphan.poll() is None
-    with start_service(tmp_path, "--no-worker") as again:
-        assert orphan.wait(timeout=30) == -signal.SIGKILL
-        assert "shown this once" not in again.screen.read_text()
-        headers = {"X-API-Key": key}
-        assert httpx.get(f"{again.gateway_url}/v1/models", headers=headers).status_code == 200
-        again.process.send_signal(signal.SIGINT)
-        assert again.process.wait(timeout=90) == 0
-    assert not parts_of(tmp_path)
-    assert not (tmp_path / "service" / "service.json").exists()
-    assert again.screen.read_text().splitlines()[-2:] == ["gateway: stopped", "server: stopped"]
+        free = {"API_PORT": str(free_port()), "PREFECT_SERVER_API_PORT": str(free_port())}
+        for setting, value in (free | {name: port}).items():
+            monkeypatch.setenv(setting, value)
+        settings.cache_clear()
+        refused = CliRunner().invoke(app, ["up", "--gpus", "0"]).exception
+    assert isinstance(refused, BadInput)
+    assert refused.exit_code == 2
+    assert f"{name}={port} cannot be used on 127.0.0.1: Address already in use" in refused.message
+    assert f"set {name} to a free port" in refused.fix
 
 
 def test_a_foreign_server_is_used_but_not_run(service: Service, tmp_path: Path) -> None:
     elsewhere = {"PREFECT_API_URL": service.api_url, "PREFECT_API_AUTH_STRING": service.auth}
     shared = {"AUDIO_DIR": service.environment["AUDIO_DIR"]}
     with start_service(tmp_path, "--no-worker", **elsewhere, **shared) as second:
-        assert [" ".join(one.cmdline()[1:]) for one in parts_of(tmp_path)] == ["-m deployments.gateway"]
+        assert [" ".join(one.cmdline()[1:]) for one in second.parts()] == ["-m deployments.gateway"]
         answer = httpx.get(f"{second.gateway_url}/v1/models", headers={"X-API-Key": service.first_key})
         assert answer.status_code == 200
+        second.process.send_signal(signal.SIGINT)
+        assert second.process.wait(timeout=90) == 0
+        assert not second.parts()
+    assert not (tmp_path / "service" / "service.json").exists()
+    assert second.screen.read_text().splitlines()[-1] == "gateway: stopped"
     assert httpx.get(f"{service.api_url}/health").is_success
 
 
 def test_settings_of_the_start_folder_reach_the_parts(service: Service) -> None:
-    environment = part(service, "worker start --pool cpu").environ()
+    environment = service.part("worker start --pool cpu").environ()
     assert environment["AUDIO_DIR"] == service.environment["AUDIO_DIR"]
     assert environment["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
     assert "PREFECT_SERVER_API_AUTH_STRING" not in environment
-    assert "PREFECT_SERVER_API_AUTH_STRING" in part(service, "server start").environ()
+    assert "PREFECT_SERVER_API_AUTH_STRING" in service.part("server start").environ()
     assert os.environ["HOME"] == environment["HOME"]
 
 

@@ -25,6 +25,8 @@ from tests.processes import stop
 
 DEADLINE_S = 90
 MODULE = "warm_flows"
+NOT_LOADED = "not_loaded"
+"""The same flows where no forkserver has loaded them: their runs start in fresh interpreters."""
 
 
 def eventually(what: Callable[[], Any], because: Callable[[], str] = str, *, every_s: float = 0.05) -> Any:
@@ -89,7 +91,9 @@ class Pool:
         self.client = SyncPrefectClient(api=self.url)
         template = WarmWorker.get_default_base_job_template()
         self.client.create_work_pool(WorkPoolCreate(name=self.name, type="warm", base_job_template=template))
-        shutil.copy(ROOT / "tests/deployments/warm/flows_for_tests.py", self.folder / f"{MODULE}.py")
+        # The second one before a worker starts: a new file is changed code, for which the forkserver is replaced.
+        for name in (MODULE, NOT_LOADED):
+            shutil.copy(ROOT / "tests/deployments/warm/flows_for_tests.py", self.folder / f"{name}.py")
 
     def submit(
         self, flow: str, *, module: str = MODULE, variables: dict[str, Any] | None = None, **parameters: Any

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.states import AwaitingRetry, Pending, Running, Scheduled
+from prefect.states import AwaitingRetry, Cancelling, Pending, Running
 
 from blocks.errors import Conflict
 from deployments.warm import claims
@@ -19,7 +19,7 @@ from deployments.warm.preloaded import open_preloaded
 from deployments.warm.starter import Prepared
 from deployments.warm.worker import WarmWorker
 from tests.conftest import ROOT
-from tests.deployments.warm.conftest import MODULE, Pool, alive, eventually, facts
+from tests.deployments.warm.conftest import MODULE, NOT_LOADED, Pool, alive, eventually, facts
 
 DEAD = claims.Claim(claims.mine().host, "1:1:no-boot")
 OTHER = claims.Claim("another-host/1/pid:[1]", "1:1:no-boot")
@@ -65,33 +65,28 @@ def bystander() -> Iterator["Callable[[UUID], subprocess.Popen[bytes]]"]:
         process.wait()
 
 
-def test_a_run_that_is_due_again_while_it_runs_costs_no_worker(pool: Pool, tmp_path: Path) -> None:
-    with pool.worker("--limit", "3") as worker:
-        run_id = pool.submit("until", out=str(tmp_path / "out"), there=str(tmp_path / "there"))
-        [pid] = facts(tmp_path / "out")["pids"]
-        pool.client.set_flow_run_state(run_id, Scheduled(), force=True)
-        for name in ("one", "two"):
-            pool.reaches(pool.submit("report", out=str(tmp_path / name)), "COMPLETED")
-        assert worker.process.poll() is None
-        assert alive(pid)
-        assert pool.state(run_id) == "SCHEDULED"
-
-
-def test_code_that_changed_ends_no_run_in_a_fresh_interpreter(pool: Pool, tmp_path: Path) -> None:
+def test_changed_code_is_loaded_afresh_while_earlier_runs_go_on(pool: Pool, tmp_path: Path) -> None:
     code = pool.folder / f"{MODULE}.py"
-    (pool.folder / "not_loaded.py").write_text(code.read_text())
     with pool.worker() as worker:
-        run_id = pool.submit("hang", module="not_loaded", out=str(tmp_path / "fresh"))
-        pids = facts(tmp_path / "fresh")["pids"]
+        runs = {
+            "warm": pool.submit("hang", out=str(tmp_path / "warm")),
+            "fresh": pool.submit("hang", module=NOT_LOADED, out=str(tmp_path / "fresh")),
+        }
+        warm, fresh = (facts(tmp_path / name)["pids"] for name in runs)
         forkservers = [worker.forkserver()]
         for version in (2, 3):
             code.write_text(code.read_text().replace(f"VERSION = {version - 1}", f"VERSION = {version}"))
             pool.reaches(pool.submit("report", out=str(tmp_path / f"{version}")), "COMPLETED")
+            assert facts(tmp_path / f"{version}")["version"] == version
             forkservers.append(facts(tmp_path / f"{version}")["parent"])
+        assert all(alive(pid) for pid in [forkservers[0], *warm])
+        assert pool.state(runs["warm"]) == "RUNNING"
+        pool.client.set_flow_run_state(runs["warm"], Cancelling(), force=True)
+        pool.reaches(runs["warm"], "CANCELLED")
         eventually(lambda: not any(alive(pid) for pid in forkservers[:2]))
-        assert all(alive(pid) for pid in pids)
-        assert pool.state(run_id) == "RUNNING"
-    assert not any(alive(pid) for pid in pids)
+        assert all(alive(pid) for pid in fresh)
+        assert pool.state(runs["fresh"]) == "RUNNING"
+    assert not any(alive(pid) for pid in fresh)
 
 
 @pytest.mark.usefixtures("prefect_api")

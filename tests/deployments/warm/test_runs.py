@@ -3,15 +3,23 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-from prefect.states import Cancelling
+from prefect.states import Cancelling, Scheduled
 
-from tests.deployments.warm.conftest import MODULE, Pool, Worker, alive, eventually, facts
+from tests.deployments.warm.conftest import NOT_LOADED, Pool, Worker, alive, eventually, facts
 
 pytestmark = pytest.mark.usefixtures("shared_worker")
+
+
+@pytest.fixture(scope="module")
+def shared_worker(shared_pool: Pool) -> Iterator[Worker]:
+    """A worker that counts its runs."""
+    with shared_pool.worker("--limit", "5") as worker:
+        yield worker
 
 
 def test_a_run_is_forked_and_completes(shared_pool: Pool, shared_worker: Worker, tmp_path: Path) -> None:
@@ -97,20 +105,45 @@ def test_a_timeout_of_the_flow_holds(shared_pool: Pool) -> None:
     assert run.state and run.state.name == "TimedOut"
 
 
+def test_a_run_that_is_due_again_while_it_runs_costs_no_worker(
+    shared_pool: Pool, shared_worker: Worker, tmp_path: Path
+) -> None:
+    run_id = shared_pool.submit("until", out=str(tmp_path / "out"), there=str(tmp_path / "there"))
+    [pid] = facts(tmp_path / "out")["pids"]
+    shared_pool.client.set_flow_run_state(run_id, Scheduled(), force=True)
+    for name in ("one", "two"):
+        shared_pool.reaches(shared_pool.submit("report", out=str(tmp_path / name)), "COMPLETED")
+    assert shared_worker.process.poll() is None
+    assert alive(pid)
+    assert shared_pool.state(run_id) == "SCHEDULED"
+    (tmp_path / "there").touch()
+    eventually(lambda: not alive(pid))
+
+
 def test_what_the_forkserver_cannot_serve_starts_in_a_fresh_interpreter(shared_pool: Pool, tmp_path: Path) -> None:
-    (shared_pool.folder / "not_loaded.py").write_text((shared_pool.folder / f"{MODULE}.py").read_text())
     runs = {
-        "module": shared_pool.submit("report", module="not_loaded", out=str(tmp_path / "module")),
+        "module": shared_pool.submit("report", module=NOT_LOADED, out=str(tmp_path / "module")),
         "interpreter": shared_pool.submit(
             "report", variables={"env": {"PYTHONHASHSEED": "7"}}, out=str(tmp_path / "interpreter")
-        ),
-        "command": shared_pool.submit(
-            "report", variables={"command": f"{sys.executable} -m prefect.engine"}, out=str(tmp_path / "command")
         ),
     }
     for name, run_id in runs.items():
         shared_pool.reaches(run_id, "COMPLETED")
         assert "deployments.warm.forkserver" not in facts(tmp_path / name)["parent_command"]
+
+
+def test_a_command_of_the_job_is_what_runs(shared_pool: Pool, tmp_path: Path) -> None:
+    shared_pool.submit("report", variables={"command": f"touch {tmp_path / 'command'}"}, out=str(tmp_path / "out"))
+    eventually((tmp_path / "command").exists)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.soak
+def test_a_command_that_is_prefects_own_runs_the_flow(shared_pool: Pool, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m prefect.engine"
+    run_id = shared_pool.submit("report", variables={"command": command}, out=str(tmp_path / "out"))
+    shared_pool.reaches(run_id, "COMPLETED")
+    assert "deployments.warm.forkserver" not in facts(tmp_path / "out")["parent_command"]
 
 
 def cancel(pool: Pool, run_id: UUID) -> None:

@@ -123,9 +123,11 @@ def test_a_browser_has_nothing_to_complain_of(tmp_path: Path, scheme: Any, width
             opened.evaluate(f"getComputedStyle(document.body).{name}") for name in ("backgroundColor", "color")
         )
         assert (paper, ink) == {
-            "light": ("rgb(255, 255, 255)", "rgb(27, 36, 48)"),
-            "dark": ("rgb(18, 23, 30)", "rgb(228, 233, 240)"),
+            "light": ("rgb(255, 255, 255)", "rgb(26, 31, 36)"),
+            "dark": ("rgb(20, 24, 28)", "rgb(232, 236, 240)"),
         }[scheme]
+        left = opened.locator("svg.ranking text").evaluate_all("all => all.map(one => one.getBBox().x)")
+        assert left and min(left) >= 0, "no name begins outside the picture"
         assert opened.locator(".figure.worse b").all_inner_texts() == ["30"]
         assert opened.locator(".figure.better b").all_inner_texts() == ["0.2"]
         opened.get_by_role("link", name="Jobs *").click()
