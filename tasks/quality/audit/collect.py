@@ -170,9 +170,9 @@ def _of_batch(files: Files, content: bytes, period: Period, expired: datetime | 
     if not period.has(report.finished_at):
         return None
     items, done = report.items, [item for item in report.items if item.outcome != "failed"]
-    jobs = {item.job_id for item in done if expired is None or item.outcome != "found"}
-    if expired is not None and report.finished_at - LONGEST_BATCH < expired:
-        jobs = set()
+    is_old = expired is not None and report.finished_at - LONGEST_BATCH < expired
+    looked_for = () if is_old else [item for item in done if expired is None or item.outcome != "found"]
+    jobs = {item.job_id for item in looked_for}
     # As it was written: the options of a newer version have more fields, and another hash.
     written = json.loads(content)
     named_after = content_hash([written["options"], [item["source"] for item in written["items"]]])[:16]
