@@ -4,7 +4,8 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +13,33 @@ from blocks.errors import StoreFailed
 
 BUSY_S = 2.0
 """How long a foreign reader, say the `sqlite3` shell, may keep us from writing."""
+
+
+def use_write_ahead_log(
+    database: sqlite3.Connection, within_s: float, pause: Callable[[float], None] = time.sleep
+) -> None:
+    """Have readers and a writer at once, also where several processes open a new file in the same moment.
+
+    SQLite does not wait for its own timeout where another has the write lock while the log is switched.
+
+    Args:
+        database: The connection.
+        within_s: For how long to try.
+        pause: Waits so many seconds.
+
+    Raises:
+        sqlite3.OperationalError: the file stays locked, or cannot be used.
+    """
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            pause(0.02)
+        else:
+            return
 
 
 class _Opened:

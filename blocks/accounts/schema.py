@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from blocks.errors import BadInput
+from blocks.shared_database import use_write_ahead_log
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
@@ -123,6 +124,9 @@ ESTIMATED = Index(
 )
 """The few calls whose cost is estimated, which the totals do not tell from the others."""
 
+BUSY_S = 30.0
+"""So long who comes to a locked file waits."""
+
 MAKING = 500_001
 """PostgreSQL's advisory lock under which the tables are made: two processes that start together make them once."""
 
@@ -135,7 +139,7 @@ def open_engine(url: str) -> Engine:
     """
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+        engine = create_engine(url, connect_args={"timeout": BUSY_S, "check_same_thread": False})
         event.listen(engine, "connect", _tune)
     elif url.startswith(("postgresql://", "postgresql+psycopg://")):
         engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_pre_ping=True)
@@ -169,7 +173,5 @@ def _make(connection: Connection) -> None:
 
 def _tune(connection: Any, _record: Any) -> None:
     """Readers and one writer at a time; a power cut may cost the last second, a killed process nothing."""
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.close()
+    use_write_ahead_log(connection, BUSY_S)
+    connection.execute("PRAGMA synchronous=NORMAL")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from blocks.errors import StoreFailed
 from blocks.memory.schema import FORM, SCHEMA
+from blocks.shared_database import use_write_ahead_log
 
 BUSY_S = 30.0
 """How long another process may keep us from writing."""
@@ -114,7 +115,7 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 def _prepare(database: sqlite3.Connection, path: Path) -> None:
     database.row_factory = sqlite3.Row
-    database.execute("PRAGMA journal_mode=WAL")
+    use_write_ahead_log(database, BUSY_S)
     # A killed process loses nothing; a power cut may cost the last memories, never the file.
     database.execute("PRAGMA synchronous=NORMAL")
     database.execute("PRAGMA foreign_keys=ON")

@@ -26,10 +26,12 @@ from deployments.warm.wire import Ended, Ready, Report, Signal, Start, Started, 
 
 PRELOADED = (
     "anyio._backends._asyncio",
+    "fastapi.encoders",
     "prefect.engine",
     "prefect.flow_engine",
     "prefect.main",
     "prefect.runner._hook_runner",
+    "prefect.utilities.visualization",
     "rich._emoji_codes",
 )
 """What every run loads, beside the modules that hold the flows."""
@@ -192,7 +194,7 @@ def load(modules: list[str]) -> Ready:
     trust.share_trust_store()
     gc.collect()
     gc.freeze()  # collections in the children would copy all these pages
-    return Ready(loaded=sorted(sys.modules), failed=failed, roots=code.roots())
+    return Ready(loaded=sorted(sys.modules), failed=failed, roots=code.roots(failed))
 
 
 def main() -> None:

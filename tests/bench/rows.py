@@ -8,8 +8,6 @@ answered by then count.
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import time
 from contextlib import closing
@@ -19,10 +17,10 @@ from typing import Any
 from blocks.accounts.account import Account, Model, Price, Quota
 from deployments.server import TUNING, temporary_server
 from tests.conftest import ROOT
+from tests.fakes.forked import forks_of
 from tests.fakes.llm.simulated import Simulated, simulated
 from tests.flows.batch_prompting import plan_file, table, texts
-from tests.flows.swarming import Runner
-from tests.processes import stop, until
+from tests.processes import until
 
 NAME = "rows"
 UNIT = "x of the rows a minute that the quotas allow"
@@ -90,22 +88,12 @@ def _answered(folder: Path, server: str, plan: Path, simulator: Simulated, secon
         "AGENTS_HOME": f"{folder}/agents",
         "PYTHONPATH": str(ROOT),
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.flows.run_batch_prompts"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | more,
-    )
-    try:
-        runner = Runner(process)
-        pid = runner.start(plan=str(plan))
+    with forks_of("tests.flows.run_batch_prompts", follows=False, **more) as forks:
+        pid = forks.start(plan=str(plan))
         until(lambda: simulator.books()["total"]["requests"], 120)
         time.sleep(seconds)
         os.kill(pid, signal.SIGKILL)
-        runner.wait()
-    finally:
-        stop(process)  # type: ignore[arg-type]
+        forks.wait()
     with closing(sqlite3.connect(folder / "out.ledger.db")) as ledger:
         return ledger.execute("SELECT count(*) FROM rows WHERE status = 'answered'").fetchone()[0]
 

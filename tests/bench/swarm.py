@@ -15,8 +15,9 @@ from typing import Any
 from blocks.accounts.account import Account, Model, Price, Quota
 from deployments.server import TUNING, temporary_server
 from deployments.simulator.behaviour import parse_faults
+from tests.fakes.forked import Forks
 from tests.fakes.llm.simulated import Simulated, simulated
-from tests.flows.swarming import SCHEMA, Runner, runner
+from tests.flows.swarming import SCHEMA, runner
 
 NAME = "swarm"
 UNIT = "x of the time of the goal, 100 agents 17 times as fast as one, worst of three latencies:"
@@ -73,7 +74,7 @@ def running(folder: Path, sim: Simulated, url: str) -> Any:
     return runner(PREFECT_API_URL=url, LIMITER_URL="memory://", AUDIO_DIR=str(folder / "store"), **places)
 
 
-def _faster(run: Runner, sim: Simulated, folder: Path, scenario: Scenario, tasks: dict[int, int]) -> float:
+def _faster(run: Forks, sim: Simulated, folder: Path, scenario: Scenario, tasks: dict[int, int]) -> float:
     """How many times as fast 100 agents are as one."""
     sim.change(latency={"kind": "lognormal", "mean_ms": scenario.mean_ms, "p95_ms": scenario.p95_ms})
     task_s: dict[int, float] = {}
@@ -92,7 +93,7 @@ def _faster(run: Runner, sim: Simulated, folder: Path, scenario: Scenario, tasks
     return task_s[1] / task_s[100]
 
 
-def _swarm(run: Runner, folder: Path, name: str, agents: int, tasks: int) -> dict[str, Any]:
+def _swarm(run: Forks, folder: Path, name: str, agents: int, tasks: int) -> dict[str, Any]:
     rows = folder / f"{name}.jsonl"
     with rows.open("w") as file:
         for at in range(tasks):

@@ -1,5 +1,6 @@
 """A small database that processes share."""
 
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from blocks.errors import StoreFailed
-from blocks.shared_database import SharedDatabase
+from blocks.shared_database import SharedDatabase, use_write_ahead_log
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = "CREATE TABLE IF NOT EXISTS words (word TEXT PRIMARY KEY);"
@@ -58,7 +59,7 @@ def test_threads_take_turns(tmp_path: Path) -> None:
 HALF = """
 import sys
 from pathlib import Path
-from blocks.shared_database import SharedDatabase
+from blocks.shared_database import SharedDatabase, use_write_ahead_log
 shared = SharedDatabase(Path(sys.argv[1]), sys.argv[2])
 with shared.change() as database:
     database.execute("INSERT INTO words VALUES ('lost')")
@@ -87,3 +88,31 @@ def test_what_is_no_database_and_where_none_can_be_is_told(tmp_path: Path) -> No
 def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     words(tmp_path / "own" / "words.db")
     assert (tmp_path / "own").stat().st_mode & 0o777 == 0o700
+
+
+def test_who_comes_while_another_writes_waits_to_switch_the_log(tmp_path: Path) -> None:
+    """Two that open a new file at once: SQLite tells the second at once that it is locked, whatever its timeout."""
+    path, waited = tmp_path / "new.db", list[float]()
+    first, second = (sqlite3.connect(path, isolation_level=None, timeout=30) for _ in "ab")
+    first.execute("CREATE TABLE words (word TEXT)")
+    first.execute("BEGIN IMMEDIATE")
+
+    def pause(seconds: float) -> None:
+        waited.append(seconds)
+        first.execute("COMMIT")
+
+    use_write_ahead_log(second, 30, pause)
+    assert len(waited) == 1
+    assert second.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
+    first.close()
+    second.close()
+
+
+def test_a_log_that_stays_locked_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    first, second = (sqlite3.connect(path, isolation_level=None) for _ in "ab")
+    first.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        use_write_ahead_log(second, 0, lambda _: None)
+    first.close()
+    second.close()

@@ -13,6 +13,7 @@ import fastapi.encoders  # noqa: F401 - Prefect imports both when a flow runs: n
 import prefect.utilities.visualization  # noqa: F401
 
 from blocks.errors import C500Error
+from blocks.settings import settings
 
 Asked = dict[str, Any]
 Outcome = dict[str, Any]
@@ -21,8 +22,9 @@ Outcome = dict[str, Any]
 def serve(work: Callable[[Asked], Outcome], facts: Callable[[], Outcome] = dict) -> None:
     """Do what is asked for until standard input ends.
 
-    Takes a JSON object on each line. Prints `pid N` when the work begins, and `ended {…}` when it has ended: with what
-    the work gave, with `error` (code and message), or with the `signal` that killed it.
+    Takes a JSON object on each line, whose `environment` the fork takes over. Prints `pid N` when the work begins, and
+    `ended {…}` when it has ended: with what the work gave, with `error` (code and message), or with the `signal` that
+    killed it.
 
     Args:
         work: Does it, in the fork.
@@ -47,6 +49,8 @@ def serve(work: Callable[[Asked], Outcome], facts: Callable[[], Outcome] = dict)
 
 def _work(work: Callable[[Asked], Outcome], facts: Callable[[], Outcome], asked: Asked, told: Path) -> None:
     outcome: Outcome = {}
+    os.environ.update(asked.pop("environment", {}))
+    settings.cache_clear()
     try:
         outcome = work(asked)
     except C500Error as error:

@@ -1,12 +1,7 @@
 """What tests of migrations share: a shop, a runner that can be killed, and what must hold whatever was killed."""
 
-import json
-import os
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -15,46 +10,6 @@ import yaml
 from tasks.ops.migration.kept import open_migrations
 from tasks.ops.migration.states import AT_WORK, MOVES, MigrationState, PhaseState
 from tests.tasks.ops.migration.shop import DEMO, PLAN, checksums, psql
-
-ROOT = Path(__file__).parents[2]
-NAMES = ("AUDIO_DIR", "LOG_DIR", "AGENTS_HOME", "ACCOUNTS_FILE", "LIMITER_URL", "BOOKS_URL", "SHOP_DSN")
-
-
-class Runner:
-    """`python -m tests.flows.run_migration`.
-
-    Args:
-        api: Prefect's address.
-    """
-
-    def __init__(self, api: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.flows.run_migration"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PREFECT_API_URL": api, "PYTHONPATH": str(ROOT)},
-        )
-
-    def run(self, **asked: Any) -> dict[str, Any]:
-        """Run a migration to its end: `report`, `error` or `signal`."""
-        self.begin(**asked)
-        return self.ended()
-
-    def begin(self, **asked: Any) -> None:
-        """Begin to run one."""
-        assert self.process.stdin
-        asked["environment"] = {name: os.environ[name] for name in NAMES if name in os.environ}
-        self.process.stdin.write(json.dumps(asked) + "\n")
-        self.process.stdin.flush()
-
-    def ended(self) -> dict[str, Any]:
-        """Wait until it has ended."""
-        assert self.process.stdout
-        for line in self.process.stdout:
-            if line.startswith("ended "):
-                return json.loads(line.removeprefix("ended "))
-        raise AssertionError("the runner ended")
 
 
 def copy_of(template: str) -> str:

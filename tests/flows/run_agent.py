@@ -13,7 +13,6 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from blocks.action import Touched
-from blocks.settings import settings
 from flows import run_agent
 from tasks.agents import perform, registry
 from tasks.agents.permission import Permission
@@ -93,8 +92,6 @@ def arm(dying: Dying) -> None:
 
 def run(asked: dict[str, Any]) -> dict[str, Any]:
     """Run an agent."""
-    os.environ.update(asked.pop("environment", {}))
-    settings.cache_clear()
     if (kill := asked.pop("kill")) is not None:
         arm(Dying(*kill))
     options = AgentOptions(**asked.pop("options"))

@@ -14,7 +14,6 @@ import prefect.flow_engine  # noqa: F401
 
 from blocks import timeline
 from blocks.job import JobOptions
-from blocks.settings import settings
 from flows import process_batch
 from tests.fakes.forks import serve
 
@@ -42,8 +41,6 @@ class Killer:
 
 def run(asked: dict[str, Any]) -> dict[str, Any]:
     """Run the batch of the folder `folder`, or part of it: killed as the step `kill_after` begins."""
-    os.environ.update(asked["environment"])
-    settings.cache_clear()
     timeline.log = Killer(asked["kill_after"])  # type: ignore[assignment]
     report = asyncio.run(process_batch([asked["folder"]], OPTIONS))
     return {"report": report.model_dump(mode="json")}

@@ -5,7 +5,6 @@ has ended: with its status, its error, or the signal that killed it, and how oft
 """
 
 import asyncio
-import os
 from typing import Any
 
 import anyio._backends._asyncio  # noqa: F401 - all that is not used here: no fork has to import it
@@ -14,7 +13,6 @@ import prefect.flow_engine  # noqa: F401
 
 import tasks.ops.performer  # noqa: F401
 from blocks import audit  # noqa: F401
-from blocks.settings import settings
 from blocks.store.local import LocalFiles
 from flows import operating
 from flows.incident import respond_to_incident
@@ -45,8 +43,6 @@ def arm(moments: Moments) -> None:
 
 def run(asked: dict[str, Any]) -> dict[str, Any]:
     """Respond to an alert."""
-    os.environ |= asked["environment"]
-    settings.cache_clear()
     moments = Moments(asked.get("kill"))
     arm(moments)
     options = OperationsOptions(run_id=asked.get("run_id"), attended=False)

@@ -17,15 +17,12 @@ import prefect.engine
 import prefect.flow_engine  # noqa: F401
 
 from blocks import timeline
-from blocks.settings import settings
 from flows import process_audio
 from tests.fakes.forks import serve
 
 
 def run(asked: dict[str, Any]) -> dict[str, Any]:
     """Run a job, or part of it: the file `source`, killed at the boundary `kill_at`."""
-    os.environ.update(asked.get("environment", {}))
-    settings.cache_clear()
     kill_at: int | None = asked.get("kill_at")
     boundaries: list[tuple[str, bool]] = []
 

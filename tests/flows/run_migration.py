@@ -25,7 +25,6 @@ from blocks.approvals import ApprovalRequest, open_approvals
 from blocks.hosts.local import LocalHost
 from blocks.policy.programs import known_programs
 from blocks.policy.read import shipped_for_operations
-from blocks.settings import settings
 from blocks.store.local import LocalFiles
 from flows.approvals import on_asked
 from flows.migration import migrate
@@ -105,8 +104,6 @@ def agree(request: ApprovalRequest) -> None:
 
 def run(asked: dict[str, Any]) -> dict[str, Any]:
     """Carry a migration out, or go on with it."""
-    os.environ.update(asked.pop("environment", {}))
-    settings.cache_clear()
     moments = Moments(asked.pop("kill", None))
     arm(moments)
     on_asked.set(agree)

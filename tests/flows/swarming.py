@@ -1,10 +1,8 @@
 """What tests of swarms share: accounts at a simulator, tables of rows, and a process whose swarms can be killed."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,8 @@ import yaml
 
 from blocks.accounts.account import Account, Model, Price, Quota
 from blocks.settings import settings
+from tests.fakes.forked import Forks, forks_of
 from tests.fakes.llm.simulated import Simulated, simulated
-from tests.processes import stop
 
 PROMPT = "Judge: {{ text }}"
 SCHEMA = {
@@ -83,49 +81,6 @@ def assert_each_row_once(answers: Sequence[dict[str, Any]], rows: int) -> None:
     assert len({answer["key"] for answer in answers}) == rows
 
 
-class Runner:
-    """Runs swarms in forks of one process, so that each begins at once.
-
-    Args:
-        process: `python -m tests.flows.run_swarm`.
-    """
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self._process = process
-
-    def start(self, **asked: Any) -> int:
-        """Begin a swarm; gives its process id."""
-        assert self._process.stdin
-        self._process.stdin.write(json.dumps(asked) + "\n")
-        self._process.stdin.flush()
-        return int(self._told("pid"))
-
-    def wait(self) -> dict[str, Any]:
-        """What became of it: `signal`, or `error` with its code and message, or `report`; and `peak_kb`."""
-        return json.loads(self._told("ended"))
-
-    def _told(self, what: str) -> str:
-        assert self._process.stdout
-        for line in self._process.stdout:
-            word, _, rest = line.partition(" ")
-            if word == what:
-                return rest
-        raise AssertionError("the runner ended")
-
-
-@contextmanager
-def runner(**environment: str) -> Generator[Runner]:
-    """A runner; its swarms have these settings."""
-    import os
-
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.flows.run_swarm"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | environment,
-    )
-    try:
-        yield Runner(process)
-    finally:
-        stop(process)  # type: ignore[arg-type]
+def runner(**environment: str) -> AbstractContextManager[Forks]:
+    """Runs swarms in forks of one process, so that each begins at once; they have these settings."""
+    return forks_of("tests.flows.run_swarm", follows=False, **environment)

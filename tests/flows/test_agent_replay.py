@@ -3,8 +3,6 @@
 import asyncio
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +18,8 @@ from blocks.store.local import LocalFiles
 from tasks.agents.definition import AgentLimits
 from tasks.agents.purse import purse_of
 from tasks.agents.runs import RUNS
+from tests.fakes.forked import Forks, forks_of
 from tests.fakes.llm.agent_model import agent_model
-from tests.processes import stop
 
 TURNS = (
     [("read_file", {"path": "notes.txt"})],
@@ -61,38 +59,11 @@ POINTS = [
 ]
 
 
-class Runner:
-    """`python -m tests.flows.run_agent`."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self._process = process
-
-    def run(self, **asked: Any) -> dict[str, Any]:
-        """Run an agent to its end: `result`, `error` or `signal`."""
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(json.dumps(asked) + "\n")
-        self._process.stdin.flush()
-        for line in self._process.stdout:
-            if line.startswith("ended "):
-                return json.loads(line.removeprefix("ended "))
-        raise AssertionError("the runner ended")
-
-
 @pytest.fixture(scope="module")
-def runner(running_prefect_server: str) -> Iterator[Runner]:
+def runner(running_prefect_server: str) -> Iterator[Forks]:
     """Runs agents in forks of one process, so that each begins at once."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.flows.run_agent"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PREFECT_API_URL": running_prefect_server, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    try:
-        yield Runner(process)
-    finally:
-        stop(process)  # type: ignore[arg-type]
+    with forks_of("tests.flows.run_agent", PREFECT_API_URL=running_prefect_server) as forks:
+        yield forks
 
 
 @pytest.fixture
@@ -109,23 +80,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-NAMES = (
-    "AUDIO_DIR",
-    "LOG_DIR",
-    "ACCOUNTS_FILE",
-    "LIMITER_URL",
-    "BOOKS_URL",
-    "AGENTS_HOME",
-    "AGENTS_DIR",
-    "POLICY_FILE",
-)
-
-
 def attempt(
-    runner: Runner, place: Path, *, kill: list[Any] | None = None, environment: dict[str, str] | None = None
+    runner: Forks, place: Path, *, kill: list[Any] | None = None, environment: dict[str, str] | None = None
 ) -> dict[str, Any]:
     options = {"workspace": str(place / "workspace"), "user": "ann", "attended": False}
-    variables = {name: os.environ[name] for name in NAMES} | (environment or {})
+    variables = dict(os.environ) | (environment or {})
     return runner.run(goal="Write.", agent="writer", options=options, run_id=RUN, environment=variables, kill=kill)
 
 
@@ -159,7 +118,7 @@ def decided() -> list[tuple[str | None, str | None, str | None]]:
     return [(entry.tool, entry.decision, entry.rule) for entry in entries if entry.phase == "decided"]
 
 
-def unkilled(runner: Runner, place: Path) -> list[dict[str, Any]]:
+def unkilled(runner: Forks, place: Path) -> list[dict[str, Any]]:
     """The conversation of the same run that nobody kills, which leaves nothing else behind."""
     environment = {"AGENTS_HOME": str(place / "other"), "AUDIO_DIR": str(place / "other-store")}
     with agent_model(place / "other-accounts.yaml", *TURNS):
@@ -170,7 +129,7 @@ def unkilled(runner: Runner, place: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("moment", "number"), POINTS)
-def test_a_killed_run_goes_on(runner: Runner, place: Path, moment: str, number: int) -> None:
+def test_a_killed_run_goes_on(runner: Forks, place: Path, moment: str, number: int) -> None:
     with agent_model(place / "accounts.yaml", *TURNS) as model:
         assert attempt(runner, place, kill=[moment, number]) == {"signal": 9}
         ended = attempt(runner, place)

@@ -4,8 +4,6 @@ import os
 import random
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -16,11 +14,11 @@ import pytest
 from blocks.accounts.account import Quota
 from tasks.batch_prompts.ledger import open_ledger
 from tasks.batch_prompts.plan import read_plan
-from tests.conftest import ROOT
+from tests.fakes.forked import Forks, forks_of
 from tests.fakes.llm.simulated import Simulated, simulated
 from tests.flows.batch_prompting import GROUPS, assert_each_row_once, lines, plan_file, table, texts
-from tests.flows.swarming import Runner, account
-from tests.processes import stop, until
+from tests.flows.swarming import account
+from tests.processes import until
 
 CONCURRENCY = 6
 
@@ -43,9 +41,7 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
 
 
 @pytest.fixture(scope="module")
-def run(
-    running_prefect_server: str, simulator: Simulated, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Runner]:
+def run(running_prefect_server: str, simulator: Simulated, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
     """Runs batches at these accounts, each in a fork of one process."""
     folder = tmp_path_factory.mktemp("runner")
     more = {
@@ -56,28 +52,23 @@ def run(
         "AUDIO_DIR": f"{folder}/store",
         "LOG_DIR": f"{folder}/logs",
         "AGENTS_HOME": f"{folder}/agents",
-        "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, "-m", "tests.flows.run_batch_prompts"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | more)
-    try:
-        yield Runner(process)
-    finally:
-        stop(process)  # type: ignore[arg-type]
+    with forks_of("tests.flows.run_batch_prompts", follows=False, **more) as forks:
+        yield forks
 
 
 def fixed(ms: float) -> dict[str, Any]:
     return {"kind": "fixed", "mean_ms": ms}
 
 
-def killed_at_moments(run: Runner, plan: Path) -> None:
+def killed_at_moments(run: Forks, plan: Path) -> None:
     """Kill a run at each of the moments, one after the other."""
     for what, when, nth in MOMENTS:
         run.start(plan=str(plan), kill={"what": what, "when": when, "nth": nth})
         assert run.wait() == {"signal": signal.SIGKILL}, what
 
 
-def ended(run: Runner, plan: Path) -> dict[str, Any]:
+def ended(run: Forks, plan: Path) -> dict[str, Any]:
     run.start(plan=str(plan))
     told = run.wait()
     assert "report" in told, told
@@ -94,7 +85,7 @@ def answered_rows(ledger: Path) -> int:
 
 
 def test_a_batch_killed_at_five_moments_answers_each_row_exactly_once(
-    run: Runner, simulator: Simulated, tmp_path: Path
+    run: Forks, simulator: Simulated, tmp_path: Path
 ) -> None:
     simulator.reset()
     table(tmp_path, texts(60))
@@ -113,7 +104,7 @@ def test_a_batch_killed_at_five_moments_answers_each_row_exactly_once(
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_1000_rows_in_seven_groups_killed_at_ten_points_are_answered_exactly_once(
-    run: Runner, simulator: Simulated, tmp_path: Path
+    run: Forks, simulator: Simulated, tmp_path: Path
 ) -> None:
     chance = random.Random(20261122)
     simulator.reset()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from blocks.store import open_store
-from tests.flows.forking import Forks, forks_of
+from tests.fakes.forked import Forks, forks_of
 
 UNSTORED = {"ingest", "publish"}
 """Steps that look at the world, and so run each time."""
@@ -21,12 +21,12 @@ UNSTORED = {"ingest", "publish"}
 @pytest.fixture(scope="module")
 def jobs(running_prefect_server: str) -> Iterator[Forks]:
     """Runs jobs in forks of one process."""
-    with forks_of("tests.flows.run_job", running_prefect_server) as forks:
+    with forks_of("tests.flows.run_job", PREFECT_API_URL=running_prefect_server) as forks:
         yield forks
 
 
 def finish(jobs: Forks, source: Path) -> dict[str, Any]:
-    ended, _ = jobs.run(source=str(source))
+    ended = jobs.run(source=str(source))
     assert "result" in ended, ended
     return ended
 
@@ -46,11 +46,11 @@ def assert_no_litter() -> None:
 
 def kill_and_resume(jobs: Forks, source: Path, kill_at: int) -> bool:
     """Whether the boundary was reached."""
-    killed, printed = jobs.run(source=str(source), kill_at=kill_at)
+    killed = jobs.run(source=str(source), kill_at=kill_at)
     if "result" in killed:
         return False
     assert killed == {"signal": signal.SIGKILL}
-    seen = boundaries_of(printed)
+    seen = boundaries_of(jobs.printed)
     # A step was stored when the next one had begun.
     stored = {step for index, (step, ended) in enumerate(seen[:-1]) if ended} - UNSTORED
     resumed = finish(jobs, source)

@@ -1,9 +1,5 @@
 """A run that is killed at any moment between an alert and its briefing goes on: one incident, one briefing."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,61 +9,19 @@ import pytest
 from blocks.settings import settings
 from blocks.store import open_store
 from tasks.ops.incident.intake import incidents, latest
+from tests.fakes.forked import Forks, forks_of
 from tests.flows.incidents import World, add_case, broken_world
-from tests.processes import stop
-
-VARIABLES = (
-    "AUDIO_DIR",
-    "LOG_DIR",
-    "AGENTS_HOME",
-    "ACCOUNTS_FILE",
-    "LIMITER_URL",
-    "BOOKS_URL",
-    "OPERATIONS_CHANNELS_FILE",
-    "OPERATIONS_PROFILE",
-    "SERVICES_FILE",
-    "RUNBOOKS_DIR",
-    "INVENTORY_FILE",
-    "PROMETHEUS_URL",
-)
 
 SMALL = [("write-after", 1), ("gather-after", 1), ("send-before", 1), ("send-after", 1)]
 """In the small form: a name in the index without an incident; facts that are not kept; a message that was not, and one
 that was sent, of which nobody knows."""
 
 
-class Runner:
-    """`python -m tests.flows.run_incident`."""
-
-    def __init__(self, prefect_url: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.flows.run_incident"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PREFECT_API_URL": prefect_url, "PYTHONPATH": str(Path(__file__).parents[2])},
-        )
-
-    def run(self, **asked: Any) -> dict[str, Any]:
-        """Respond to an alert: `status`, `error` or `signal`."""
-        assert self.process.stdin
-        assert self.process.stdout
-        variables = {name: os.environ[name] for name in VARIABLES}
-        self.process.stdin.write(json.dumps(asked | {"environment": variables}) + "\n")
-        self.process.stdin.flush()
-        for line in self.process.stdout:
-            if line.startswith("ended "):
-                return json.loads(line.removeprefix("ended "))
-        raise AssertionError("the runner ended")
-
-
 @pytest.fixture(scope="module")
-def runner(running_prefect_server: str) -> Iterator[Runner]:
-    made = Runner(running_prefect_server)
-    try:
-        yield made
-    finally:
-        stop(made.process)  # type: ignore[arg-type]
+def runner(running_prefect_server: str) -> Iterator[Forks]:
+    """Responds to alerts in forks of one process."""
+    with forks_of("tests.flows.run_incident", PREFECT_API_URL=running_prefect_server) as forks:
+        yield forks
 
 
 @pytest.fixture
@@ -101,7 +55,7 @@ def check(world: World, kill: tuple[str, int], ended: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("kill", SMALL)
 def test_a_run_that_is_killed_goes_on(
-    kill: tuple[str, int], runner: Runner, world: World, monkeypatch: pytest.MonkeyPatch
+    kill: tuple[str, int], runner: Forks, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alert = str(world.alert())
     assert runner.run(alert=alert, kill=kill) == {"signal": 9}
@@ -115,7 +69,7 @@ def test_a_run_that_is_killed_goes_on(
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_a_run_that_is_killed_at_each_moment_goes_on(
-    runner: Runner, world: World, monkeypatch: pytest.MonkeyPatch
+    runner: Forks, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alert = str(world.alert())
     seen = runner.run(alert=alert, run_id="inc-1")["moments"]

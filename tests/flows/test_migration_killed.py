@@ -9,18 +9,18 @@ import pytest
 
 from blocks.settings import settings
 from tests.databases import new_database
+from tests.fakes.forked import Forks, forks_of
 from tests.flows.migrating import (
-    Runner,
     check_history,
     check_rows,
     copy_of,
     failing_plan,
     ledger,
 )
-from tests.processes import stop
 from tests.tasks.ops.migration.shop import PLAN, open_shop, schema, writers
 
 ID = "wide-order-ids"
+MIGRATIONS = "tests.flows.run_migration"
 ROWS = 3000
 
 SMALL = [
@@ -35,13 +35,10 @@ command runs; and on the way back. Between two phases are those that are killed 
 
 
 @pytest.fixture(scope="module")
-def runner(running_prefect_server: str) -> Iterator[Runner]:
+def runner(running_prefect_server: str) -> Iterator[Forks]:
     """Runs migrations in forks of one process, so that each begins at once."""
-    made = Runner(running_prefect_server)
-    try:
-        yield made
-    finally:
-        stop(made.process)  # type: ignore[arg-type]
+    with forks_of(MIGRATIONS, PREFECT_API_URL=running_prefect_server) as forks:
+        yield forks
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +52,7 @@ def shop_template(postgres_url: str) -> str:
 class Place:
     """Where one migration after the other is run: each has a store and a database of its own."""
 
-    def __init__(self, folder: Path, template: str, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, template: str, runner: Forks, monkeypatch: pytest.MonkeyPatch) -> None:
         self._folder, self._template, self._runner, self._set = folder, template, runner, monkeypatch.setenv
         self.plan, self.undone, self.number = str(PLAN), str(failing_plan(folder)), 0
         self.dsn = ""
@@ -98,7 +95,7 @@ def _in_database(plan: Any) -> Iterator[int]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, shop_template: str, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(tmp_path: Path, shop_template: str, runner: Forks, monkeypatch: pytest.MonkeyPatch) -> Place:
     """Where migrations are run."""
     return Place(tmp_path, shop_template, runner, monkeypatch)
 
@@ -164,22 +161,17 @@ def test_every_moment(place: Place, way: str) -> None:
     print(f"{way}: {len(moments)} moments, a write every 5 ms", flush=True)
 
 
-def test_of_two_runs_at_once_one_works_and_one_ends(place: Place, running_prefect_server: str, runner: Runner) -> None:
+def test_of_two_runs_at_once_one_works_and_one_ends(place: Place, running_prefect_server: str, runner: Forks) -> None:
     place.fresh()
-    other = Runner(running_prefect_server)
-    try:
-        with writers(place.dsn):
-            ended: list[dict[str, Any]] = []
-            both = [
-                threading.Thread(target=lambda one=one: ended.append(one.run(plan=place.plan)))
-                for one in (runner, other)
-            ]
-            for thread in both:
-                thread.start()
-            for thread in both:
-                thread.join()
-    finally:
-        stop(other.process)  # type: ignore[arg-type]
+    with forks_of(MIGRATIONS, PREFECT_API_URL=running_prefect_server) as other, writers(place.dsn):
+        ended: list[dict[str, Any]] = []
+        both = [
+            threading.Thread(target=lambda one=one: ended.append(one.run(plan=place.plan))) for one in (runner, other)
+        ]
+        for thread in both:
+            thread.start()
+        for thread in both:
+            thread.join()
     reports = [one["report"]["status"] for one in ended if "report" in one]
     errors = [one["error"]["code"] for one in ended if "error" in one]
     # The slower may come when all is over.

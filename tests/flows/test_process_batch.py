@@ -17,8 +17,8 @@ from blocks.store import open_store
 from blocks.transcript import Transcript
 from flows import process_audio, process_batch
 from tasks.jobs.publish import read_result
+from tests.fakes.forked import Forks, forks_of
 from tests.fakes.voices import SENTENCES, speak
-from tests.flows.forking import Forks, forks_of
 from tests.processes import until
 
 OPTIONS = JobOptions(features=("raw_transcript",))
@@ -111,7 +111,7 @@ async def test_a_recording_the_model_cannot_hear_stops_none_of_the_others(
 @pytest.fixture(scope="module")
 def batches(running_prefect_server: str) -> Iterator[Forks]:
     """Runs batches in forks of one process."""
-    with forks_of("tests.flows.run_batch", running_prefect_server) as forks:
+    with forks_of("tests.flows.run_batch", PREFECT_API_URL=running_prefect_server) as forks:
         yield forks
 
 
@@ -133,14 +133,15 @@ def kill_and_finish(batches: Forks, folder: Path, kills: int) -> None:
     for turn in range(kills):
         if turn % 5 == 4:
             shutil.rmtree(settings().audio_dir)  # from the start again
-        killed, _ = batches.run(folder=str(folder), kill_after=chance.randrange(16) or None)
+        killed = batches.run(folder=str(folder), kill_after=chance.randrange(16) or None)
         assert killed == {"signal": signal.SIGKILL} or "report" in killed, killed
-    last, _ = batches.run(folder=str(folder), kill_after=None)
+    last = batches.run(folder=str(folder), kill_after=None)
     assert "report" in last, last
     assert {item["outcome"] for item in last["report"]["items"]} <= {"done", "found"}
-    again, printed = batches.run(folder=str(folder), kill_after=None)
+    again = batches.run(folder=str(folder), kill_after=None)
     assert "report" in again, again
-    assert {line for line in printed if line.startswith("began ")} == {"began ingest"}  # which looks at the world
+    began = {line for line in batches.printed if line.startswith("began ")}
+    assert began == {"began ingest"}  # which looks at the world
     assert_no_orphans()
 
 

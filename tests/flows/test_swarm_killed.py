@@ -11,12 +11,11 @@ import pytest
 
 from blocks.accounts.account import Quota
 from deployments.simulator.behaviour import parse_faults
-from tests.conftest import ROOT
+from tests.fakes.forked import Forks
 from tests.fakes.llm.simulated import Simulated, simulated
 from tests.flows.swarming import (
     PROMPT,
     SCHEMA,
-    Runner,
     account,
     assert_each_row_once,
     failures,
@@ -49,9 +48,7 @@ def sim(simulator: Simulated) -> Simulated:
 
 
 @pytest.fixture(scope="module")
-def run(
-    running_prefect_server: str, simulator: Simulated, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Runner]:
+def run(running_prefect_server: str, simulator: Simulated, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
     """Runs swarms at these accounts, with a limiter and books in files."""
     folder = tmp_path_factory.mktemp("runner")
     with runner(
@@ -61,7 +58,6 @@ def run(
         BOOKS_URL=f"sqlite:///{folder}/books.db",
         AUDIO_DIR=f"{folder}/store",
         LOG_DIR=f"{folder}/logs",
-        PYTHONPATH=str(ROOT),
     ) as one:
         yield one
 
@@ -79,7 +75,7 @@ def size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def kill_and_finish(run: Runner, rows: Path, count: int, kills: int, concurrency: int) -> None:
+def kill_and_finish(run: Forks, rows: Path, count: int, kills: int, concurrency: int) -> None:
     """Kill swarms at random points of their way; a last one ends it."""
     chance, wanted, output = random.Random(20261121), asked(rows, concurrency=concurrency), rows.with_name("out.jsonl")
     for turn in range(kills):
@@ -90,7 +86,7 @@ def kill_and_finish(run: Runner, rows: Path, count: int, kills: int, concurrency
         until(lambda: size(output) >= enough, 300)  # noqa: B023 - called at once
         os.kill(pid, signal.SIGKILL)
         assert run.wait() == {"signal": signal.SIGKILL}
-    ended = run.start(**wanted) and run.wait()
+    ended = run.run(**wanted)
     assert "report" in ended, ended
     assert ended["report"]["found"] + ended["report"]["answered"] == count
     answers = lines(output)
@@ -99,7 +95,7 @@ def kill_and_finish(run: Runner, rows: Path, count: int, kills: int, concurrency
 
 
 def test_a_swarm_killed_at_five_random_points_repeats_only_what_was_in_flight(
-    run: Runner, sim: Simulated, tmp_path: Path
+    run: Forks, sim: Simulated, tmp_path: Path
 ) -> None:
     kill_and_finish(run, write_rows(tmp_path / "rows.jsonl", 300), 300, kills=5, concurrency=20)
     assert sim.books()["total"]["requests"] - 300 <= 5 * 20
@@ -108,7 +104,7 @@ def test_a_swarm_killed_at_five_random_points_repeats_only_what_was_in_flight(
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_a_swarm_of_10000_killed_at_ten_random_points_repeats_only_what_was_in_flight(
-    run: Runner, sim: Simulated, tmp_path: Path
+    run: Forks, sim: Simulated, tmp_path: Path
 ) -> None:
     kill_and_finish(run, write_rows(tmp_path / "rows.jsonl", 10_000), 10_000, kills=10, concurrency=100)
     extra = sim.books()["total"]["requests"] - 10_000
@@ -119,7 +115,7 @@ def test_a_swarm_of_10000_killed_at_ten_random_points_repeats_only_what_was_in_f
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_100_agents_answer_10000_rows_although_30_percent_of_calls_fail(
-    run: Runner, sim: Simulated, tmp_path: Path
+    run: Forks, sim: Simulated, tmp_path: Path
 ) -> None:
     sim.change(faults=parse_faults("0.3"))
     run.start(**asked(write_rows(tmp_path / "rows.jsonl", 10_000)))
@@ -136,7 +132,7 @@ def test_100_agents_answer_10000_rows_although_30_percent_of_calls_fail(
 # Memory
 
 
-def peak_kb(run: Runner, rows: Path, **more: Any) -> int:
+def peak_kb(run: Forks, rows: Path, **more: Any) -> int:
     run.start(**asked(rows, **more))
     ended = run.wait()
     assert "report" in ended, ended
@@ -144,7 +140,7 @@ def peak_kb(run: Runner, rows: Path, **more: Any) -> int:
 
 
 def test_looking_at_40_megabytes_of_rows_takes_no_more_memory_than_at_a_few(
-    run: Runner, sim: Simulated, tmp_path: Path
+    run: Forks, sim: Simulated, tmp_path: Path
 ) -> None:
     few = peak_kb(run, write_rows(tmp_path / "few.jsonl", 100, 4_000), dry_run=True)
     many = peak_kb(run, write_rows(tmp_path / "many.jsonl", 10_000, 4_000), dry_run=True)
@@ -153,7 +149,7 @@ def test_looking_at_40_megabytes_of_rows_takes_no_more_memory_than_at_a_few(
 
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
-def test_100000_rows_of_2_kb_take_no_more_memory_than_1000(run: Runner, sim: Simulated, tmp_path: Path) -> None:
+def test_100000_rows_of_2_kb_take_no_more_memory_than_1000(run: Forks, sim: Simulated, tmp_path: Path) -> None:
     sim.change(latency=fixed(5))
     few = peak_kb(run, write_rows(tmp_path / "few.jsonl", 1_000, 2_000))
     (tmp_path / "out.jsonl").unlink()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import wave
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -91,8 +92,12 @@ def test_another_language_is_refused(engine: SphinxEngine, meeting: Path, spans:
 
 def children() -> set[int]:
     """Workers of ours; one may be of this module's engine."""
-    found = psutil.Process().children(recursive=True)
-    return {child.pid for child in found if "sphinx_worker" in " ".join(child.cmdline())}
+    found: set[int] = set()
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it ended meanwhile
+            if "sphinx_worker" in " ".join(child.cmdline()):
+                found.add(child.pid)
+    return found
 
 
 def test_stopping_ends_the_workers(meeting: Path, spans: list[Span]) -> None:

@@ -125,7 +125,12 @@ def test_each_part_has_an_alert_of_its_own() -> None:
         ("MigrationStandsStill", '{status=~"running|waiting|rolling_back"}', ""),
         ("DiskFillsToday", "and deriv(c500_store_disk_free_bytes[1h]) < 0", ""),
         ("GpuMemoryLeft", "and on (gpu) max by (gpu) (c500_gpu_held) == 0", ""),
-        ("QualityExpectationUnmet", '{severity="warning"}', ""),
+        ("QualityExpectationUnmet", '{severity="warning", suite="drift"}', '{suite="drift"}'),
+        ("QualityExpectationUnmet", 'suite!="drift"}) > 2', 'suite!="drift"}) > 0'),
+        ("LlmCallsFail", "increase(c500_llm_calls_total[10m])) > 4.5", "increase(c500_llm_calls_total[10m])) > 0"),
+        ("LlmSlow", "> 9.5", "> 0"),
+        ("JobsSlowerThanSpeech", "> 4.5", "> 0"),
+        ("JobsWaitLong", "> 4.5", "> 0"),
     ],
 )
 def test_the_tests_of_the_alerts_see_faults(tmp_path: Path, alert: str, right: str, wrong: str) -> None:

@@ -109,6 +109,7 @@ def test_code_that_cannot_be_loaded_leaves_the_worker_working(
     shared_worker.says("start in fresh interpreters")
     code.write_text(good)
     shared_pool.reaches(shared_pool.submit("report", out=str(tmp_path / "out")), "COMPLETED")
+    assert facts(tmp_path / "out")["parent"] == shared_worker.forkserver(), "it was seen that the code was mended"
 
 
 def test_a_forkserver_that_has_grown_old_is_replaced(shared_pool: Pool, shared_worker: Worker, tmp_path: Path) -> None:

@@ -95,8 +95,6 @@ async def run(folder: Path) -> RunbookRun:
 
 def asked_run(asked: dict[str, Any]) -> dict[str, Any]:
     """Run what is asked for."""
-    os.environ.update(asked["environment"])
-    settings.cache_clear()
     if asked["kill"] is not None:
         arm(Dying(*asked["kill"]))
     ended = asyncio.run(run(Path(asked["folder"])))

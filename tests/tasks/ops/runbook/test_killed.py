@@ -1,9 +1,5 @@
 """A runbook that is killed at any moment goes on: no step with an effect is done twice."""
 
-import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes import stop
+from tests.fakes.forked import Forks, forks_of
 from tests.tasks.ops.runbook.conftest import Place
 
 BOOK = """
@@ -53,58 +49,35 @@ ALL = [
 POINTS = [
     pytest.param(*point, id=f"{point[0]}-{point[1]}", marks=() if point in SMALL else pytest.mark.soak) for point in ALL
 ]
-NAMES = ("AUDIO_DIR", "LOG_DIR", "AGENTS_HOME", "LIMITER_URL", "BOOKS_URL", "ACCOUNTS_FILE")
-
-
-class Runner:
-    """`python -m tests.tasks.ops.runbook.run_killed`."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self._process = process
-
-    def run(self, folder: Path, kill: tuple[str, int] | None = None) -> dict[str, Any]:
-        """Run the runbook of a folder, killed at a moment or not; its status, or the signal."""
-        assert self._process.stdin
-        assert self._process.stdout
-        environment = {name: os.environ[name] for name in NAMES}
-        asked = {"folder": str(folder), "kill": kill, "environment": environment}
-        self._process.stdin.write(json.dumps(asked) + "\n")
-        self._process.stdin.flush()
-        ended = next(line for line in self._process.stdout if line.startswith("ended "))
-        return json.loads(ended.removeprefix("ended "))
 
 
 @pytest.fixture(scope="module")
-def runner() -> Iterator[Runner]:
+def runner() -> Iterator[Forks]:
     """Runs runbooks in forks of one process, so that each begins at once."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.tasks.ops.runbook.run_killed"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[4])},
-    )
-    try:
-        yield Runner(process)
-    finally:
-        stop(process)  # type: ignore[arg-type]
+    with forks_of("tests.tasks.ops.runbook.run_killed") as forks:
+        yield forks
+
+
+def ran(runner: Forks, folder: Path, kill: tuple[str, int] | None = None) -> dict[str, Any]:
+    """Run the runbook of a folder, killed at a moment or not; its status, or the signal."""
+    return runner.run(folder=str(folder), kill=kill)
 
 
 @pytest.mark.parametrize("beyond", [("manifest-before", MANIFESTS + 1), ("ledger-before", LEDGER + 1)])
 def test_unkilled_all_is_done_once_and_there_are_no_more_moments(
-    place: Place, runner: Runner, beyond: tuple[str, int]
+    place: Place, runner: Forks, beyond: tuple[str, int]
 ) -> None:
     place.write(BOOK)
-    assert runner.run(place.folder, beyond) == {"status": "done", "why": ""}
+    assert ran(runner, place.folder, beyond) == {"status": "done", "why": ""}
     assert sorted(words[0] for words in place.told) == ["effect", "left", "look", "right"]
 
 
 @pytest.mark.parametrize(("moment", "number"), POINTS)
-def test_a_killed_run_goes_on_and_repeats_no_effect(place: Place, runner: Runner, moment: str, number: int) -> None:
+def test_a_killed_run_goes_on_and_repeats_no_effect(place: Place, runner: Forks, moment: str, number: int) -> None:
     place.write(BOOK)
-    assert runner.run(place.folder, (moment, number)) == {"signal": 9}
-    ended = runner.run(place.folder)
-    again = runner.run(place.folder)
+    assert ran(runner, place.folder, (moment, number)) == {"signal": 9}
+    ended = ran(runner, place.folder)
+    again = ran(runner, place.folder)
     times = Counter(words[0] for words in place.told)
     told = (place.folder / "told.txt").read_text().split() if (place.folder / "told.txt").exists() else []
     assert all(times[name] <= 1 for name in ONCE), times
