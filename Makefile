@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SIDE_BY_SIDE = $(MAKE) --no-print-directory --jobs=2 --output-sync=target
 # Without .pyc files a first Prefect run takes twice as long.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -29,10 +30,11 @@ $(VENV)/system.stamp:
 demo: $(VENV)/base.stamp  ## transcribe, enhance and summarise the bundled recording
 	$(BIN)/c500 process deployments/demo/meeting.flac
 
-# Tests marked `torch` run when torch is there; TORCH=1 installs it. The type checker uses one core: what else must be
-# there is made on another meanwhile.
-test: $(VENV)/dev.stamp $(if $(TORCH),$(VENV)/torch.stamp)  ## lint, type-check and run all tests but the heavy ones
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint compiled
+# Tests marked `torch` run when torch is there; TORCH=1 installs it. Neither pip nor the type checker uses more than one
+# core: what else must be there is made on another meanwhile.
+test: $(VENV)/base.stamp  ## lint, type-check and run all tests but the heavy ones
+	@$(SIDE_BY_SIDE) $(VENV)/dev.stamp $(if $(TORCH),$(VENV)/torch.stamp) $(VENV)/system.stamp
+	@$(SIDE_BY_SIDE) lint compiled
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 # Else each of the four processes would compile all tests. What cannot be collected is told by the run itself.

@@ -85,7 +85,6 @@ def test_show_lists_what_was_audited() -> None:
 
 
 def test_suites_are_listed_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("great_expectations")
     (tmp_path / "own.yaml").write_text(
         "suite: jobs\nexpectations:\n  - {id: own, expect: column_max_to_be_between, column: rtf, max_value: 3}\n"
     )

@@ -29,7 +29,6 @@ from tests.fakes.operators import operators
 from tests.fakes.stored_jobs import ACCOUNTS, DAY, double_cost, fill
 from tests.tasks.quality.audit.auditing import day_of
 
-pytest.importorskip("great_expectations")
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
 OPTIONS = OperationsOptions(attended=False, run_id="audit-1")

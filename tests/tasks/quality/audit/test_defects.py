@@ -19,8 +19,6 @@ from tests.fakes import stored_jobs
 from tests.fakes.stored_jobs import DAY, Fault, fill
 from tests.tasks.quality.audit.auditing import audited, day_of, failed, gathered
 
-pytest.importorskip("great_expectations")
-
 JOBS = 25
 SHARE = 0.2
 ENOUGH = 50

@@ -14,8 +14,6 @@ from tasks.quality.audit.suite_files import read_suites
 from tests.fakes.stored_jobs import fill
 from tests.tasks.quality.audit.auditing import gathered
 
-pytest.importorskip("great_expectations")
-
 OWN = """
 suite: own
 table: jobs

@@ -18,7 +18,6 @@ from tests.fakes.stored_jobs import DAY, fill, repeat_phrases
 from tests.tasks.ops.killing import killed_at
 from tests.tasks.quality.audit.auditing import day_of, gathered
 
-pytest.importorskip("great_expectations")
 # Failures are told as events; without a server each test that tells some would start one of its own.
 pytestmark = pytest.mark.usefixtures("prefect_api")
 

@@ -9,8 +9,6 @@ from tasks.quality.audit.judge import check
 from tasks.quality.audit.suite_files import TABLES, Suite, read_suites
 from tests.conftest import ROOT
 
-pytest.importorskip("great_expectations")
-
 OWN = """
 suite: jobs
 expectations:
