@@ -141,8 +141,10 @@ def _things(files: Files, kind: Kind, before: datetime, held: tuple[Traces, ...]
 
 def _removed(files: Files, kind: Kind, thing: str, before: datetime) -> Line:
     """Delete a thing that is still as old; of several files the ones that tell of the others last."""
-    listed = files.list_modified(f"{thing}/" if kind.depth else thing)
-    written = {key: at for key, at in listed if kind.depth or key == thing}
+    try:
+        written = dict(files.list_modified(f"{thing}/")) if kind.depth else {thing: files.modified(thing)}
+    except NotFound:
+        written = {}
     if not written or max(written.values()) >= before:
         return {"status": "changed"}
     for key in sorted(written, key=lambda one: one.endswith((".json", ".md"))):
