@@ -72,7 +72,7 @@ class Judge:
 
     def why(self, error: C500Error) -> str:
         """Why it did not answer; of its own budget, by the option's name."""
-        if self._options.budget_usd is not None and error.message.startswith(PURSE):
+        if any(key.startswith(PURSE) for key in error.details.get("limits", ())):
             return f"--judge-budget-usd, ${self._options.budget_usd:g}, leaves no room for another call"
         return error.message
 
