@@ -375,7 +375,7 @@ class Settings(BaseSettings):
         description="connections the gateway holds at once, half of them of one address; needs 3 open files for each",
     )
     warm_modules: str = Field(
-        # The last three: the extractive engine, 1.3 s of each job's processor time.
+        # The last three are what the extractive engine imports when it is first used.
         default="flows,blocks.contracts.models,blocks.language.extractive,sumy.summarizers.lex_rank,rake_nltk",
         pattern=r"^[\w.]+(,[\w.]+)*$",
         description="comma list of modules and packages a warm worker loads before its first run",

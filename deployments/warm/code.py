@@ -33,7 +33,7 @@ def _file_of(name: str) -> str | None:
     if parent and parent not in sys.modules:
         return _file_of(parent)
     found = PathFinder.find_spec(name, getattr(sys.modules[parent], "__path__", []) if parent else None)
-    return found.origin if found else None
+    return found.origin if found and found.has_location else None
 
 
 def fingerprint(folders: list[str]) -> Fingerprint:
