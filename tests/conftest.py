@@ -19,6 +19,7 @@ from blocks.limits import memory
 from blocks.settings import settings
 from deployments.server import temporary_server
 from tests.databases import postgres_url, redis_url
+from tests.environment import tiny_chunkformer_settings, tiny_whisper_settings
 from tests.sharing import LONG, ByServer
 
 __all__ = ["postgres_url", "redis_url"]
@@ -139,10 +140,8 @@ def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def whisper(tiny_whisper: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The settings name the tiny Whisper: greedy, on the CPU."""
-    monkeypatch.setenv("WHISPER_MODEL_VARIANT", str(tiny_whisper))
-    monkeypatch.setenv("WHISPER_DEVICE", "cpu")
-    monkeypatch.setenv("WHISPER_COMPUTE_TYPE", "float32")
-    monkeypatch.setenv("WHISPER_BEAM_SIZE", "1")
+    for name, value in tiny_whisper_settings(tiny_whisper).items():
+        monkeypatch.setenv(name, value)
     settings.cache_clear()
     return tiny_whisper
 
@@ -159,7 +158,7 @@ def tiny_chunkformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def chunkformer(tiny_chunkformer: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The settings name the tiny ChunkFormer, on the CPU."""
-    monkeypatch.setenv("CHUNKFORMER_MODEL_NAME", str(tiny_chunkformer))
-    monkeypatch.setenv("CHUNKFORMER_DEVICE", "cpu")
+    for name, value in tiny_chunkformer_settings(tiny_chunkformer).items():
+        monkeypatch.setenv(name, value)
     settings.cache_clear()
     return tiny_chunkformer

@@ -18,6 +18,7 @@ from blocks.settings import settings
 from blocks.store import open_store
 from blocks.transcript import Transcript
 from flows import process_audio
+from tests.environment import settings_from
 
 MADE = {
     "source.wav", "audio.wav", "speech.json", "recognised.json",
@@ -43,12 +44,9 @@ def job_of_the_sentence(
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     folder = tmp_path_factory.mktemp("done")
-    with pytest.MonkeyPatch.context() as environment, temporary_settings({PREFECT_API_URL: running_prefect_server}):
-        environment.setenv("AUDIO_DIR", str(folder / "store"))
-        environment.setenv("LOG_DIR", str(folder / "logs"))
-        settings.cache_clear()
+    places = {"AUDIO_DIR": str(folder / "store"), "LOG_DIR": str(folder / "logs")}
+    with settings_from(places), temporary_settings({PREFECT_API_URL: running_prefect_server}):
         result = asyncio.run(process_audio(str(sentence)))
-    settings.cache_clear()
     return result, folder / "store"
 
 

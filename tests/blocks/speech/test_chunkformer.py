@@ -16,6 +16,7 @@ from blocks.settings import settings
 from blocks.speech.chunkformer import ChunkFormerEngine
 from blocks.speech.chunkformer_runtime import ChunkFormerRuntime, seconds_of, stretches
 from blocks.transcript import Transcript
+from tests.environment import settings_from, tiny_chunkformer_settings
 from tests.fakes.voices import SENTENCES, speak
 
 pytestmark = pytest.mark.torch
@@ -37,14 +38,9 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, lis
 @pytest.fixture(scope="module")
 def loaded(tiny_chunkformer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChunkFormerEngine]:
     """An engine for all tests of this module that change no setting: it takes seconds to load."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("CHUNKFORMER_MODEL_NAME", str(tiny_chunkformer))
-        environment.setenv("CHUNKFORMER_DEVICE", "cpu")
-        environment.setenv("LOG_DIR", str(tmp_path_factory.mktemp("logs")))
-        settings.cache_clear()
+    with settings_from(tiny_chunkformer_settings(tiny_chunkformer) | {"LOG_DIR": str(tmp_path_factory.mktemp("logs"))}):
         engine = ChunkFormerEngine()
         engine.load()
-    settings.cache_clear()
     with engine:
         yield engine
 
@@ -87,25 +83,20 @@ def cycles(
     from tests.fakes.tiny_models import build_chunkformer
 
     transducer = build_chunkformer(tmp_path_factory.mktemp("models") / "rnnt", transducer=True)
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("CHUNKFORMER_MODEL_NAME", str(transducer))
-        environment.setenv("CHUNKFORMER_DEVICE", "cpu")
-        environment.setenv("LOG_DIR", str(tmp_path_factory.mktemp("logs")))
-        settings.cache_clear()
+    logs = {"LOG_DIR": str(tmp_path_factory.mktemp("logs"))}
+    with settings_from(tiny_chunkformer_settings(transducer) | logs):
         heard(loaded, *recordings[3])  # what this process keeps of the first use of an engine is no leak
         me, before = psutil.Process(), holders()
         with ChunkFormerEngine() as engine:
             alone = [heard(engine, *recordings[index]) for index in (1, 2)]
             with ThreadPoolExecutor() as pool:
                 together = list(pool.map(lambda index: heard(engine, *recordings[index]), (1, 2)))
-        size = me.memory_info().rss
-        environment.setenv("CHUNKFORMER_MODEL_NAME", str(tiny_chunkformer))
-        environment.setenv("CHUNKFORMER_TOTAL_BATCH_DURATION", "20")
-        settings.cache_clear()
+    size = me.memory_info().rss
+    short_pieces = {"CHUNKFORMER_TOTAL_BATCH_DURATION": "20"}
+    with settings_from(tiny_chunkformer_settings(tiny_chunkformer) | logs | short_pieces):
         with ChunkFormerEngine() as engine:
             cut = heard(engine, *recordings[3])
         grown = me.memory_info().rss - size
-    settings.cache_clear()
     return Cycles(alone, together, cut, holders() - before, grown)
 
 

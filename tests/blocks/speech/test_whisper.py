@@ -17,6 +17,7 @@ from blocks.settings import settings
 from blocks.speech.whisper import WhisperEngine, segments_of
 from blocks.speech.whisper_weights import read_shape
 from blocks.transcript import Transcript
+from tests.environment import settings_from, tiny_whisper_settings
 from tests.fakes.voices import SENTENCES, speak
 
 pytestmark = pytest.mark.torch
@@ -44,23 +45,11 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, lis
 @pytest.fixture(scope="module")
 def loaded(tiny_whisper: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WhisperEngine]:
     """An engine for all tests of this module that change no setting."""
-    with pytest.MonkeyPatch.context() as environment:
-        settings_of(tiny_whisper, environment)
-        environment.setenv("LOG_DIR", str(tmp_path_factory.mktemp("logs")))
-        settings.cache_clear()
+    with settings_from(tiny_whisper_settings(tiny_whisper) | {"LOG_DIR": str(tmp_path_factory.mktemp("logs"))}):
         engine = WhisperEngine()
         engine.load()
-    settings.cache_clear()
     with engine:
         yield engine
-
-
-def settings_of(model: Path, environment: pytest.MonkeyPatch) -> None:
-    """As the fixture `whisper` sets them."""
-    environment.setenv("WHISPER_MODEL_VARIANT", str(model))
-    environment.setenv("WHISPER_DEVICE", "cpu")
-    environment.setenv("WHISPER_COMPUTE_TYPE", "float32")
-    environment.setenv("WHISPER_BEAM_SIZE", "1")
 
 
 @pytest.fixture
@@ -77,13 +66,8 @@ def plain(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> list[Transcript]:
     """What the loaded engine hears in each recording, one after the other."""
-    with pytest.MonkeyPatch.context() as environment:
-        settings_of(tiny_whisper, environment)
-        environment.setenv("LOG_DIR", str(tmp_path_factory.mktemp("logs")))
-        settings.cache_clear()
-        heard_alone = [heard(loaded, audio, spans) for audio, spans in recordings]
-    settings.cache_clear()
-    return heard_alone
+    with settings_from(tiny_whisper_settings(tiny_whisper) | {"LOG_DIR": str(tmp_path_factory.mktemp("logs"))}):
+        return [heard(loaded, audio, spans) for audio, spans in recordings]
 
 
 def alike(one: object, other: object) -> bool:
